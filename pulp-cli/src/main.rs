@@ -1,0 +1,2 @@
+//! pulp
+fn main() {}

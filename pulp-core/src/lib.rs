@@ -1,0 +1,1 @@
+//! Pulp as a library.

@@ -1,0 +1,2 @@
+//! pulp-server
+fn main() {}
