@@ -1,1 +1,48 @@
-//! The SQL that makes and changes Pulp’s tables.
+//! The SQL that makes and changes Pulp’s tables: plain files, one folder per component and database, with the same numbers
+//! and names for both databases.
+//!
+//! Migrations only add. A component’s folder is compiled in as a [`MigrationSet`]; `pulp-core` applies what a database has
+//! not seen yet, in order, and notes each in the table `pulp_migration`.
+
+/// One numbered step, in the SQL of both databases.
+#[derive(Debug, Clone, Copy)]
+pub struct Migration {
+    /// Number and name, as the file is called: `0001_initial`. Steps are applied in this order.
+    pub name: &'static str,
+    /// The statements for PostgreSQL.
+    pub postgres: &'static str,
+    /// The statements for SQLite.
+    pub sqlite: &'static str,
+}
+
+/// All steps of one component (`core`, or the label of a content type).
+#[derive(Debug, Clone, Copy)]
+pub struct MigrationSet {
+    /// The component’s label, unique among all components of a process.
+    pub component: &'static str,
+    /// The steps in order.
+    pub migrations: &'static [Migration],
+}
+
+macro_rules! migrations {
+    ($(#[$doc:meta])* $set:ident, $component:literal, [$($name:literal),* $(,)?]) => {
+        $(#[$doc])*
+        pub const $set: MigrationSet = MigrationSet {
+            component: $component,
+            migrations: &[$(Migration {
+                name: $name,
+                postgres: include_str!(concat!($component, "/postgres/", $name, ".sql")),
+                sqlite: include_str!(concat!($component, "/sqlite/", $name, ".sql")),
+            }),*],
+        };
+    };
+}
+
+migrations!(
+    /// The tables of the core.
+    CORE, "core", ["0001_initial"]
+);
+migrations!(
+    /// The tables of the `file` content type.
+    FILE, "file", ["0001_initial"]
+);

@@ -1,1 +1,19 @@
-//! Pulp as a library.
+//! Pulp as a library: repositories of software packages, mirrored, stored once, versioned, published and served.
+//!
+//! The crate has layers, each usable without the next:
+//!
+//! - **L0, no database**: [`storage`], [`download`], [`digest`], and the format modules of the content types.
+//! - **L1, database, no HTTP**: [`Pulp::builder`] gives a handle; its typed methods create, sync, publish and resolve.
+//! - **L2, HTTP values**: [`Pulp::api`] and [`Pulp::content`] take an [`http::Request`] and give an [`http::Response`] with
+//!   a streaming body; mount them under hyper, axum, tower, or a test.
+//!
+//! `pulp-server` is a thin front end on top of it, and `pulp` the command line.
+
+pub mod clock;
+pub mod db;
+pub mod error;
+pub mod ids;
+pub mod model;
+pub mod settings;
+
+pub use error::{Error, Result};

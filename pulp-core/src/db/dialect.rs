@@ -1,0 +1,70 @@
+//! What truly differs between SQLite and PostgreSQL, as named functions that give SQL text.
+
+/// Which database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// PostgreSQL.
+    Postgres,
+    /// SQLite.
+    Sqlite,
+}
+
+impl Dialect {
+    /// Text for a case-insensitive `like` with `\` as the escape character.
+    pub fn ilike(self, column: &str, placeholder: &str) -> String {
+        match self {
+            Self::Postgres => format!("{column} ilike {placeholder} escape '\\'"),
+            Self::Sqlite => format!("{column} like {placeholder} escape '\\'"),
+        }
+    }
+
+    /// Text that matches a prefix, an infix or a suffix in the case it is written in: position search, since SQLite’s
+    /// `like` knows no case.
+    pub fn contains(self, column: &str, placeholder: &str) -> String {
+        match self {
+            Self::Postgres => format!("position({placeholder} in {column}) > 0"),
+            Self::Sqlite => format!("instr({column}, {placeholder}) > 0"),
+        }
+    }
+
+    /// The text of one label, null where it is not set; `placeholder` is bound to the label’s key.
+    pub fn label(self, column: &str, placeholder: &str) -> String {
+        match self {
+            Self::Postgres => format!("({column} ->> cast({placeholder} as text))"),
+            Self::Sqlite => format!("(select label.value from json_each({column}) as label where label.key = {placeholder})"),
+        }
+    }
+
+    /// Whether a JSON list of texts holds a text.
+    pub fn list_holds(self, column: &str, placeholder: &str) -> String {
+        match self {
+            Self::Postgres => format!("({column} @> to_jsonb(cast({placeholder} as text)))"),
+            Self::Sqlite => format!("exists (select 1 from json_each({column}) as item where item.value = {placeholder})"),
+        }
+    }
+
+    /// Locks the chosen rows until the end of the transaction, passing over locked ones. SQLite has one writer: nothing to say.
+    pub fn for_update_skip_locked(self) -> &'static str {
+        match self {
+            Self::Postgres => " for update skip locked",
+            Self::Sqlite => "",
+        }
+    }
+
+    /// Locks the chosen rows until the end of the transaction.
+    pub fn for_update(self) -> &'static str {
+        match self {
+            Self::Postgres => " for update",
+            Self::Sqlite => "",
+        }
+    }
+
+    /// A statement that makes transactions wait for each other by a number (`$1`) until the first ends; `None` where a
+    /// transaction that writes is alone anyway.
+    pub fn advisory_lock(self) -> Option<&'static str> {
+        match self {
+            Self::Postgres => Some("select pg_advisory_xact_lock($1)"),
+            Self::Sqlite => None,
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! The pool of connections, and who may open it.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+
+use super::notify::Notifier;
+use super::tx::{self, Tx};
+use super::{DbError, Dialect, Executor, Notification, Row, Sql};
+
+/// How to open a database.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DbOptions {
+    /// Connections at most: of PostgreSQL, or reading ones of SQLite (which has one more, that writes).
+    pub max_connections: u32,
+    /// How long to wait for a connection before the database counts as unavailable.
+    pub acquire_timeout: Duration,
+    /// Whether SQLite waits for the disk at every commit (`synchronous = FULL`). Without it, a loss of power can take back
+    /// the last commits; the database stays consistent, and the death of the process loses nothing.
+    pub sqlite_full_sync: bool,
+}
+
+impl Default for DbOptions {
+    fn default() -> Self {
+        Self { max_connections: 8, acquire_timeout: Duration::from_secs(30), sqlite_full_sync: false }
+    }
+}
+
+/// A pool of connections to SQLite or PostgreSQL; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Db(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    pools: Pools,
+    notifier: Notifier,
+    /// Held as long as the pool lives: one process to a SQLite directory.
+    _lock: Option<File>,
+}
+
+#[derive(Debug)]
+enum Pools {
+    Postgres(PgPool),
+    Sqlite { read: SqlitePool, write: SqlitePool },
+}
+
+impl Db {
+    /// Opens the database at `url`: `sqlite:///path/to/file` (made if it is not there) or `postgres://…`.
+    ///
+    /// # Errors
+    /// [`DbError::Address`] for a URL of another kind, [`DbError::Locked`] if another process has the SQLite file’s
+    /// directory open, [`DbError::Unavailable`] if nothing answers.
+    pub async fn open(url: &str, options: &DbOptions) -> Result<Self, DbError> {
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            if path.is_empty() || path.contains('?') {
+                return Err(bad_address(url, "it names no file"));
+            }
+            Self::open_sqlite(Path::new(path), options).await
+        } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            Self::open_postgres(url, options).await
+        } else {
+            Err(bad_address(url, "only the schemes sqlite and postgres are known"))
+        }
+    }
+
+    async fn open_postgres(url: &str, options: &DbOptions) -> Result<Self, DbError> {
+        let connect = PgConnectOptions::from_str(url).map_err(|error| bad_address(url, &error.to_string()))?.application_name("pulp");
+        let pool = PgPoolOptions::new()
+            .max_connections(options.max_connections)
+            .acquire_timeout(options.acquire_timeout)
+            // A dead connection shows itself at its first statement; asking before each costs a round trip.
+            .test_before_acquire(false)
+            .connect_with(connect)
+            .await?;
+        let notifier = Notifier::postgres(pool.clone());
+        Ok(Self(Arc::new(Inner { pools: Pools::Postgres(pool), notifier, _lock: None })))
+    }
+
+    async fn open_sqlite(path: &Path, options: &DbOptions) -> Result<Self, DbError> {
+        let lock = lock_directory(path)?;
+        let synchronous = if options.sqlite_full_sync { SqliteSynchronous::Full } else { SqliteSynchronous::Normal };
+        let connect = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(synchronous)
+            .busy_timeout(Duration::from_secs(30))
+            .foreign_keys(true)
+            .statement_cache_capacity(256)
+            .pragma("temp_store", "memory")
+            .pragma("mmap_size", "268435456");
+        // One connection writes: writers wait in our queue, in order, not in SQLite’s busy loop.
+        let write = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(options.acquire_timeout.max(Duration::from_secs(120)))
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(connect.clone().pragma("cache_size", "-65536").pragma("wal_autocheckpoint", "8000"))
+            .await?;
+        let read = SqlitePoolOptions::new()
+            .max_connections(options.max_connections.max(1))
+            .acquire_timeout(options.acquire_timeout)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .connect_with(connect.pragma("query_only", "on").pragma("cache_size", "-8192"))
+            .await?;
+        Ok(Self(Arc::new(Inner { pools: Pools::Sqlite { read, write }, notifier: Notifier::local(), _lock: Some(lock) })))
+    }
+
+    /// Starts a transaction. On SQLite it is the only one that writes until it ends.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn begin(&self) -> Result<Tx, DbError> {
+        match &self.0.pools {
+            Pools::Postgres(pool) => Ok(Tx::postgres(pool.begin().await?)),
+            Pools::Sqlite { write, .. } => Ok(Tx::sqlite(write.begin_with("BEGIN IMMEDIATE").await?)),
+        }
+    }
+
+    /// Tells every process on this database, this one included, that something happened on a channel.
+    ///
+    /// Delivery is best effort: whoever waits for a notification also looks for itself now and then.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn notify(&self, channel: &'static str, payload: &str) -> Result<(), DbError> {
+        self.0.notifier.send(channel, payload).await
+    }
+
+    /// Notifications from now on, of all channels. A lagging receiver loses the oldest.
+    pub fn notifications(&self) -> tokio::sync::broadcast::Receiver<Notification> {
+        self.0.notifier.subscribe()
+    }
+
+    /// Whether the database answers.
+    pub async fn is_alive(&self) -> bool {
+        self.rows(Sql::new("select 1")).await.is_ok()
+    }
+
+    /// Ends all connections; statements after it fail.
+    pub async fn close(&self) {
+        match &self.0.pools {
+            Pools::Postgres(pool) => pool.close().await,
+            Pools::Sqlite { read, write } => {
+                read.close().await;
+                write.close().await;
+            }
+        }
+    }
+
+    /// Runs several statements without values, as a migration does.
+    pub(super) async fn script(tx: &Tx, text: &str) -> Result<(), DbError> {
+        tx.script(text).await
+    }
+}
+
+#[async_trait]
+impl Executor for Db {
+    fn dialect(&self) -> Dialect {
+        match &self.0.pools {
+            Pools::Postgres(_) => Dialect::Postgres,
+            Pools::Sqlite { .. } => Dialect::Sqlite,
+        }
+    }
+
+    async fn rows(&self, sql: Sql) -> Result<Vec<Row>, DbError> {
+        match &self.0.pools {
+            Pools::Postgres(pool) => tx::postgres_rows(pool, sql).await,
+            // A statement that writes and returns rows must go to the one that writes.
+            Pools::Sqlite { write, .. } if tx::writes(sql.text()) => tx::sqlite_rows(write, sql).await,
+            Pools::Sqlite { read, .. } => tx::sqlite_rows(read, sql).await,
+        }
+    }
+
+    async fn run(&self, sql: Sql) -> Result<u64, DbError> {
+        match &self.0.pools {
+            Pools::Postgres(pool) => tx::postgres_run(pool, sql).await,
+            Pools::Sqlite { write, .. } => tx::sqlite_run(write, sql).await,
+        }
+    }
+}
+
+fn bad_address(url: &str, reason: &str) -> DbError {
+    let shown = match url::Url::parse(url) {
+        Ok(mut parsed) => {
+            if parsed.password().is_some() {
+                // A URL that has a password can have it replaced.
+                let _ = parsed.set_password(Some("****"));
+            }
+            parsed.to_string()
+        }
+        Err(_) => url.split('@').next_back().unwrap_or_default().to_owned(),
+    };
+    DbError::Address { url: shown, reason: reason.to_owned() }
+}
+
+/// SQLite would let several processes in, but the in-process state beside it (locks of tasks, caches) is for one.
+fn lock_directory(database: &Path) -> Result<File, DbError> {
+    let directory = match database.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+        _ => PathBuf::from("."),
+    };
+    let failed = |error: std::io::Error| DbError::Unavailable(format!("the directory {} cannot be used: {error}", directory.display()));
+    std::fs::create_dir_all(&directory).map_err(failed)?;
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(directory.join("pulp.lock")).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(DbError::Locked(format!(
+            "another process uses the data directory {}: stop it first, or give this one a directory of its own; several processes need PostgreSQL",
+            directory.display()
+        ))),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::ExecutorExt;
+
+    #[tokio::test]
+    async fn a_second_opener_is_refused_and_may_come_after_the_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/pulp.sqlite3", dir.path().display());
+        let first = Db::open(&url, &DbOptions::default()).await.unwrap();
+        let refused = Db::open(&url, &DbOptions::default()).await.unwrap_err();
+        assert!(matches!(&refused, DbError::Locked(message) if message.contains("another process")), "{refused}");
+        assert_eq!(first.scalar::<i64>("select 1").await.unwrap(), 1);
+        first.close().await;
+        drop(first);
+        Db::open(&url, &DbOptions::default()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_address_of_another_kind_is_refused_without_its_password() {
+        let error = Db::open("mysql://me:hunter2@host/db", &DbOptions::default()).await.unwrap_err().to_string();
+        assert!(error.contains("sqlite:///") && !error.contains("hunter2"), "{error}");
+    }
+}

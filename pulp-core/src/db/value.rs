@@ -1,0 +1,161 @@
+//! Values that a statement carries, and statements as text plus values.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+/// One bound value. A null keeps its type, which PostgreSQL wants to know.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// `boolean`.
+    Bool(Option<bool>),
+    /// `bigint`: every whole number in the schema.
+    Int(Option<i64>),
+    /// `double precision`.
+    Float(Option<f64>),
+    /// `text`.
+    Text(Option<String>),
+    /// `uuid`; sixteen bytes in SQLite.
+    Uuid(Option<Uuid>),
+    /// `timestamptz`; RFC 3339 text in SQLite.
+    Time(Option<DateTime<Utc>>),
+    /// `jsonb`; text in SQLite.
+    Json(Option<Json>),
+}
+
+macro_rules! value_from {
+    ($($variant:ident: $($type:ty),+;)*) => {$($(
+        impl From<$type> for Value {
+            fn from(value: $type) -> Self {
+                Self::$variant(Some(value.into()))
+            }
+        }
+        impl From<Option<$type>> for Value {
+            fn from(value: Option<$type>) -> Self {
+                Self::$variant(value.map(Into::into))
+            }
+        }
+    )+)*};
+}
+
+value_from! {
+    Bool: bool;
+    Int: i64, i32, u32;
+    Float: f64;
+    Text: String, &str, &String;
+    Uuid: Uuid;
+    Time: DateTime<Utc>;
+    Json: Json;
+}
+
+impl From<&Uuid> for Value {
+    fn from(value: &Uuid) -> Self {
+        Self::Uuid(Some(*value))
+    }
+}
+
+/// A statement: text with `$1`, `$2` … and the values in that order. One text serves both databases.
+///
+/// ```
+/// use pulp_core::db::Sql;
+/// let fixed = Sql::new("select name from core_repository where pulp_id = $1").bind(uuid::Uuid::nil());
+/// let mut grown = Sql::new("select name from core_repository where name in ");
+/// grown.push_list(["a", "b"]);
+/// assert_eq!(grown.text(), "select name from core_repository where name in ($1, $2)");
+/// # drop(fixed);
+/// ```
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Sql {
+    text: String,
+    values: Vec<Value>,
+}
+
+impl Sql {
+    /// A statement with this text and no values yet.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), values: Vec::new() }
+    }
+
+    /// Adds the value of the next `$n` that the text already names.
+    #[must_use]
+    pub fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+
+    /// Appends text. Never text from outside: values go through [`Sql::push_bind`].
+    pub fn push(&mut self, text: impl AsRef<str>) -> &mut Self {
+        self.text.push_str(text.as_ref());
+        self
+    }
+
+    /// Appends a placeholder and its value.
+    pub fn push_bind(&mut self, value: impl Into<Value>) -> &mut Self {
+        self.values.push(value.into());
+        self.text.push('$');
+        self.text.push_str(&self.values.len().to_string());
+        self
+    }
+
+    /// Appends `($1, $2, …)`; for no values a list that nothing is in.
+    pub fn push_list<V: Into<Value>>(&mut self, values: impl IntoIterator<Item = V>) -> &mut Self {
+        self.push("(");
+        let mut first = true;
+        for value in values {
+            if !std::mem::take(&mut first) {
+                self.push(", ");
+            }
+            self.push_bind(value);
+        }
+        if first {
+            self.push("select null where 1 = 0");
+        }
+        self.push(")")
+    }
+
+    /// Appends rows as a `values` list of one insert: `($1, $2), ($3, $4)`.
+    pub fn push_rows<const N: usize>(&mut self, rows: impl IntoIterator<Item = [Value; N]>) -> &mut Self {
+        let mut first = true;
+        for row in rows {
+            if !std::mem::take(&mut first) {
+                self.push(", ");
+            }
+            self.push_list(row);
+        }
+        self
+    }
+
+    /// The text so far.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The values so far.
+    pub fn values(&self) -> &[Value] {
+        &self.values
+    }
+
+    /// Text and values, for whoever runs the statement.
+    pub fn into_parts(self) -> (String, Vec<Value>) {
+        (self.text, self.values)
+    }
+}
+
+impl From<String> for Sql {
+    fn from(text: String) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<&str> for Sql {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+/// How many rows of `columns` values one statement may insert: both databases limit the values of a statement
+/// (SQLite 32,766; PostgreSQL 65,535), and gains end at some thousand rows.
+pub const fn rows_per_statement(columns: usize) -> usize {
+    let most = 32_000 / if columns == 0 { 1 } else { columns };
+    if most > 2_000 { 2_000 } else { most }
+}

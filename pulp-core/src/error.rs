@@ -1,0 +1,128 @@
+//! The one public error, with a stable code.
+//!
+//! Each area has an enum of its own; they meet here. How an error looks on the wire is decided in one place, `api::error`.
+
+use std::collections::BTreeMap;
+
+use crate::db::DbError;
+
+/// What every fallible call of the library gives.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Messages per field, as clients of Pulp parse them: `{"name": ["This field is required."]}`.
+pub type FieldErrors = BTreeMap<String, Vec<String>>;
+
+/// An error of the library.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Input that is refused, field by field. Wire: 400.
+    #[error("{}", describe(.0))]
+    Validation(FieldErrors),
+    /// Input that is refused as a whole. Wire: 400.
+    #[error("{0}")]
+    BadRequest(String),
+    /// No such object. Wire: 404.
+    #[error("{what} was not found")]
+    NotFound {
+        /// What was looked for, in the user’s words: `repository "a"`.
+        what: String,
+    },
+    /// Nobody is logged in. Wire: 401.
+    #[error("authentication credentials were not provided or are not valid")]
+    Unauthenticated,
+    /// Somebody is, but may not. Wire: 403.
+    #[error("you do not have permission to perform this action")]
+    Forbidden,
+    /// The state of things forbids it. Wire: 409 or 400, as Pulp has it.
+    #[error("{0}")]
+    Conflict(String),
+    /// A failure with one of Pulp’s codes (`PLP0000`), as tasks report it.
+    #[error("[{code}] {message}")]
+    Coded {
+        /// The code.
+        code: &'static str,
+        /// What happened and what to do.
+        message: String,
+    },
+    /// The task was cancelled.
+    #[error("the task was canceled")]
+    Canceled,
+    /// The database.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// Settings that cannot be used.
+    #[error("setting {name}: {reason}")]
+    Setting {
+        /// The setting’s name.
+        name: String,
+        /// What is wrong and what would be right.
+        reason: String,
+    },
+    /// A file of this host. The message never leaves the log.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was being done.
+        what: String,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// A bug or a broken invariant. The message never leaves the log.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl Error {
+    /// One message about one field.
+    pub fn field(name: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Validation(FieldErrors::from([(name.into(), vec![message.into()])]))
+    }
+
+    /// No such object.
+    pub fn not_found(what: impl Into<String>) -> Self {
+        Self::NotFound { what: what.into() }
+    }
+
+    /// A failure of file handling.
+    pub fn io(what: impl Into<String>, source: std::io::Error) -> Self {
+        Self::Io { what: what.into(), source }
+    }
+
+    /// A stable code: a word that scripts may rely on, the same in responses, tasks and the library.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Validation(_) => "validation",
+            Self::BadRequest(_) => "bad_request",
+            Self::NotFound { .. } => "not_found",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
+            Self::Conflict(_) => "conflict",
+            Self::Coded { code, .. } => code,
+            Self::Canceled => "canceled",
+            Self::Db(DbError::Unavailable(_)) => "database_unavailable",
+            Self::Db(_) => "database",
+            Self::Setting { .. } => "setting",
+            Self::Io { .. } => "io",
+            Self::Internal(_) => "internal",
+        }
+    }
+
+    /// What may be told to a client or written into a task: no SQL, no path of this host.
+    pub fn public_message(&self) -> String {
+        match self {
+            Self::Db(DbError::Unavailable(_)) => "The database cannot be reached at the moment; try again.".to_owned(),
+            Self::Db(DbError::Full) => "The database has no space left.".to_owned(),
+            Self::Db(_) | Self::Internal(_) => "An internal error occurred; the server's log tells more.".to_owned(),
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                "There is no space left on the server's storage.".to_owned()
+            }
+            Self::Io { .. } => "The server could not read or write a file; its log tells more.".to_owned(),
+            other => other.to_string(),
+        }
+    }
+}
+
+fn describe(fields: &FieldErrors) -> String {
+    let parts: Vec<String> = fields.iter().map(|(name, messages)| format!("{name}: {}", messages.join(" "))).collect();
+    parts.join("; ")
+}
