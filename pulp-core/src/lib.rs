@@ -14,6 +14,10 @@ pub mod db;
 pub mod error;
 pub mod ids;
 pub mod model;
+pub mod plugin;
+mod pulp;
 pub mod settings;
+pub mod tasks;
 
 pub use error::{Error, Result};
+pub use pulp::{Pulp, PulpBuilder};

@@ -1,1 +1,117 @@
-//! Settings.
+//! The library’s settings, under Pulp’s own names.
+//!
+//! A front end fills them from a file, the environment (`PULP_<NAME>`) and flags; an embedding program sets the fields.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+
+/// Settings of one [`Pulp`](crate::Pulp). Times say their unit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Path under which the API lies, with a slash at both ends.
+    pub api_root: String,
+    /// Scheme, host and port of content URLs, without a slash at the end. Unset: `base_url` is a path only.
+    pub content_origin: Option<String>,
+    /// Path under which content is served, with a slash at both ends.
+    pub content_path_prefix: String,
+    /// Whether paths carry the name of a domain.
+    pub domain_enabled: bool,
+    /// Digests that are computed of every artifact, and accepted. `sha256` must be among them.
+    pub allowed_content_checksums: Vec<String>,
+    /// Directories from which `file://` remotes and importers may read.
+    pub allowed_import_paths: Vec<PathBuf>,
+    /// Directories into which exporters may write.
+    pub allowed_export_paths: Vec<PathBuf>,
+    /// Minutes for which an orphan is kept.
+    pub orphan_protection_time: i64,
+    /// Minutes after which finished tasks are purged; 0 keeps them.
+    pub task_protection_time: i64,
+    /// Minutes after which uploads that were not committed are removed; 0 keeps them.
+    pub upload_protection_time: i64,
+    /// Minutes after which temporary files are removed; 0 keeps them.
+    pub tmpfile_protection_time: i64,
+    /// Days for which files of a publication that a distribution no longer serves stay reachable.
+    pub distributed_publication_retention_period: i64,
+    /// Seconds after which a worker that gives no sign of life counts as dead.
+    pub worker_ttl: i64,
+    /// Seconds after which an API process that gives no sign of life counts as gone.
+    pub api_app_ttl: i64,
+    /// Seconds after which a content process that gives no sign of life counts as gone.
+    pub content_app_ttl: i64,
+    /// Tasks that run at the same time in this process.
+    pub worker_slots: usize,
+    /// Seconds for which a lazy source that failed is not asked again.
+    pub remote_content_fetch_failure_cooldown: i64,
+    /// Whether guarded distributions are left out of listings.
+    pub hide_guarded_distributions: bool,
+    /// Bytes that a sync may hold in memory and on its way to storage.
+    pub sync_max_in_flight_bytes: u64,
+    /// Content units that a sync may hold at the same time.
+    pub sync_max_in_flight_items: usize,
+    /// Bytes that unfinished files may take; 0 sets no bound.
+    pub spool_quota_bytes: u64,
+    /// Bytes above which a lazy file is streamed before its digest is known to be right (its end is held back until then).
+    pub verify_before_serving_bytes: u64,
+    /// Upstream fetches of lazy content at the same time.
+    pub lazy_fetch_concurrency: usize,
+    /// Bytes of one request body that is not an upload.
+    pub max_request_body_bytes: usize,
+    /// Bytes of one uploaded file; 0 sets no bound.
+    pub max_upload_bytes: u64,
+    /// Seconds for which a verified password need not be hashed again.
+    pub credential_cache_seconds: u64,
+    /// Seconds for which a session is valid.
+    pub session_cookie_age: i64,
+    /// Environment variables that an environment-header guard may name.
+    pub task_diagnostics: Vec<String>,
+    /// Start of the grace that ends running tasks at shut-down, in seconds.
+    pub task_grace_interval: i64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            api_root: "/pulp/".to_owned(),
+            content_origin: None,
+            content_path_prefix: "/pulp/content/".to_owned(),
+            domain_enabled: false,
+            allowed_content_checksums: ["sha224", "sha256", "sha384", "sha512"].map(str::to_owned).to_vec(),
+            allowed_import_paths: Vec::new(),
+            allowed_export_paths: Vec::new(),
+            orphan_protection_time: 24 * 60,
+            task_protection_time: 0,
+            upload_protection_time: 0,
+            tmpfile_protection_time: 0,
+            distributed_publication_retention_period: 3,
+            worker_ttl: 30,
+            api_app_ttl: 120,
+            content_app_ttl: 30,
+            worker_slots: 2,
+            remote_content_fetch_failure_cooldown: 5 * 60,
+            hide_guarded_distributions: false,
+            sync_max_in_flight_bytes: 256 << 20,
+            sync_max_in_flight_items: 4_000,
+            spool_quota_bytes: 0,
+            verify_before_serving_bytes: 1 << 20,
+            lazy_fetch_concurrency: 64,
+            max_request_body_bytes: 16 << 20,
+            max_upload_bytes: 0,
+            credential_cache_seconds: 60,
+            session_cookie_age: 14 * 24 * 60 * 60,
+            task_diagnostics: Vec::new(),
+            task_grace_interval: 600,
+        }
+    }
+}
+
+impl Settings {
+    /// The moment before which an orphan may go.
+    pub fn orphans_before(&self, now: Timestamp) -> Timestamp {
+        now - chrono::TimeDelta::minutes(self.orphan_protection_time)
+    }
+}

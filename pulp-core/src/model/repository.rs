@@ -1,0 +1,64 @@
+//! Repositories and their versions.
+
+use serde_json::Value as Json;
+use sqlx::FromRow;
+use sqlx::types::Json as Column;
+use uuid::Uuid;
+
+use super::{Labels, model};
+use crate::clock::Timestamp;
+
+/// A row of `core_repository`.
+#[derive(Debug, Clone, FromRow)]
+pub struct Repository {
+    /// Key.
+    pub pulp_id: Uuid,
+    /// When it was made.
+    pub pulp_created: Timestamp,
+    /// When it was changed.
+    pub pulp_last_updated: Option<Timestamp>,
+    /// The type: `file.file`.
+    pub pulp_type: String,
+    /// Labels.
+    pub pulp_labels: Column<Labels>,
+    /// Unique in the domain.
+    pub name: String,
+    /// For people.
+    pub description: Option<String>,
+    /// The number that the next version gets.
+    pub next_version: i64,
+    /// Versions to keep; null keeps all.
+    pub retain_repo_versions: Option<i64>,
+    /// Checkpoint publications to keep; null keeps all.
+    pub retain_checkpoints: Option<i64>,
+    /// Not shown in lists.
+    pub user_hidden: bool,
+    /// Where to sync from when a sync names no other.
+    pub remote_id: Option<Uuid>,
+    /// The domain.
+    pub pulp_domain_id: Uuid,
+}
+model!(Repository, "core_repository", "repository");
+
+/// A row of `core_repositoryversion`. What is in it is told by `core_repositorycontent`: the units whose `version_added` is
+/// this one or an earlier one of the repository, and whose `version_removed` is null or a later one.
+#[derive(Debug, Clone, FromRow)]
+pub struct RepositoryVersion {
+    /// Key.
+    pub pulp_id: Uuid,
+    /// When it was made.
+    pub pulp_created: Timestamp,
+    /// When it was changed.
+    pub pulp_last_updated: Option<Timestamp>,
+    /// The repository.
+    pub repository_id: Uuid,
+    /// From 0, which is empty.
+    pub number: i64,
+    /// Whether it can be seen.
+    pub complete: bool,
+    /// The version whose content this one started from, where it is not the one before.
+    pub base_version_id: Option<Uuid>,
+    /// The content type’s own notes.
+    pub info: Column<Json>,
+}
+model!(RepositoryVersion, "core_repositoryversion", "repository version");

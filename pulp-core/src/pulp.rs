@@ -1,0 +1,174 @@
+//! The handle to everything, and how to build it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::db::{self, Db, DbOptions};
+use crate::ids::Hrefs;
+use crate::model::Domain;
+use crate::plugin::{Plugin, Registry};
+use crate::settings::Settings;
+use crate::{Error, Result};
+
+/// A Pulp: a cheap handle that owns database, storage, downloads, tasks, registry, settings and clock. No globals: several
+/// can live in one process.
+#[derive(Clone)]
+pub struct Pulp(Arc<Inner>);
+
+struct Inner {
+    db: Db,
+    settings: Settings,
+    hrefs: Hrefs,
+    registry: Registry,
+    clock: Arc<dyn Clock>,
+    default_domain: Arc<Domain>,
+    data_dir: PathBuf,
+}
+
+impl Pulp {
+    /// Starts to describe a Pulp.
+    pub fn builder() -> PulpBuilder {
+        PulpBuilder::default()
+    }
+
+    /// The database.
+    pub fn db(&self) -> &Db {
+        &self.0.db
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// How hrefs are built and read.
+    pub fn hrefs(&self) -> &Hrefs {
+        &self.0.hrefs
+    }
+
+    /// What the plugins have registered.
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// The domain that is always there.
+    pub fn default_domain(&self) -> &Arc<Domain> {
+        &self.0.default_domain
+    }
+
+    /// The directory of keys, unfinished files and, unless they lie elsewhere, artifacts.
+    pub fn data_dir(&self) -> &std::path::Path {
+        &self.0.data_dir
+    }
+}
+
+impl fmt::Debug for Pulp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pulp").field("registry", &self.0.registry).finish_non_exhaustive()
+    }
+}
+
+/// Describes a [`Pulp`]: where its data lies, which plugins it has.
+pub struct PulpBuilder {
+    data_dir: PathBuf,
+    database: Option<String>,
+    database_options: DbOptions,
+    settings: Settings,
+    plugins: Vec<Box<dyn Plugin>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Default for PulpBuilder {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("pulp-data"),
+            database: None,
+            database_options: DbOptions::default(),
+            settings: Settings::default(),
+            plugins: Vec::new(),
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+impl PulpBuilder {
+    /// The directory of everything that is not told to lie elsewhere; `pulp-data` by default, made if it is not there.
+    #[must_use]
+    pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.data_dir = path.into();
+        self
+    }
+
+    /// The database’s address; by default a SQLite file in the data directory.
+    #[must_use]
+    pub fn database(mut self, url: impl Into<String>) -> Self {
+        self.database = Some(url.into());
+        self
+    }
+
+    /// How the database is opened.
+    #[must_use]
+    pub fn database_options(mut self, options: DbOptions) -> Self {
+        self.database_options = options;
+        self
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Adds a plugin; the bundled ones of the enabled features are there already.
+    #[must_use]
+    pub fn plugin(mut self, plugin: impl Plugin) -> Self {
+        self.plugins.push(Box::new(plugin));
+        self
+    }
+
+    /// Where the present moment comes from.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Opens everything and brings the database up to date.
+    ///
+    /// # Errors
+    /// If plugins conflict, a setting cannot be used, or database or directory cannot be opened.
+    pub async fn build(self) -> Result<Pulp> {
+        let mut registry = Registry::default();
+        for plugin in &self.plugins {
+            registry.add(plugin.as_ref());
+        }
+        if let Some(conflict) = registry.conflicts().first() {
+            return Err(Error::Internal(conflict.clone()));
+        }
+        tokio::fs::create_dir_all(&self.data_dir).await.map_err(|source| Error::io("the data directory cannot be made", source))?;
+        let url = self.database.clone().unwrap_or_else(|| format!("sqlite://{}", self.data_dir.join("pulp.sqlite3").display()));
+        let db = Db::open(&url, &self.database_options).await?;
+        let mut sets = vec![pulp_migrations::CORE];
+        sets.extend_from_slice(registry.migrations());
+        db::migrate(&db, &sets).await?;
+        let default_domain = Arc::new(Domain::default(&db, self.clock.now()).await?);
+        let hrefs = Hrefs::new(self.settings.api_root.clone(), self.settings.domain_enabled);
+        Ok(Pulp(Arc::new(Inner {
+            db,
+            settings: self.settings,
+            hrefs,
+            registry,
+            clock: self.clock,
+            default_domain,
+            data_dir: self.data_dir,
+        })))
+    }
+}
