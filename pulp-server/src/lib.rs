@@ -1,1 +1,3 @@
-//! pulp-server
+//! Pulp in one process: REST API, content and workers, or any subset of them, on top of [`pulp_core`].
+
+pub mod config;
