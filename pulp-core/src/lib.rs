@@ -1,1 +1,3 @@
 //! Pulp as a library.
+
+pub mod digest;
