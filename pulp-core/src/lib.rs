@@ -1,3 +1,5 @@
 //! Pulp as a library.
 
+pub mod crypto;
 pub mod digest;
+pub mod storage;
