@@ -11,13 +11,16 @@
 
 pub mod body;
 pub mod clock;
+pub mod crypto;
 pub mod db;
+pub mod digest;
 pub mod error;
 pub mod ids;
 pub mod model;
 pub mod plugin;
 mod pulp;
 pub mod settings;
+pub mod storage;
 pub mod tasks;
 
 pub use error::{Error, Result};
