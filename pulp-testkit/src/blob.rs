@@ -120,17 +120,13 @@ impl Blob {
     }
 
     fn chunks(&self) -> impl Iterator<Item = Bytes> + '_ {
-        (0..self.len())
-            .step_by(CHUNK)
-            .map(|offset| self.read(offset, CHUNK))
+        (0..self.len()).step_by(CHUNK).map(|offset| self.read(offset, CHUNK))
     }
 }
 
 /// SplitMix64: the `index`th word of the stream that `seed` starts, without the words before it.
 fn mix(seed: u64, index: u64) -> u64 {
-    let mut z = seed
-        .wrapping_mul(0xD6E8_FEB8_6659_FD93)
-        .wrapping_add(index.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let mut z = seed.wrapping_mul(0xD6E8_FEB8_6659_FD93).wrapping_add(index.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
@@ -193,23 +189,14 @@ mod tests {
 
     #[test]
     fn seeds_differ_and_repeat() {
-        assert_eq!(
-            Blob::seeded(1, 64).to_bytes(),
-            Blob::seeded(1, 64).to_bytes()
-        );
-        assert_ne!(
-            Blob::seeded(1, 64).to_bytes(),
-            Blob::seeded(2, 64).to_bytes()
-        );
+        assert_eq!(Blob::seeded(1, 64).to_bytes(), Blob::seeded(1, 64).to_bytes());
+        assert_ne!(Blob::seeded(1, 64).to_bytes(), Blob::seeded(2, 64).to_bytes());
     }
 
     #[test]
     fn digests_are_of_the_whole() {
         let blob = Blob::seeded(9, 3 * CHUNK as u64 + 5);
         assert_eq!(blob.sha256(), hex::encode(Sha256::digest(blob.to_bytes())));
-        assert_eq!(
-            Blob::from("abc").manifest_line("a"),
-            "a,ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad,3\n"
-        );
+        assert_eq!(Blob::from("abc").manifest_line("a"), "a,ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad,3\n");
     }
 }

@@ -54,11 +54,7 @@ impl Tree {
     #[must_use]
     pub fn new() -> Self {
         let dir = tempfile::Builder::new().prefix("pulp-tree-").tempdir();
-        Self {
-            dir: dir.expect("a temporary directory"),
-            files: Vec::new(),
-            has_manifest: false,
-        }
+        Self { dir: dir.expect("a temporary directory"), files: Vec::new(), has_manifest: false }
     }
 
     /// Adds a file, or replaces it.
@@ -83,15 +79,8 @@ impl Tree {
     pub fn generate(mut self, count: usize, size: u64, seed: u64) -> Self {
         let mut made: std::collections::BTreeSet<PathBuf> = std::collections::BTreeSet::new();
         for index in 0..count as u64 {
-            let path = format!(
-                "gen-{seed}/{:02}/{:02}/{index:06}.bin",
-                index % 7,
-                index % 61
-            );
-            let blob = Blob::seeded(
-                seed ^ (index << 20),
-                size / 2 + index.wrapping_mul(7919) % size.max(1),
-            );
+            let path = format!("gen-{seed}/{:02}/{:02}/{index:06}.bin", index % 7, index % 61);
+            let blob = Blob::seeded(seed ^ (index << 20), size / 2 + index.wrapping_mul(7919) % size.max(1));
             let at = self.inside(&path);
             let parent = at.parent().expect("a path inside the tree").to_owned();
             if !made.contains(&parent) {
@@ -107,9 +96,7 @@ impl Tree {
     /// Adds a small file for each of [`ODD_NAMES`].
     #[must_use]
     pub fn odd_names(self) -> Self {
-        ODD_NAMES.iter().fold(self, |tree, name| {
-            tree.file(name, format!("this is {name}\n"))
-        })
+        ODD_NAMES.iter().fold(self, |tree, name| tree.file(name, format!("this is {name}\n")))
     }
 
     /// Writes `PULP_MANIFEST` of the files that there are by now, sorted by path.
@@ -158,13 +145,8 @@ impl Tree {
     }
 
     fn inside(&self, path: &str) -> PathBuf {
-        let ordinary = Path::new(path)
-            .components()
-            .all(|part| matches!(part, Component::Normal(_)));
-        assert!(
-            ordinary && !path.is_empty(),
-            "{path:?} leads out of the tree"
-        );
+        let ordinary = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+        assert!(ordinary && !path.is_empty(), "{path:?} leads out of the tree");
         self.dir.path().join(path)
     }
 }
@@ -265,9 +247,7 @@ pub fn bad_manifest(fault: ManifestFault, path: &str, content: &Blob) -> Blob {
         ManifestFault::MissingField => format!("{path},{digest}\n").into(),
         ManifestFault::ExtraField => format!("{path},{digest},{size},{size}\n").into(),
         ManifestFault::ShortDigest => format!("{path},{},{size}\n", &digest[..40]).into(),
-        ManifestFault::BadDigest => {
-            format!("{path},{},{size}\n", digest.replace(|_| true, "g")).into()
-        }
+        ManifestFault::BadDigest => format!("{path},{},{size}\n", digest.replace(|_| true, "g")).into(),
         ManifestFault::BadSize => format!("{path},{digest},many\n").into(),
         ManifestFault::NegativeSize => format!("{path},{digest},-1\n").into(),
         ManifestFault::HugeSize => format!("{path},{digest},99999999999999999999\n").into(),

@@ -72,35 +72,21 @@ impl Proxy {
     }
 
     async fn listen(required: Option<HeaderValue>, authority: Option<Authority>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a free loopback port");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free loopback port");
         let address = listener.local_addr().expect("a bound listener");
         let acceptor = authority.as_ref().map(|authority| {
             let identity = authority.server(&["localhost", "127.0.0.1"]);
             TlsAcceptor::from(Arc::new(Authority::listener(&identity, None)))
         });
-        let shared = Arc::new(Shared {
-            log: Mutex::default(),
-            required,
-        });
+        let shared = Arc::new(Shared { log: Mutex::default(), required });
         let accepting = tokio::spawn(accept(listener, acceptor, Arc::clone(&shared)));
-        Self {
-            shared,
-            address,
-            authority,
-            accepting,
-        }
+        Self { shared, address, authority, accepting }
     }
 
     /// `http://127.0.0.1:PORT` (or `https`), without a slash at the end.
     #[must_use]
     pub fn url(&self) -> String {
-        let scheme = if self.authority.is_some() {
-            "https"
-        } else {
-            "http"
-        };
+        let scheme = if self.authority.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
     }
 
@@ -183,11 +169,7 @@ where
     while running.join_next().await.is_some() {}
 }
 
-async fn pass(
-    request: Request<Incoming>,
-    shared: &Shared,
-    tunnels: &Mutex<JoinSet<()>>,
-) -> Response<Body> {
+async fn pass(request: Request<Incoming>, shared: &Shared, tunnels: &Mutex<JoinSet<()>>) -> Response<Body> {
     let credentials = request.headers().get(PROXY_AUTHORIZATION);
     let allowed = shared.required.is_none() || shared.required.as_ref() == credentials;
     let seen = Proxied {
@@ -196,11 +178,7 @@ async fn pass(
         authorization: credentials.and_then(|value| Some(value.to_str().ok()?.to_owned())),
         allowed,
     };
-    shared
-        .log
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push(seen);
+    shared.log.lock().unwrap_or_else(PoisonError::into_inner).push(seen);
     if !allowed {
         let mut response = text(StatusCode::PROXY_AUTHENTICATION_REQUIRED);
         let challenge = HeaderValue::from_static("Basic realm=\"proxy\"");
@@ -241,19 +219,14 @@ async fn forward(mut request: Request<Incoming>) -> Result<Response<Body>, io::E
     };
     let port = uri.port_u16().unwrap_or(80);
     let server = TcpStream::connect((host, port)).await?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(server))
-        .await
-        .map_err(io::Error::other)?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(server)).await.map_err(io::Error::other)?;
     // It ends with its one response.
     tokio::spawn(connection);
     let origin = uri.path_and_query().map_or("/", |target| target.as_str());
     *request.uri_mut() = origin.parse().map_err(io::Error::other)?;
     request.headers_mut().remove(PROXY_AUTHORIZATION);
     request.headers_mut().remove("proxy-connection");
-    let response = sender
-        .send_request(request)
-        .await
-        .map_err(io::Error::other)?;
+    let response = sender.send_request(request).await.map_err(io::Error::other)?;
     Ok(response.map(BodyExt::boxed))
 }
 

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose,
-};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -37,14 +34,10 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "Pulp test authority");
+        params.distinguished_name.push(DnType::CommonName, "Pulp test authority");
         let key = KeyPair::generate().expect("a key pair");
         let issuer = CertifiedIssuer::self_signed(params, key).expect("a self-signed certificate");
-        Self {
-            issuer: Arc::new(issuer),
-        }
+        Self { issuer: Arc::new(issuer) }
     }
 
     /// The authority's own certificate, PEM: what a remote's `ca_cert` takes.
@@ -72,24 +65,15 @@ impl Authority {
     #[must_use]
     pub fn client(&self, common_name: &str) -> Identity {
         let mut params = CertificateParams::default();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, common_name);
+        params.distinguished_name.push(DnType::CommonName, common_name);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.sign(params)
     }
 
     fn sign(&self, params: CertificateParams) -> Identity {
         let key = KeyPair::generate().expect("a key pair");
-        let certificate = params
-            .signed_by(&key, &self.issuer)
-            .expect("a signed certificate");
-        Identity {
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
-            der: certificate.der().clone(),
-            key_der: key.serialize_der(),
-        }
+        let certificate = params.signed_by(&key, &self.issuer).expect("a signed certificate");
+        Identity { certificate: certificate.pem(), key: key.serialize_pem(), der: certificate.der().clone(), key_der: key.serialize_der() }
     }
 
     /// What a listener of `identity` needs; with `clients`, it demands a certificate of theirs.
@@ -102,20 +86,13 @@ impl Authority {
             None => builder.with_no_client_auth(),
             Some(authority) => {
                 let mut roots = RootCertStore::empty();
-                roots
-                    .add(authority.issuer.der().clone())
-                    .expect("an authority's certificate");
-                let verifier =
-                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-                        .build()
-                        .expect("one root");
+                roots.add(authority.issuer.der().clone()).expect("an authority's certificate");
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().expect("one root");
                 builder.with_client_cert_verifier(verifier)
             }
         };
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.key_der.clone()));
-        let mut config = builder
-            .with_single_cert(vec![identity.der.clone()], key)
-            .expect("a key that fits its certificate");
+        let mut config = builder.with_single_cert(vec![identity.der.clone()], key).expect("a key that fits its certificate");
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config
     }

@@ -43,9 +43,7 @@ async fn asks_for_credentials() {
     let answer = bare.get(upstream.url("f")).send().await.unwrap();
     assert_eq!(answer.status(), 407);
     assert_eq!(upstream.hits("f"), 0);
-    let known = Through::all(proxy.url())
-        .unwrap()
-        .basic_auth("me", "s3cret");
+    let known = Through::all(proxy.url()).unwrap().basic_auth("me", "s3cret");
     let known = client(known).build().unwrap();
     let answer = known.get(upstream.url("f")).send().await.unwrap();
     assert_eq!(answer.status(), 200);

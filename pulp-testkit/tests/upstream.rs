@@ -10,9 +10,7 @@ const SIZE: u64 = 300_000;
 fn client() -> reqwest::ClientBuilder {
     // Whoever comes first installs it; all want the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder()
-        .no_proxy()
-        .redirect(redirect::Policy::limited(5))
+    Client::builder().no_proxy().redirect(redirect::Policy::limited(5))
 }
 
 async fn get(upstream: &Upstream, path: &str) -> Response {
@@ -64,10 +62,7 @@ async fn serves_counts_and_records() {
     assert_eq!(range.status(), 206);
     assert_eq!(range.headers()["content-range"], "bytes 10-19/300000");
     assert_eq!(range.bytes().await.unwrap(), blob().read(10, 10));
-    assert_eq!(
-        get_range(&upstream, "f", "bytes=300000-").await.status(),
-        416
-    );
+    assert_eq!(get_range(&upstream, "f", "bytes=300000-").await.status(), 416);
     let seen = upstream.requests();
     assert_eq!(seen[3].range(), Some("bytes=10-19"));
 
@@ -90,16 +85,10 @@ async fn conditions() {
         async { request.send().await.unwrap().status() }
     };
     assert_eq!(ask("if-none-match", &headers["etag"]).await, 304);
-    assert_eq!(
-        ask("if-modified-since", &headers["last-modified"]).await,
-        304
-    );
+    assert_eq!(ask("if-modified-since", &headers["last-modified"]).await, 304);
     upstream.put("f", "new");
     assert_eq!(ask("if-none-match", &headers["etag"]).await, 200);
-    assert_eq!(
-        ask("if-modified-since", &headers["last-modified"]).await,
-        200
-    );
+    assert_eq!(ask("if-modified-since", &headers["last-modified"]).await, 200);
 
     let new = get(&upstream, "f").await.headers()["etag"].clone();
     for (tag, status) in [(&headers["etag"], 200), (&new, 206)] {
@@ -150,12 +139,8 @@ async fn cut_over_tls() {
 async fn reset_is_a_reset() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let upstream = upstream().await.fault("f", Fault::ResetAt(1000));
-    let mut tcp = tokio::net::TcpStream::connect(upstream.address())
-        .await
-        .unwrap();
-    tcp.write_all(b"GET /f HTTP/1.1\r\nhost: x\r\n\r\n")
-        .await
-        .unwrap();
+    let mut tcp = tokio::net::TcpStream::connect(upstream.address()).await.unwrap();
+    tcp.write_all(b"GET /f HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     let mut all = Vec::new();
     let error = tcp.read_to_end(&mut all).await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
@@ -163,12 +148,8 @@ async fn reset_is_a_reset() {
     // The same by a cut is an orderly end.
     upstream.heal("f");
     upstream.plan("f", Fault::CutAt(1000));
-    let mut tcp = tokio::net::TcpStream::connect(upstream.address())
-        .await
-        .unwrap();
-    tcp.write_all(b"GET /f HTTP/1.1\r\nhost: x\r\n\r\n")
-        .await
-        .unwrap();
+    let mut tcp = tokio::net::TcpStream::connect(upstream.address()).await.unwrap();
+    tcp.write_all(b"GET /f HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     all.clear();
     tcp.read_to_end(&mut all).await.unwrap();
     assert!(all.ends_with(&blob().read(0, 1000)));
@@ -193,18 +174,13 @@ async fn one_byte_is_wrong() {
     let part = get_range(&upstream, "f", "bytes=70000-70001").await;
     assert_ne!(part.bytes().await.unwrap(), blob().read(70_000, 2));
     let part = get_range(&upstream, "f", "bytes=70001-").await;
-    assert_eq!(
-        part.bytes().await.unwrap(),
-        blob().read(70_001, SIZE as usize)
-    );
+    assert_eq!(part.bytes().await.unwrap(), blob().read(70_001, SIZE as usize));
 }
 
 #[tokio::test]
 async fn a_stall_ends() {
     let lasting = Duration::from_millis(50);
-    let upstream = upstream()
-        .await
-        .fault("f", Fault::Stall { after: 9, lasting });
+    let upstream = upstream().await.fault("f", Fault::Stall { after: 9, lasting });
     let start = std::time::Instant::now();
     let (bytes, well) = drain(get(&upstream, "f").await).await;
     assert_eq!((bytes.len() as u64, well), (SIZE, true));
@@ -229,10 +205,7 @@ async fn a_hold_lasts_until_released() {
 #[tokio::test]
 async fn statuses_come_so_often_and_in_order() {
     let retry_after = Some(7);
-    let upstream = upstream()
-        .await
-        .fault("f", Fault::Status(503).times(2))
-        .fault("f", Fault::TooManyRequests { retry_after }.once());
+    let upstream = upstream().await.fault("f", Fault::Status(503).times(2)).fault("f", Fault::TooManyRequests { retry_after }.once());
     assert_eq!(get(&upstream, "f").await.status(), 503);
     assert_eq!(get(&upstream, "f").await.status(), 503);
     let busy = get(&upstream, "f").await;
@@ -247,14 +220,8 @@ async fn statuses_come_so_often_and_in_order() {
 
 #[tokio::test]
 async fn redirects() {
-    let upstream = upstream()
-        .await
-        .fault("there", Fault::Redirect("/f".into()))
-        .fault("loop", Fault::RedirectLoop);
-    assert_eq!(
-        drain(get(&upstream, "there").await).await.0.len() as u64,
-        SIZE
-    );
+    let upstream = upstream().await.fault("there", Fault::Redirect("/f".into())).fault("loop", Fault::RedirectLoop);
+    assert_eq!(drain(get(&upstream, "there").await).await.0.len() as u64, SIZE);
     let client = client().build().unwrap();
     let error = client.get(upstream.url("loop")).send().await.unwrap_err();
     assert!(error.is_redirect());
@@ -302,10 +269,7 @@ async fn etags() {
     };
     let strong = tag(get(&upstream, "f").await).unwrap();
     upstream.plan("f", Fault::WeakEtag);
-    assert_eq!(
-        tag(get(&upstream, "f").await).unwrap(),
-        format!("W/{strong}")
-    );
+    assert_eq!(tag(get(&upstream, "f").await).unwrap(), format!("W/{strong}"));
     upstream.heal("f");
     upstream.plan("f", Fault::NoEtag);
     assert_eq!(tag(get(&upstream, "f").await), None);
@@ -331,18 +295,11 @@ async fn slow_bytes_take_their_time() {
 
 #[tokio::test]
 async fn credentials() {
-    let upstream = upstream()
-        .await
-        .require_basic("me", "s3cret")
-        .require_header("x-token", "t");
+    let upstream = upstream().await.require_basic("me", "s3cret").require_header("x-token", "t");
     let client = client().build().unwrap();
     let request = || client.get(upstream.url("f"));
     assert_eq!(request().send().await.unwrap().status(), 401);
-    let request = || {
-        client
-            .get(upstream.url("f"))
-            .basic_auth("me", Some("s3cret"))
-    };
+    let request = || client.get(upstream.url("f")).basic_auth("me", Some("s3cret"));
     assert_eq!(request().send().await.unwrap().status(), 403);
     let request = request().header("x-token", "t");
     assert_eq!(request.send().await.unwrap().status(), 200);
@@ -366,11 +323,7 @@ async fn tls_with_and_without_trust_and_certificate() {
     let trusting = client().tls_certs_only([ca.clone()]).build().unwrap();
     assert!(trusting.get(&url).send().await.is_err());
     assert_eq!(upstream.hits("f"), 0);
-    let both = client()
-        .tls_certs_only([ca])
-        .identity(identity)
-        .build()
-        .unwrap();
+    let both = client().tls_certs_only([ca]).identity(identity).build().unwrap();
     assert_eq!(both.get(&url).send().await.unwrap().status(), 200);
     assert!(upstream.requests()[0].client_certificate);
 }
@@ -388,9 +341,7 @@ async fn stops_and_refuses() {
 
 #[tokio::test]
 async fn a_gigabyte_takes_no_memory() {
-    let upstream = Upstream::start()
-        .await
-        .file("f", Blob::repeated(b'a', 1 << 30));
+    let upstream = Upstream::start().await.file("f", Blob::repeated(b'a', 1 << 30));
     let mut response = get(&upstream, "f").await;
     assert_eq!(response.content_length(), Some(1 << 30));
     assert!(!response.chunk().await.unwrap().unwrap().is_empty());

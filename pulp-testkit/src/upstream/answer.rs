@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, LOCATION, RANGE, RETRY_AFTER,
-    WWW_AUTHENTICATE,
+    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    LAST_MODIFIED, LOCATION, RANGE, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
@@ -33,25 +32,18 @@ pub(super) async fn answer<B>(
     request: Request<B>,
     client_certificate: bool,
 ) -> io::Result<Response<Body>> {
-    let path = percent_decode_str(request.uri().path().trim_start_matches('/'))
-        .decode_utf8_lossy()
-        .into_owned();
+    let path = percent_decode_str(request.uri().path().trim_start_matches('/')).decode_utf8_lossy().into_owned();
     world.record(Recorded {
         method: request.method().clone(),
         path: path.clone(),
-        target: request
-            .uri()
-            .path_and_query()
-            .map_or_else(String::new, ToString::to_string),
+        target: request.uri().path_and_query().map_or_else(String::new, ToString::to_string),
         headers: request.headers().clone(),
         client_certificate,
     });
     if let Some(status) = world.refusal(request.headers()) {
         let mut response = text(status, "credentials are required here\n");
         if status == 401 {
-            let challenge = "Basic realm=\"upstream\""
-                .parse()
-                .map_err(io::Error::other)?;
+            let challenge = "Basic realm=\"upstream\"".parse().map_err(io::Error::other)?;
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }
         return Ok(response);
@@ -62,18 +54,13 @@ pub(super) async fn answer<B>(
     let met = world.meet(&path, request.method() == Method::HEAD);
     match &met.event {
         Some(Fault::Hangup) => {
-            return Err(io::Error::new(
-                io::ErrorKind::ConnectionAborted,
-                "planned fault",
-            ));
+            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "planned fault"));
         }
         Some(Fault::Status(status)) => return Ok(text(*status, "planned fault\n")),
         Some(Fault::TooManyRequests { retry_after }) => {
             let mut response = text(429, "planned fault\n");
             if let Some(seconds) = retry_after {
-                response
-                    .headers_mut()
-                    .insert(RETRY_AFTER, (*seconds).into());
+                response.headers_mut().insert(RETRY_AFTER, (*seconds).into());
             }
             return Ok(response);
         }
@@ -84,16 +71,7 @@ pub(super) async fn answer<B>(
     let Some(file) = world.file(&path) else {
         return Ok(text(404, "no such file here\n"));
     };
-    send(
-        world,
-        signals,
-        request.method(),
-        request.headers(),
-        path,
-        file,
-        met,
-    )
-    .await
+    send(world, signals, request.method(), request.headers(), path, file, met).await
 }
 
 async fn send(
@@ -112,19 +90,13 @@ async fn send(
     } else {
         Some(format!("\"{}\"", file.etag))
     };
-    let modified = httpdate::fmt_http_date(
-        std::time::UNIX_EPOCH + std::time::Duration::from_secs(EPOCH + 60 * file.revision),
-    );
-    let mut head = Response::builder()
-        .header(CONTENT_TYPE, "application/octet-stream")
-        .header(LAST_MODIFIED, &modified);
+    let modified = httpdate::fmt_http_date(std::time::UNIX_EPOCH + std::time::Duration::from_secs(EPOCH + 60 * file.revision));
+    let mut head = Response::builder().header(CONTENT_TYPE, "application/octet-stream").header(LAST_MODIFIED, &modified);
     if let Some(etag) = &etag {
         head = head.header(ETAG, etag);
     }
     let unchanged = match (value(asked, IF_NONE_MATCH.as_str()), &etag) {
-        (Some(tags), Some(etag)) => tags
-            .split(',')
-            .any(|tag| tag.trim().trim_start_matches("W/") == etag.trim_start_matches("W/")),
+        (Some(tags), Some(etag)) => tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag.trim_start_matches("W/")),
         (Some(_), None) => false,
         (None, _) => value(asked, IF_MODIFIED_SINCE.as_str()) == Some(modified.as_str()),
     };
@@ -140,14 +112,9 @@ async fn send(
         let same = match value(asked, IF_RANGE.as_str()) {
             None => true,
             // A weak tag never matches here: RFC 9110, 13.1.5.
-            Some(tag) => {
-                Some(tag) == etag.as_deref().filter(|tag| !tag.starts_with("W/")) || tag == modified
-            }
+            Some(tag) => Some(tag) == etag.as_deref().filter(|tag| !tag.starts_with("W/")) || tag == modified,
         };
-        match value(asked, RANGE.as_str())
-            .filter(|_| same)
-            .map(|range| parse_range(range, len))
-        {
+        match value(asked, RANGE.as_str()).filter(|_| same).map(|range| parse_range(range, len)) {
             None | Some(Asked::Everything) => {}
             Some(Asked::Nothing) => {
                 return head
@@ -160,10 +127,9 @@ async fn send(
                 if let Some(Fault::WrongRange(later)) = met.event {
                     asked = (asked.start + later).min(len - 1)..len.min(asked.end + later);
                 }
-                head = head.status(StatusCode::PARTIAL_CONTENT).header(
-                    CONTENT_RANGE,
-                    format!("bytes {}-{}/{len}", asked.start, asked.end - 1),
-                );
+                head = head
+                    .status(StatusCode::PARTIAL_CONTENT)
+                    .header(CONTENT_RANGE, format!("bytes {}-{}/{len}", asked.start, asked.end - 1));
                 window = asked;
             }
         }
@@ -171,9 +137,7 @@ async fn send(
 
     let mut blob = file.blob;
     if met.event == Some(Fault::Gzip) {
-        blob = gzip(&blob.read(window.start, (window.end - window.start) as usize))
-            .await?
-            .into();
+        blob = gzip(&blob.read(window.start, (window.end - window.start) as usize)).await?.into();
         window = 0..blob.len();
         head = head.header(CONTENT_ENCODING, "gzip");
     }
@@ -192,20 +156,10 @@ async fn send(
         Fault::FlipByte(at) => Some(*at),
         _ => None,
     });
-    let sending = Sending {
-        world,
-        signals,
-        path,
-        blob,
-        at: window.start,
-        end: window.end,
-        flips: flips.collect(),
-        event: met.event,
-        sent: 0,
-    };
+    let sending =
+        Sending { world, signals, path, blob, at: window.start, end: window.end, flips: flips.collect(), event: met.event, sent: 0 };
     let frames = futures::StreamExt::map(sending.into_stream(), |bytes| bytes.map(Frame::data));
-    head.body(BodyExt::boxed(StreamBody::new(frames)))
-        .map_err(io::Error::other)
+    head.body(BodyExt::boxed(StreamBody::new(frames))).map_err(io::Error::other)
 }
 
 /// What a `Range` header comes to.
@@ -218,10 +172,7 @@ enum Asked {
 
 /// One range of bytes; several, or what is not understood, is as if nothing was asked (RFC 9110, 14.2).
 fn parse_range(header: &str, len: u64) -> Asked {
-    let Some((first, last)) = header
-        .strip_prefix("bytes=")
-        .and_then(|range| range.split_once('-'))
-    else {
+    let Some((first, last)) = header.strip_prefix("bytes=").and_then(|range| range.split_once('-')) else {
         return Asked::Everything;
     };
     let window = match (first.parse::<u64>(), last.parse::<u64>()) {
@@ -230,11 +181,7 @@ fn parse_range(header: &str, len: u64) -> Asked {
         (Err(_), Ok(suffix)) if first.is_empty() => len.saturating_sub(suffix)..len,
         _ => return Asked::Everything,
     };
-    if window.start >= window.end {
-        Asked::Nothing
-    } else {
-        Asked::Window(window)
-    }
+    if window.start >= window.end { Asked::Nothing } else { Asked::Window(window) }
 }
 
 async fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
@@ -257,17 +204,14 @@ fn redirect(to: &str) -> io::Result<Response<Body>> {
 }
 
 fn empty() -> Body {
-    Full::new(Bytes::new())
-        .map_err(|never| match never {})
-        .boxed()
+    Full::new(Bytes::new()).map_err(|never| match never {}).boxed()
 }
 
 fn text(status: u16, message: &'static str) -> Response<Body> {
     let body = Full::new(Bytes::from_static(message.as_bytes()));
     let mut response = Response::new(body.map_err(|never| match never {}).boxed());
     // A status that HTTP has no room for is a slip of the test; 500 shows it.
-    *response.status_mut() =
-        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response
 }
 

@@ -65,10 +65,7 @@ impl Fault {
     /// This fault, for as many requests as that.
     #[must_use]
     pub fn times(self, times: u64) -> Planned {
-        Planned {
-            fault: self,
-            left: Some(times),
-        }
+        Planned { fault: self, left: Some(times) }
     }
 
     /// This fault, for one request.
@@ -79,22 +76,12 @@ impl Fault {
 
     /// Whether it describes the file, rather than what becomes of one request.
     fn is_property(&self) -> bool {
-        matches!(
-            self,
-            Self::NoRange | Self::WeakEtag | Self::NoEtag | Self::NoLength | Self::FlipByte(_)
-        )
+        matches!(self, Self::NoRange | Self::WeakEtag | Self::NoEtag | Self::NoLength | Self::FlipByte(_))
     }
 
     /// Whether it shows before there is a body, so that a HEAD meets it too.
     fn is_in_the_head(&self) -> bool {
-        matches!(
-            self,
-            Self::Hangup
-                | Self::Status(_)
-                | Self::TooManyRequests { .. }
-                | Self::Redirect(_)
-                | Self::RedirectLoop
-        )
+        matches!(self, Self::Hangup | Self::Status(_) | Self::TooManyRequests { .. } | Self::Redirect(_) | Self::RedirectLoop)
     }
 }
 
@@ -129,11 +116,8 @@ impl Met {
     pub(super) fn draw<'a>(plan: impl Iterator<Item = &'a mut Planned>, is_head: bool) -> Self {
         let mut met = Self::default();
         for planned in plan {
-            let wanted = if planned.fault.is_property() {
-                true
-            } else {
-                met.event.is_none() && (!is_head || planned.fault.is_in_the_head())
-            };
+            let wanted =
+                if planned.fault.is_property() { true } else { met.event.is_none() && (!is_head || planned.fault.is_in_the_head()) };
             if !wanted || planned.left == Some(0) {
                 continue;
             }

@@ -89,10 +89,7 @@ impl Upstream {
     pub async fn start_https() -> Self {
         let authority = Authority::new();
         let config = Authority::listener(&authority.server(&["localhost", "127.0.0.1"]), None);
-        let secured = Secured {
-            authority,
-            client: None,
-        };
+        let secured = Secured { authority, client: None };
         Self::listen(Some(config), Some(secured)).await
     }
 
@@ -102,27 +99,17 @@ impl Upstream {
         let authority = Authority::new();
         let identity = authority.server(&["localhost", "127.0.0.1"]);
         let config = Authority::listener(&identity, Some(&authority));
-        let secured = Secured {
-            client: Some(authority.client("pulp")),
-            authority,
-        };
+        let secured = Secured { client: Some(authority.client("pulp")), authority };
         Self::listen(Some(config), Some(secured)).await
     }
 
     async fn listen(config: Option<rustls::ServerConfig>, tls: Option<Secured>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a free loopback port");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free loopback port");
         let address = listener.local_addr().expect("a bound listener");
         let world = Arc::new(World::new());
         let acceptor = config.map(|config| TlsAcceptor::from(Arc::new(config)));
         let accepting = tokio::spawn(accept(listener, acceptor, Arc::clone(&world)));
-        Self {
-            world,
-            address,
-            tls,
-            accepting,
-        }
+        Self { world, address, tls, accepting }
     }
 
     // What it serves.
@@ -138,10 +125,7 @@ impl Upstream {
     #[must_use]
     pub fn generate(self, count: usize, size: u64, seed: u64) -> Self {
         for index in 0..count {
-            let blob = Blob::seeded(
-                seed.wrapping_mul(0x1_0000_0001).wrapping_add(index as u64),
-                size,
-            );
+            let blob = Blob::seeded(seed.wrapping_mul(0x1_0000_0001).wrapping_add(index as u64), size);
             self.put(&format!("data/{index:05}.bin"), blob);
         }
         self
@@ -188,8 +172,7 @@ impl Upstream {
     #[must_use]
     pub fn require_header(self, name: &str, value: &str) -> Self {
         let name = name.parse().expect("a header name");
-        self.world
-            .require_header(name, value.parse().expect("a header value"));
+        self.world.require_header(name, value.parse().expect("a header value"));
         self
     }
 
@@ -208,10 +191,7 @@ impl Upstream {
     /// Writes `PULP_MANIFEST` anew, of the files that there are by now.
     pub fn write_manifest(&self) {
         let files = self.world.files();
-        let lines = files
-            .iter()
-            .filter(|(path, _)| path != "PULP_MANIFEST")
-            .map(|(path, blob)| blob.manifest_line(path));
+        let lines = files.iter().filter(|(path, _)| path != "PULP_MANIFEST").map(|(path, blob)| blob.manifest_line(path));
         self.put("PULP_MANIFEST", lines.collect::<String>());
     }
 
@@ -302,9 +282,7 @@ impl Upstream {
 
     /// Waits until `count` bytes of bodies have been given for `path`.
     pub async fn wait_bytes(&self, path: &str, count: u64) {
-        self.world
-            .until(|world| world.bytes_sent(path) >= count)
-            .await;
+        self.world.until(|world| world.bytes_sent(path) >= count).await;
     }
 }
 
@@ -343,16 +321,7 @@ async fn serve(tcp: tokio::net::TcpStream, acceptor: Option<TlsAcceptor>, world:
     };
     let signals = Arc::new(Signals::default());
     let wire = Wire::new(socket, Arc::clone(&signals));
-    let service = service_fn(move |request| {
-        answer::answer(
-            Arc::clone(&world),
-            Arc::clone(&signals),
-            request,
-            client_certificate,
-        )
-    });
+    let service = service_fn(move |request| answer::answer(Arc::clone(&world), Arc::clone(&signals), request, client_certificate));
     // An error is a planned fault, or a client that went away.
-    let _ = hyper::server::conn::http1::Builder::new()
-        .serve_connection(TokioIo::new(wire), service)
-        .await;
+    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(wire), service).await;
 }

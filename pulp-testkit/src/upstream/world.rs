@@ -67,10 +67,7 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new() -> Self {
-        Self {
-            inner: Mutex::default(),
-            changed: watch::Sender::new(()),
-        }
+        Self { inner: Mutex::default(), changed: watch::Sender::new(()) }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -86,11 +83,7 @@ impl World {
         };
         let mut inner = self.inner();
         let revision = inner.files.get(path).map_or(0, |file| file.revision + 1);
-        let file = File {
-            blob,
-            etag,
-            revision,
-        };
+        let file = File { blob, etag, revision };
         inner.files.insert(path.to_owned(), file);
     }
 
@@ -105,9 +98,7 @@ impl World {
     pub(super) fn files(&self) -> Vec<(String, Blob)> {
         let inner = self.inner();
         let files = inner.files.iter();
-        files
-            .map(|(path, file)| (path.clone(), file.blob.clone()))
-            .collect()
+        files.map(|(path, file)| (path.clone(), file.blob.clone())).collect()
     }
 
     pub(super) fn plan(&self, path: &str, planned: Planned) {
@@ -125,11 +116,7 @@ impl World {
     pub(super) fn meet(&self, path: &str, is_head: bool) -> Met {
         let mut inner = self.inner();
         let plan = inner.plan.iter_mut();
-        Met::draw(
-            plan.filter(|(at, _)| at == path || at == "*")
-                .map(|(_, planned)| planned),
-            is_head,
-        )
+        Met::draw(plan.filter(|(at, _)| at == path || at == "*").map(|(_, planned)| planned), is_head)
     }
 
     pub(super) fn record(&self, request: Recorded) {
