@@ -5,10 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{
-    Download, DownloadError, DownloadRequest, Downloader, FileDownloader, HttpDownloader,
-    RemoteOptions,
-};
+use super::{Download, DownloadError, DownloadRequest, Downloader, FileDownloader, HttpDownloader, RemoteOptions};
 
 /// Fetches any URL of a remote: `http` and `https` with the remote's options, `file` under the allowed
 /// import paths. Cheap to clone; clones share connections and limits.
@@ -24,10 +21,7 @@ impl Downloaders {
     /// # Errors
     /// [`DownloadError::InvalidOption`], which names the field of the remote.
     pub fn new(options: &RemoteOptions, file: FileDownloader) -> Result<Self, DownloadError> {
-        Ok(Self {
-            http: Arc::new(HttpDownloader::new(options)?),
-            file: Arc::new(file),
-        })
+        Ok(Self { http: Arc::new(HttpDownloader::new(options)?), file: Arc::new(file) })
     }
 }
 
@@ -45,9 +39,7 @@ impl Downloader for Downloaders {
             "file" => self.file.get(request).await,
             other => Err(DownloadError::InvalidUrl {
                 url: request.redacted(),
-                reason: format!(
-                    "{other} is not a scheme that can be fetched: use http, https or file"
-                ),
+                reason: format!("{other} is not a scheme that can be fetched: use http, https or file"),
             }),
         }
     }

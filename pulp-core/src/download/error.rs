@@ -79,9 +79,7 @@ pub enum DownloadError {
         url: RedactedUrl,
     },
     /// 401: the source wants credentials, or others.
-    #[error(
-        "{url}: the source wants credentials (401): check username, password or client certificate of the remote"
-    )]
+    #[error("{url}: the source wants credentials (401): check username, password or client certificate of the remote")]
     Unauthorized {
         /// What was asked for.
         url: RedactedUrl,
@@ -141,9 +139,7 @@ pub enum DownloadError {
         detail: String,
     },
     /// The proxy could not be used.
-    #[error(
-        "{url}: proxy: {detail}: check proxy_url, proxy_username and proxy_password of the remote"
-    )]
+    #[error("{url}: proxy: {detail}: check proxy_url, proxy_username and proxy_password of the remote")]
     Proxy {
         /// What was asked for.
         url: RedactedUrl,

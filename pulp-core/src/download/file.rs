@@ -28,17 +28,12 @@ impl FileDownloader {
     /// every request is refused.
     #[must_use]
     pub fn new(allowed: impl IntoIterator<Item = PathBuf>) -> Self {
-        Self {
-            allowed: allowed.into_iter().collect(),
-        }
+        Self { allowed: allowed.into_iter().collect() }
     }
 
     /// Whether `path`, with links resolved, is under an allowed directory, with links resolved.
     fn allows(&self, path: &Path) -> bool {
-        self.allowed
-            .iter()
-            .filter_map(|root| root.canonicalize().ok())
-            .any(|root| path.starts_with(root))
+        self.allowed.iter().filter_map(|root| root.canonicalize().ok()).any(|root| path.starts_with(root))
     }
 
     fn open(&self, url: &Url) -> Result<(File, Metadata), DownloadError> {
@@ -59,15 +54,10 @@ impl FileDownloader {
         if !self.allows(&resolved) {
             return Err(DownloadError::NotAllowed { url: shown() });
         }
-        let before = resolved
-            .symlink_metadata()
-            .map_err(|error| failure(shown(), &error))?;
+        let before = resolved.symlink_metadata().map_err(|error| failure(shown(), &error))?;
         // Opening a pipe would wait for a writer; a device is no file to mirror.
         if !before.is_file() {
-            return Err(DownloadError::Read {
-                url: shown(),
-                detail: "not a regular file".to_owned(),
-            });
+            return Err(DownloadError::Read { url: shown(), detail: "not a regular file".to_owned() });
         }
         let file = File::open(&resolved).map_err(|error| failure(shown(), &error))?;
         let opened = file.metadata().map_err(|error| failure(shown(), &error))?;
@@ -81,21 +71,13 @@ impl FileDownloader {
 
 /// The nearest part of the path that exists, resolved: enough to say whether a missing file is inside.
 fn lexical(path: &Path) -> PathBuf {
-    path.ancestors()
-        .skip(1)
-        .find_map(|parent| parent.canonicalize().ok())
-        .unwrap_or_default()
+    path.ancestors().skip(1).find_map(|parent| parent.canonicalize().ok()).unwrap_or_default()
 }
 
 fn failure(url: RedactedUrl, error: &io::Error) -> DownloadError {
     match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput => {
-            DownloadError::NotFound { url }
-        }
-        kind => DownloadError::Read {
-            url,
-            detail: kind.to_string(),
-        },
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput => DownloadError::NotFound { url },
+        kind => DownloadError::Read { url, detail: kind.to_string() },
     }
 }
 
@@ -104,10 +86,7 @@ impl Downloader for FileDownloader {
     async fn get(&self, request: DownloadRequest) -> Result<Download, DownloadError> {
         let shown = request.redacted();
         if request.url.scheme() != "file" {
-            return Err(DownloadError::InvalidUrl {
-                url: shown,
-                reason: "not a file:// URL".to_owned(),
-            });
+            return Err(DownloadError::InvalidUrl { url: shown, reason: "not a file:// URL".to_owned() });
         }
         let this = self.clone();
         let url = request.url.clone();
@@ -132,10 +111,7 @@ impl Downloader for FileDownloader {
         if request.if_none_match.as_ref() == Some(&tag) {
             return Ok(answer(StatusCode::NOT_MODIFIED, 0, 0));
         }
-        let unchanged = request
-            .if_range
-            .as_ref()
-            .is_none_or(|validator| *validator.header() == tag);
+        let unchanged = request.if_range.as_ref().is_none_or(|validator| *validator.header() == tag);
         match request.range.filter(|_| unchanged) {
             None => Ok(answer(StatusCode::OK, 0, size)),
             Some(range) => {
@@ -151,13 +127,7 @@ impl Downloader for FileDownloader {
 
 /// Changes whenever the file is written or replaced.
 fn entity_tag(metadata: &Metadata) -> HeaderValue {
-    let text = format!(
-        "\"{:x}-{:x}-{:x}.{:x}\"",
-        metadata.ino(),
-        metadata.len(),
-        metadata.mtime(),
-        metadata.mtime_nsec()
-    );
+    let text = format!("\"{:x}-{:x}-{:x}.{:x}\"", metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec());
     // Hexadecimal digits always are a header value.
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
@@ -175,16 +145,10 @@ fn read(
                 return Ok(None);
             }
             let wanted = (end - at).min(CHUNK);
-            let bytes = blocking(url.clone(), move || read_at(&file, at, wanted))
-                .await?
-                .map_err(|error| failure(url.clone(), &error))?;
+            let bytes = blocking(url.clone(), move || read_at(&file, at, wanted)).await?.map_err(|error| failure(url.clone(), &error))?;
             if bytes.is_empty() {
                 // Somebody cut the file while it was read.
-                return Err(DownloadError::Truncated {
-                    url,
-                    expected: Some(end - start),
-                    got: at - start,
-                });
+                return Err(DownloadError::Truncated { url, expected: Some(end - start), got: at - start });
             }
             let next = at + bytes.len() as u64;
             Ok(Some((bytes, next)))
@@ -206,16 +170,8 @@ fn read_at(file: &File, at: u64, wanted: u64) -> io::Result<Bytes> {
     }
 }
 
-async fn blocking<T: Send + 'static>(
-    url: RedactedUrl,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, DownloadError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| DownloadError::Read {
-            url,
-            detail: error.to_string(),
-        })
+async fn blocking<T: Send + 'static>(url: RedactedUrl, work: impl FnOnce() -> T + Send + 'static) -> Result<T, DownloadError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| DownloadError::Read { url, detail: error.to_string() })
 }
 
 #[cfg(test)]
@@ -242,9 +198,7 @@ mod tests {
         }
 
         async fn get(&self, request: DownloadRequest) -> Result<Download, DownloadError> {
-            FileDownloader::new([self.dir.path().join("in")])
-                .get(request)
-                .await
+            FileDownloader::new([self.dir.path().join("in")]).get(request).await
         }
 
         async fn fetch(&self, path: &str) -> Result<Download, DownloadError> {
@@ -265,15 +219,9 @@ mod tests {
         let validator = whole.validator.clone();
         assert_eq!(body(whole).await, b"0123456789");
 
-        let range = ByteRange {
-            start: 4,
-            end: Some(6),
-        };
+        let range = ByteRange { start: 4, end: Some(6) };
         let url = tree.url("in/deep/a%20b");
-        let part = tree
-            .get(DownloadRequest::new(url.clone()).range(range, validator))
-            .await
-            .unwrap();
+        let part = tree.get(DownloadRequest::new(url.clone()).range(range, validator)).await.unwrap();
         assert_eq!((part.offset, part.complete_length), (4, Some(10)));
         assert_eq!(body(part).await, b"45");
 
@@ -287,8 +235,7 @@ mod tests {
         let tree = Tree::new();
         let validator = tree.fetch("in/deep/a%20b").await.unwrap().validator;
         std::fs::write(tree.dir.path().join("in/deep/a b"), b"another one").unwrap();
-        let request = DownloadRequest::new(tree.url("in/deep/a%20b"))
-            .range(ByteRange::from(4), validator.clone());
+        let request = DownloadRequest::new(tree.url("in/deep/a%20b")).range(ByteRange::from(4), validator.clone());
         let again = tree.get(request).await.unwrap();
         assert_eq!((again.status, again.offset), (StatusCode::OK, 0));
         assert_eq!(body(again).await, b"another one");
@@ -313,21 +260,10 @@ mod tests {
         };
         link("../secret", "link");
         link("..", "up");
-        for path in [
-            "secret",
-            "in/../secret",
-            "in/%2e%2e/secret",
-            "in/..%2fsecret",
-            "in/link",
-            "in/up/secret",
-            "in/up/missing",
-            "missing",
-        ] {
+        for path in ["secret", "in/../secret", "in/%2e%2e/secret", "in/..%2fsecret", "in/link", "in/up/secret", "in/up/missing", "missing"]
+        {
             let error = tree.fetch(path).await.unwrap_err();
-            assert!(
-                matches!(error, DownloadError::NotAllowed { .. }),
-                "{path}: {error}"
-            );
+            assert!(matches!(error, DownloadError::NotAllowed { .. }), "{path}: {error}");
         }
     }
 
@@ -335,10 +271,7 @@ mod tests {
     async fn links_inside_are_followed() {
         let tree = Tree::new();
         std::os::unix::fs::symlink("deep/a b", tree.dir.path().join("in/link")).unwrap();
-        assert_eq!(
-            body(tree.fetch("in/link").await.unwrap()).await,
-            b"0123456789"
-        );
+        assert_eq!(body(tree.fetch("in/link").await.unwrap()).await, b"0123456789");
     }
 
     #[tokio::test]

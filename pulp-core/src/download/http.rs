@@ -16,10 +16,7 @@ use url::Url;
 use super::pace::Pace;
 use super::request::ContentRange;
 use super::tls::client_config;
-use super::{
-    Download, DownloadError, DownloadRequest, Downloader, RedactedUrl, RemoteOptions,
-    StrongValidator, TimeoutKind, Timeouts,
-};
+use super::{Download, DownloadError, DownloadRequest, Downloader, RedactedUrl, RemoteOptions, StrongValidator, TimeoutKind, Timeouts};
 
 const MAX_REDIRECTS: usize = 10;
 const USER_AGENT: &str = concat!("pulp/", env!("CARGO_PKG_VERSION"));
@@ -54,27 +51,12 @@ impl HttpDownloader {
         if let Some(proxy) = options.proxy()? {
             builder = builder.proxy(proxy);
         }
-        let client = builder
-            .build()
-            .map_err(|error| DownloadError::InvalidOption {
-                field: "remote",
-                reason: chain(&error.without_url()),
-            })?;
-        Ok(Self {
-            client,
-            headers: options.header_map()?,
-            pace: Pace::new(options),
-            timeouts: options.timeouts,
-        })
+        let client =
+            builder.build().map_err(|error| DownloadError::InvalidOption { field: "remote", reason: chain(&error.without_url()) })?;
+        Ok(Self { client, headers: options.header_map()?, pace: Pace::new(options), timeouts: options.timeouts })
     }
 
-    async fn send(
-        &self,
-        url: &Url,
-        request: &DownloadRequest,
-        foreign: bool,
-        clock: &Deadline,
-    ) -> Result<Response, DownloadError> {
+    async fn send(&self, url: &Url, request: &DownloadRequest, foreign: bool, clock: &Deadline) -> Result<Response, DownloadError> {
         let shown = RedactedUrl::new(url);
         let mut headers = HeaderMap::new();
         for (name, value) in self.headers.iter().chain(&request.headers) {
@@ -83,10 +65,7 @@ impl HttpDownloader {
             }
         }
         // A body that was compressed on the way has neither the promised size nor the promised digest.
-        headers.insert(
-            header::ACCEPT_ENCODING,
-            HeaderValue::from_static("identity"),
-        );
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if let Some(tag) = &request.if_none_match {
             headers.insert(header::IF_NONE_MATCH, tag.clone());
         }
@@ -102,11 +81,7 @@ impl HttpDownloader {
         match clock.limit(sent).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(self.classify(shown, error)),
-            Err((kind, limit)) => Err(DownloadError::Timeout {
-                url: shown,
-                kind,
-                limit,
-            }),
+            Err((kind, limit)) => Err(DownloadError::Timeout { url: shown, kind, limit }),
         }
     }
 
@@ -151,22 +126,13 @@ impl Downloader for HttpDownloader {
                 None => return accept(url, response, &request, clock, permit),
             }
         }
-        Err(DownloadError::TooManyRedirects {
-            url: request.redacted(),
-            limit: MAX_REDIRECTS,
-        })
+        Err(DownloadError::TooManyRedirects { url: request.redacted(), limit: MAX_REDIRECTS })
     }
 }
 
 /// Whether a header may follow a redirect to another origin. Only what cannot be a credential does.
 fn travels(name: &header::HeaderName) -> bool {
-    [
-        header::ACCEPT,
-        header::ACCEPT_LANGUAGE,
-        header::USER_AGENT,
-        header::CACHE_CONTROL,
-    ]
-    .contains(name)
+    [header::ACCEPT, header::ACCEPT_LANGUAGE, header::USER_AGENT, header::CACHE_CONTROL].contains(name)
 }
 
 fn check(url: &Url) -> Result<(), DownloadError> {
@@ -175,29 +141,17 @@ fn check(url: &Url) -> Result<(), DownloadError> {
         "http" | "https" => "the URL names no host".to_owned(),
         other => format!("{other} is not a scheme that can be fetched here: use http or https"),
     };
-    Err(DownloadError::InvalidUrl {
-        url: url.into(),
-        reason,
-    })
+    Err(DownloadError::InvalidUrl { url: url.into(), reason })
 }
 
 fn redirect(url: &Url, response: &Response) -> Result<Option<Url>, DownloadError> {
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
-    let invalid = |reason: &str| DownloadError::InvalidUrl {
-        url: url.into(),
-        reason: reason.to_owned(),
-    };
-    let location = response
-        .headers()
-        .get(header::LOCATION)
-        .ok_or_else(|| invalid("redirects without saying where to"))?;
-    let location = std::str::from_utf8(location.as_bytes())
-        .map_err(|_| invalid("redirects to what is not a URL"))?;
-    let next = url
-        .join(location)
-        .map_err(|_| invalid("redirects to what is not a URL"))?;
+    let invalid = |reason: &str| DownloadError::InvalidUrl { url: url.into(), reason: reason.to_owned() };
+    let location = response.headers().get(header::LOCATION).ok_or_else(|| invalid("redirects without saying where to"))?;
+    let location = std::str::from_utf8(location.as_bytes()).map_err(|_| invalid("redirects to what is not a URL"))?;
+    let next = url.join(location).map_err(|_| invalid("redirects to what is not a URL"))?;
     // Never from the network to a local file.
     check(&next)?;
     Ok(Some(next))
@@ -214,33 +168,21 @@ fn accept(
     let status = response.status();
     let headers = response.headers().clone();
     let validator = StrongValidator::of(&headers);
-    let promised = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let promised = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let (offset, content_length, complete_length) = match status.as_u16() {
         200 | 203 => (0, promised, promised),
         206 => {
             let wanted = request.range.unwrap_or_default();
-            let range = ContentRange::of(&headers)
-                .filter(|range| range.first == wanted.start)
-                .ok_or_else(|| DownloadError::Interrupted {
-                    url: shown.clone(),
-                    detail: "206 with another range than was asked for".to_owned(),
-                })?;
+            let range = ContentRange::of(&headers).filter(|range| range.first == wanted.start).ok_or_else(|| {
+                DownloadError::Interrupted { url: shown.clone(), detail: "206 with another range than was asked for".to_owned() }
+            })?;
             let length = range.last - range.first + 1;
             (range.first, Some(length), range.complete)
         }
         304 if request.if_none_match.is_some() => (0, Some(0), None),
         _ => return Err(refusal(shown, status, &headers)),
     };
-    let body = Body {
-        response,
-        url: shown,
-        expected: content_length,
-        got: 0,
-        clock,
-        _permit: permit,
-    };
+    let body = Body { response, url: shown, expected: content_length, got: 0, clock, _permit: permit };
     Ok(Download {
         url,
         status,
@@ -258,16 +200,9 @@ fn refusal(url: RedactedUrl, status: StatusCode, headers: &HeaderMap) -> Downloa
         404 | 410 => DownloadError::NotFound { url },
         401 => DownloadError::Unauthorized { url },
         403 => DownloadError::Forbidden { url },
-        407 => DownloadError::Proxy {
-            url,
-            detail: "the proxy wants credentials (407)".to_owned(),
-        },
+        407 => DownloadError::Proxy { url, detail: "the proxy wants credentials (407)".to_owned() },
         416 => DownloadError::RangeNotSatisfiable { url },
-        _ => DownloadError::Status {
-            url,
-            status,
-            retry_after: retry_after(headers, SystemTime::now()),
-        },
+        _ => DownloadError::Status { url, status, retry_after: retry_after(headers, SystemTime::now()) },
     }
 }
 
@@ -311,11 +246,7 @@ impl Body {
     }
 
     fn truncated(&self) -> DownloadError {
-        DownloadError::Truncated {
-            url: self.url.clone(),
-            expected: self.expected,
-            got: self.got,
-        }
+        DownloadError::Truncated { url: self.url.clone(), expected: self.expected, got: self.got }
     }
 }
 
@@ -339,16 +270,12 @@ impl Deadline {
         let now = Instant::now();
         let read = now.checked_add(self.reading);
         let (until, kind, limit) = match (self.total, read) {
-            (Some((total, limit)), Some(read)) if total <= read => {
-                (total, TimeoutKind::Total, limit)
-            }
+            (Some((total, limit)), Some(read)) if total <= read => (total, TimeoutKind::Total, limit),
             (Some((total, limit)), None) => (total, TimeoutKind::Total, limit),
             (_, Some(read)) => (read, TimeoutKind::Read, self.reading),
             (None, None) => return Ok(step.await),
         };
-        tokio::time::timeout_at(until, step)
-            .await
-            .map_err(|_| (kind, limit))
+        tokio::time::timeout_at(until, step).await.map_err(|_| (kind, limit))
     }
 }
 
@@ -371,9 +298,7 @@ fn chain(error: &dyn Error) -> String {
 fn caused_by_tls(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
-        let inner = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(|io| io.get_ref());
+        let inner = error.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());
         if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
             return true;
         }

@@ -3,28 +3,35 @@
 //!
 //! - [`Downloader`] asks one source once: [`HttpDownloader`], [`FileDownloader`], and [`Downloaders`], which
 //!   picks by scheme. [`RemoteOptions`] are the fields of a remote.
+//! - [`download_to_spool`] fetches one file, as often as it takes ([`RetryPolicy`]), and verifies it.
+//! - [`Fetcher`] does so while clients read along: lazy content.
 //!
 //! Nothing here knows a database or a server.
 
 mod downloaders;
 mod error;
+mod fetch;
 mod file;
 mod http;
 mod options;
 mod pace;
 mod request;
 mod retry;
+mod save;
 mod tls;
+mod transfer;
 
 use async_trait::async_trait;
 
 pub use downloaders::Downloaders;
 pub use error::{DownloadError, RedactedUrl, TimeoutKind};
+pub use fetch::{FetchError, FetchHandler, FetchKey, FetchMeta, FetchRange, FetchRequest, FetchStream, Fetcher, FetcherOptions, Source};
 pub use file::FileDownloader;
 pub use http::HttpDownloader;
 pub use options::{DEFAULT_CONCURRENCY, DEFAULT_RETRIES, RemoteOptions, Timeouts};
 pub use request::{ByteRange, Download, DownloadRequest, DownloadStream, StrongValidator};
 pub use retry::RetryPolicy;
+pub use save::{SaveOptions, download_to_spool};
 
 /// Asks one source for one file, once. Trying again, checking and keeping are the caller's.
 ///

@@ -127,19 +127,14 @@ fn seconds(field: &'static str, value: Option<f64>) -> Result<Option<Duration>, 
     value
         .map(Duration::try_from_secs_f64)
         .transpose()
-        .map_err(|_| DownloadError::InvalidOption {
-            field,
-            reason: "must be a number of seconds, zero or more".to_owned(),
-        })
+        .map_err(|_| DownloadError::InvalidOption { field, reason: "must be a number of seconds, zero or more".to_owned() })
 }
 
 impl RemoteOptions {
     /// How many connections at a time.
     #[must_use]
     pub fn concurrency(&self) -> usize {
-        self.download_concurrency
-            .filter(|n| *n > 0)
-            .unwrap_or(DEFAULT_CONCURRENCY)
+        self.download_concurrency.filter(|n| *n > 0).unwrap_or(DEFAULT_CONCURRENCY)
     }
 
     /// How many attempts after the first.
@@ -155,14 +150,9 @@ impl RemoteOptions {
             headers.insert(header::AUTHORIZATION, value);
         }
         for (name, value) in &self.headers {
-            let bad = |reason: &str| DownloadError::InvalidOption {
-                field: "headers",
-                reason: format!("{reason}: {name:?}"),
-            };
-            let key = HeaderName::from_bytes(name.as_bytes())
-                .map_err(|_| bad("not the name of a header"))?;
-            let mut value = HeaderValue::from_str(value.expose())
-                .map_err(|_| bad("the value cannot be sent in a header"))?;
+            let bad = |reason: &str| DownloadError::InvalidOption { field: "headers", reason: format!("{reason}: {name:?}") };
+            let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("not the name of a header"))?;
+            let mut value = HeaderValue::from_str(value.expose()).map_err(|_| bad("the value cannot be sent in a header"))?;
             value.set_sensitive(true);
             headers.insert(key, value);
         }
@@ -174,10 +164,7 @@ impl RemoteOptions {
         let Some(text) = &self.proxy_url else {
             return Ok(None);
         };
-        let bad = |reason: &str| DownloadError::InvalidOption {
-            field: "proxy_url",
-            reason: reason.to_owned(),
-        };
+        let bad = |reason: &str| DownloadError::InvalidOption { field: "proxy_url", reason: reason.to_owned() };
         let url = Url::parse(text.expose()).map_err(|_| bad("not a URL"))?;
         if !matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") || !url.has_host() {
             return Err(bad("must be an http, https or socks5 URL with a host"));
@@ -203,24 +190,12 @@ fn basic(
         return Ok(None);
     };
     if username.expose().contains(':') {
-        return Err(DownloadError::InvalidOption {
-            field,
-            reason: "a colon cannot be sent in basic authentication".to_owned(),
-        });
+        return Err(DownloadError::InvalidOption { field, reason: "a colon cannot be sent in basic authentication".to_owned() });
     }
-    let pair = format!(
-        "{}:{}",
-        username.expose(),
-        password.map_or("", |password| password.expose())
-    );
-    let text = format!(
-        "Basic {}",
-        base64::engine::general_purpose::STANDARD.encode(pair)
-    );
-    let mut value = HeaderValue::try_from(text).map_err(|_| DownloadError::InvalidOption {
-        field,
-        reason: "cannot be sent in a header".to_owned(),
-    })?;
+    let pair = format!("{}:{}", username.expose(), password.map_or("", |password| password.expose()));
+    let text = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair));
+    let mut value =
+        HeaderValue::try_from(text).map_err(|_| DownloadError::InvalidOption { field, reason: "cannot be sent in a header".to_owned() })?;
     value.set_sensitive(true);
     Ok(Some(value))
 }
@@ -262,10 +237,7 @@ mod tests {
         };
         let headers = options.header_map().unwrap();
         // The example of RFC 7617.
-        assert_eq!(
-            headers[header::AUTHORIZATION],
-            "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
-        );
+        assert_eq!(headers[header::AUTHORIZATION], "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
         assert_eq!(headers["x-token"], "t");
         assert!(!format!("{options:?}").contains("sesame"));
         assert!(!format!("{headers:?}").contains("QWxh"));
@@ -273,10 +245,7 @@ mod tests {
 
     #[test]
     fn bad_headers_are_named_but_not_shown() {
-        let options = RemoteOptions {
-            headers: vec![("x-token".to_owned(), secret("sesame\n"))],
-            ..RemoteOptions::default()
-        };
+        let options = RemoteOptions { headers: vec![("x-token".to_owned(), secret("sesame\n"))], ..RemoteOptions::default() };
         let message = options.header_map().unwrap_err().to_string();
         assert!(message.starts_with("headers: ") && message.contains("x-token"));
         assert!(!message.contains("sesame"));
@@ -285,10 +254,7 @@ mod tests {
     #[test]
     fn a_proxy_must_be_a_url_with_a_host() {
         for bad in ["proxy:3128", "ftp://proxy", "://", "file:///proxy"] {
-            let options = RemoteOptions {
-                proxy_url: Some(secret(bad)),
-                ..RemoteOptions::default()
-            };
+            let options = RemoteOptions { proxy_url: Some(secret(bad)), ..RemoteOptions::default() };
             let message = options.proxy().unwrap_err().to_string();
             assert!(message.starts_with("proxy_url: "), "{bad}: {message}");
         }

@@ -21,15 +21,9 @@ impl Pace {
     pub(super) fn new(options: &RemoteOptions) -> Self {
         let slots = options.concurrency().min(Semaphore::MAX_PERMITS);
         // Bursts of one: a source that counts per second must never see two of them in one instant.
-        let rate = options
-            .rate_limit
-            .and_then(NonZeroU32::new)
-            .map(|n| RateLimiter::direct(Quota::per_second(n).allow_burst(NonZeroU32::MIN)));
-        Self {
-            slots: Arc::new(Semaphore::new(slots)),
-            rate,
-            clock: DefaultClock::default(),
-        }
+        let rate =
+            options.rate_limit.and_then(NonZeroU32::new).map(|n| RateLimiter::direct(Quota::per_second(n).allow_burst(NonZeroU32::MIN)));
+        Self { slots: Arc::new(Semaphore::new(slots)), rate, clock: DefaultClock::default() }
     }
 
     /// Waits for a turn. The permit is held until the body is read or dropped.
@@ -52,10 +46,7 @@ mod tests {
 
     #[tokio::test]
     async fn slots_are_given_back() {
-        let options = RemoteOptions {
-            download_concurrency: Some(1),
-            ..RemoteOptions::default()
-        };
+        let options = RemoteOptions { download_concurrency: Some(1), ..RemoteOptions::default() };
         let pace = Pace::new(&options);
         let first = pace.enter().await;
         assert!(first.is_some());
@@ -66,10 +57,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_rate_holds_the_second_request_back() {
-        let options = RemoteOptions {
-            rate_limit: Some(1),
-            ..RemoteOptions::default()
-        };
+        let options = RemoteOptions { rate_limit: Some(1), ..RemoteOptions::default() };
         let pace = Pace::new(&options);
         assert!(pace.enter().now_or_never().is_some());
         assert!(pace.enter().now_or_never().is_none());

@@ -97,13 +97,7 @@ impl DownloadRequest {
     /// Asks for the whole file at `url`.
     #[must_use]
     pub fn new(url: Url) -> Self {
-        Self {
-            url,
-            range: None,
-            if_range: None,
-            if_none_match: None,
-            headers: HeaderMap::new(),
-        }
+        Self { url, range: None, if_range: None, if_none_match: None, headers: HeaderMap::new() }
     }
 
     /// Asks for a part only, provided the file is still the one that `validator` stands for.
@@ -203,11 +197,7 @@ impl ContentRange {
             number => Some(number.parse().ok()?),
         };
         let sane = first <= last && complete.is_none_or(|complete| last < complete);
-        sane.then_some(Self {
-            first,
-            last,
-            complete,
-        })
+        sane.then_some(Self { first, last, complete })
     }
 }
 
@@ -216,52 +206,27 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(header::HeaderName, &'static str)]) -> HeaderMap {
-        pairs
-            .iter()
-            .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)))
-            .collect()
+        pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect()
     }
 
     #[test]
     fn content_range_is_read_strictly() {
         let whole = ContentRange::parse("bytes 5-9/10");
-        assert_eq!(
-            whole,
-            Some(ContentRange {
-                first: 5,
-                last: 9,
-                complete: Some(10)
-            })
-        );
-        assert_eq!(
-            ContentRange::parse("bytes 0-0/*").and_then(|r| r.complete),
-            None
-        );
-        for bad in [
-            "bytes 9-5/10",
-            "bytes 5-10/10",
-            "bytes */10",
-            "items 0-1/2",
-            "bytes -1-2/3",
-            "bytes 1-2",
-            "bytes 1-99999999999999999999/*",
-        ] {
+        assert_eq!(whole, Some(ContentRange { first: 5, last: 9, complete: Some(10) }));
+        assert_eq!(ContentRange::parse("bytes 0-0/*").and_then(|r| r.complete), None);
+        for bad in
+            ["bytes 9-5/10", "bytes 5-10/10", "bytes */10", "items 0-1/2", "bytes -1-2/3", "bytes 1-2", "bytes 1-99999999999999999999/*"]
+        {
             assert_eq!(ContentRange::parse(bad), None, "{bad}");
         }
     }
 
     #[test]
     fn ranges_spell_their_last_byte() {
-        let range = ByteRange {
-            start: 2,
-            end: Some(5),
-        };
+        let range = ByteRange { start: 2, end: Some(5) };
         assert_eq!(range.header().as_deref(), Some("bytes=2-4"));
         assert_eq!(ByteRange::from(7).header().as_deref(), Some("bytes=7-"));
-        let empty = ByteRange {
-            start: 5,
-            end: Some(5),
-        };
+        let empty = ByteRange { start: 5, end: Some(5) };
         assert_eq!(empty.header(), None);
     }
 

@@ -36,19 +36,13 @@ impl RetryPolicy {
     /// As the remote says (`max_retries`).
     #[must_use]
     pub fn of(options: &RemoteOptions) -> Self {
-        Self {
-            max_retries: options.retries(),
-            ..Self::default()
-        }
+        Self { max_retries: options.retries(), ..Self::default() }
     }
 
     /// No second attempt.
     #[must_use]
     pub fn never() -> Self {
-        Self {
-            max_retries: 0,
-            ..Self::default()
-        }
+        Self { max_retries: 0, ..Self::default() }
     }
 
     /// How long to wait after failure number `failures` (the first is 1); `None` to give up.
@@ -66,10 +60,7 @@ impl RetryPolicy {
 
     fn ceiling(&self, failures: u32) -> Duration {
         let doubled = 2u32.checked_pow(failures.saturating_sub(1));
-        doubled
-            .and_then(|factor| self.first_delay.checked_mul(factor))
-            .unwrap_or(self.max_delay)
-            .min(self.max_delay)
+        doubled.and_then(|factor| self.first_delay.checked_mul(factor)).unwrap_or(self.max_delay).min(self.max_delay)
     }
 }
 
@@ -89,10 +80,7 @@ mod tests {
 
     #[test]
     fn waits_grow_and_stay_bounded() {
-        let policy = RetryPolicy {
-            max_retries: u32::MAX,
-            ..RetryPolicy::default()
-        };
+        let policy = RetryPolicy { max_retries: u32::MAX, ..RetryPolicy::default() };
         assert_eq!(policy.ceiling(1), Duration::from_millis(500));
         assert_eq!(policy.ceiling(3), Duration::from_secs(2));
         assert_eq!(policy.ceiling(4_000_000), policy.max_delay);
@@ -124,11 +112,7 @@ mod tests {
         for error in [
             DownloadError::NotFound { url: url.clone() },
             DownloadError::Forbidden { url: url.clone() },
-            DownloadError::Status {
-                url,
-                status: StatusCode::BAD_REQUEST,
-                retry_after: None,
-            },
+            DownloadError::Status { url, status: StatusCode::BAD_REQUEST, retry_after: None },
         ] {
             assert_eq!(RetryPolicy::default().delay(1, &error), None, "{error}");
         }

@@ -24,14 +24,10 @@ pub(super) fn client_config(options: &RemoteOptions) -> Result<ClientConfig, Dow
         };
         builder.with_root_certificates(roots)
     } else {
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(TrustAnyone(provider)))
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(TrustAnyone(provider)))
     };
     let mut config = match identity(options)? {
-        Some((chain, key)) => builder
-            .with_client_auth_cert(chain, key)
-            .map_err(|error| invalid("client_key", error.to_string()))?,
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(|error| invalid("client_key", error.to_string()))?,
         None => builder.with_no_client_auth(),
     };
     // One connection for each concurrent download, as `download_concurrency` promises.
@@ -42,9 +38,7 @@ pub(super) fn client_config(options: &RemoteOptions) -> Result<ClientConfig, Dow
 fn own_roots(pem: &str) -> Result<RootCertStore, DownloadError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates("ca_cert", pem)? {
-        roots
-            .add(certificate)
-            .map_err(|error| invalid("ca_cert", error.to_string()))?;
+        roots.add(certificate).map_err(|error| invalid("ca_cert", error.to_string()))?;
     }
     Ok(roots)
 }
@@ -73,28 +67,18 @@ type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 fn identity(options: &RemoteOptions) -> Result<Option<Identity>, DownloadError> {
     let Some(pem) = &options.client_cert else {
         return match options.client_key {
-            Some(_) => Err(invalid(
-                "client_cert",
-                "must be given with client_key".to_owned(),
-            )),
+            Some(_) => Err(invalid("client_cert", "must be given with client_key".to_owned())),
             None => Ok(None),
         };
     };
     let chain = certificates("client_cert", pem)?;
     // The key may stand in the same text as the certificate.
-    let key = options
-        .client_key
-        .as_ref()
-        .map_or(pem.as_str(), |key| key.expose());
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
-        .map_err(|_| invalid("client_key", "holds no private key in PEM".to_owned()))?;
+    let key = options.client_key.as_ref().map_or(pem.as_str(), |key| key.expose());
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| invalid("client_key", "holds no private key in PEM".to_owned()))?;
     Ok(Some((chain, key)))
 }
 
-fn certificates(
-    field: &'static str,
-    pem: &str,
-) -> Result<Vec<CertificateDer<'static>>, DownloadError> {
+fn certificates(field: &'static str, pem: &str) -> Result<Vec<CertificateDer<'static>>, DownloadError> {
     let found: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes())
         .collect::<Result<_, _>>()
         .map_err(|error| invalid(field, format!("not PEM: {error}")))?;
@@ -165,20 +149,11 @@ mod tests {
     #[test]
     fn what_is_not_pem_is_refused_by_field() {
         let junk = Some("no certificate".to_owned());
-        let options = RemoteOptions {
-            ca_cert: junk.clone(),
-            ..RemoteOptions::default()
-        };
+        let options = RemoteOptions { ca_cert: junk.clone(), ..RemoteOptions::default() };
         assert_eq!(field(&options), "ca_cert");
-        let options = RemoteOptions {
-            client_cert: junk,
-            ..RemoteOptions::default()
-        };
+        let options = RemoteOptions { client_cert: junk, ..RemoteOptions::default() };
         assert_eq!(field(&options), "client_cert");
-        let options = RemoteOptions {
-            client_key: Some(Secret::new("key".to_owned())),
-            ..RemoteOptions::default()
-        };
+        let options = RemoteOptions { client_key: Some(Secret::new("key".to_owned())), ..RemoteOptions::default() };
         assert_eq!(field(&options), "client_cert");
     }
 
