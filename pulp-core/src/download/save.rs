@@ -58,12 +58,11 @@ impl SaveOptions {
 /// # Errors
 /// [`DownloadError`] of the last attempt.
 pub async fn download_to_spool(
-    downloader: &(impl Downloader + ?Sized),
+    downloader: &dyn Downloader,
     request: DownloadRequest,
     spool: &Spool,
     options: &SaveOptions,
 ) -> Result<Spooled, DownloadError> {
-    let downloader = &downloader;
     let terms = Terms { expected: &options.expected, limit: options.limit, live: false };
     let mut transfer = Transfer::new(spool, terms);
     let mut failures = 0;

@@ -36,6 +36,16 @@ pub(super) struct Head {
     pub(super) last_modified: Option<HeaderValue>,
 }
 
+impl Head {
+    fn of(download: &Download) -> Self {
+        Self {
+            length: download.complete_length,
+            content_type: download.headers.get(header::CONTENT_TYPE).cloned(),
+            last_modified: download.headers.get(header::LAST_MODIFIED).cloned(),
+        }
+    }
+}
+
 /// How the file is to be brought in.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Terms<'a> {
@@ -185,7 +195,7 @@ impl<'a> Transfer<'a> {
             return Err(DownloadError::Interrupted { url: shown, detail: "the answer begins beyond what was asked for".to_owned() });
         }
         if self.file.is_none() {
-            self.begin(&download, events).await.map_err(|error| spool_error(&shown, error))?;
+            self.begin(Head::of(&download), events).await.map_err(|error| spool_error(&shown, error))?;
         }
         self.origin = download.validator.clone().map(|validator| (source, validator));
         let mut body = download.body.peekable();
@@ -222,19 +232,14 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    async fn begin(&mut self, download: &Download, events: &mut (dyn FnMut(Event) + Send)) -> Result<(), StorageError> {
-        let length = self.terms.expected.size.or(download.complete_length);
-        self.total = length;
-        let mut file = self.create(length);
+    async fn begin(&mut self, mut head: Head, events: &mut (dyn FnMut(Event) + Send)) -> Result<(), StorageError> {
+        head.length = self.terms.expected.size.or(head.length);
+        self.total = head.length;
+        let mut file = self.create(head.length);
         if self.terms.live {
             self.tail = Some(file.share().await?);
         }
         self.file = Some(file);
-        let head = Head {
-            length,
-            content_type: download.headers.get(header::CONTENT_TYPE).cloned(),
-            last_modified: download.headers.get(header::LAST_MODIFIED).cloned(),
-        };
         events(Event::Started { head, tail: self.tail.clone() });
         Ok(())
     }
