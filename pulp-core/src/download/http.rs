@@ -295,14 +295,8 @@ fn chain(error: &dyn Error) -> String {
     text
 }
 
+/// An `io::Error` may hold another as its value, which its `source` skips.
 fn caused_by_tls(error: &(dyn Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let inner = error.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());
-        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+    let held = error.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());
+    error.is::<rustls::Error>() || held.is_some_and(|held| caused_by_tls(held)) || error.source().is_some_and(caused_by_tls)
 }

@@ -98,7 +98,11 @@ impl<'a> Transfer<'a> {
     ///
     /// # Errors
     /// [`DownloadError::Mismatch`], [`DownloadError::Spool`].
-    pub(super) async fn finish(&mut self, url: RedactedUrl, events: &mut (dyn FnMut(Event) + Send)) -> Result<(Spooled, Option<SpoolTail>), DownloadError> {
+    pub(super) async fn finish(
+        &mut self,
+        url: RedactedUrl,
+        events: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<(Spooled, Option<SpoolTail>), DownloadError> {
         // An empty file has no chunk that would have begun it.
         let mut file = self.file.take().unwrap_or_else(|| self.create(None));
         if self.terms.live && self.tail.is_none() {
@@ -207,7 +211,9 @@ impl<'a> Transfer<'a> {
             self.append(new, &shown, events).await?;
         }
         match self.terms.expected.size.or(self.total) {
-            Some(size) if self.position() < size => Err(DownloadError::Truncated { url: shown, expected: Some(size), got: self.position() }),
+            Some(size) if self.position() < size => {
+                Err(DownloadError::Truncated { url: shown, expected: Some(size), got: self.position() })
+            }
             _ => Ok(()),
         }
     }
