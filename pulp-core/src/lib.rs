@@ -14,6 +14,7 @@ pub mod clock;
 pub mod crypto;
 pub mod db;
 pub mod digest;
+pub mod download;
 pub mod error;
 pub mod ids;
 pub mod model;

@@ -1,0 +1,56 @@
+//! What a fetch and its clients share.
+
+use tokio::sync::watch;
+
+use super::FetchError;
+use crate::download::transfer::Head;
+use crate::storage::SpoolTail;
+
+/// One file under way. The fetch writes the state, clients follow it.
+///
+/// ```text
+///            head, tail           verified
+/// Waiting ───────────► Readable ───────────► Complete(length)
+///    │  ▲                 │  │
+///    │  └─────────────────┘  │   a source was wrong: next generation, from the beginning
+///    └───────────► Failed ◄──┘   no source is left
+/// ```
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) state: watch::Sender<State>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct State {
+    /// Counts the beginnings. What was read in an older generation was wrong.
+    pub(super) generation: u32,
+    /// Set once clients may have the first byte, or the answer that there is none.
+    pub(super) open: Option<Open>,
+    /// How many bytes, from the first, clients may have. The end of a file is missing from it until the file is verified.
+    pub(super) readable: u64,
+    /// How it ended: with the length of the file, or not at all.
+    pub(super) ended: Option<Result<u64, FetchError>>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Open {
+    pub(super) head: Head,
+    pub(super) tail: SpoolTail,
+}
+
+impl Entry {
+    pub(super) fn new() -> Self {
+        Self { state: watch::Sender::new(State::default()) }
+    }
+
+    /// Ends the fetch, unless it has ended.
+    pub(super) fn end(&self, result: Result<u64, FetchError>) {
+        self.state.send_if_modified(|state| {
+            let first = state.ended.is_none();
+            if first {
+                state.ended = Some(result);
+            }
+            first
+        });
+    }
+}

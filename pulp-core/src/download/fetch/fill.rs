@@ -1,0 +1,215 @@
+//! The task that brings one file in, whoever asked for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::entry::{Entry, Open};
+use super::gate::Gate;
+use super::{FetchError, FetchRequest, Shared};
+use crate::download::transfer::{Event, Head, Terms, Transfer};
+use crate::download::{DownloadError, Downloader};
+use crate::storage::{SpoolTail, Spooled};
+
+/// Runs until the file is stored, or nobody wants it any more, or no source is left.
+pub(super) async fn run(shared: Arc<Shared>, request: FetchRequest, entry: Arc<Entry>) {
+    let _leave = Leave { shared: &shared, request: &request, entry: &entry };
+    let Ok(_slot) = shared.fills.acquire().await else {
+        return;
+    };
+    if request.streamed {
+        tokio::select! {
+            () = unwanted(&shared, &request, &entry) => tracing::debug!(key = %request.key, "nobody is left to stream to"),
+            fetched = fetch(&shared, &request, &entry) => {
+                // Those who come while others still read share the file; the spool has it as long as somebody reads.
+                if let Some(fetched) = fetched {
+                    drop(fetched);
+                    unwanted(&shared, &request, &entry).await;
+                }
+            }
+        }
+    } else if let Some(file) = fetch(&shared, &request, &entry).await {
+        let (key, size) = (&request.key, file.size());
+        match request.handler.complete(file).await {
+            Ok(()) => tracing::debug!(%key, size, "fetched and stored"),
+            Err(error) => tracing::error!(%key, %error, "a fetched file could not be stored; the next request fetches it again"),
+        }
+    }
+}
+
+/// Removes the entry however the task ends: a panic must not leave clients waiting for ever.
+struct Leave<'a> {
+    shared: &'a Shared,
+    request: &'a FetchRequest,
+    entry: &'a Arc<Entry>,
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.shared.remove(&self.request.key, self.entry);
+        self.entry.end(Err(FetchError::Aborted));
+    }
+}
+
+/// Returns when the last client has gone and no other can come, for the entry is gone too.
+async fn unwanted(shared: &Shared, request: &FetchRequest, entry: &Arc<Entry>) {
+    loop {
+        entry.state.closed().await;
+        // Clients join under the same lock.
+        if shared.remove_if_unread(&request.key, entry) {
+            return;
+        }
+    }
+}
+
+/// Brings the file in and tells the clients. `None` if that failed: they know.
+async fn fetch(shared: &Shared, request: &FetchRequest, entry: &Arc<Entry>) -> Option<Spooled> {
+    let options = &shared.options;
+    let gate = Gate::new(&request.expected, options.verify_before_serving, options.hold_back);
+    match Sources::new(request).fetch(shared, gate, entry).await {
+        Ok((file, tail, head)) => {
+            let length = file.size();
+            entry.state.send_modify(|state| {
+                if let Some(tail) = tail {
+                    let head = Head { length: Some(length), ..head };
+                    state.open.get_or_insert(Open { head, tail });
+                }
+                state.readable = length;
+                state.ended = Some(Ok(length));
+            });
+            Some(file)
+        }
+        Err(error) => {
+            tracing::warn!(key = %request.key, %error, "lazy content could not be fetched");
+            // First out of the way, so that who tries again begins anew.
+            shared.remove(&request.key, entry);
+            entry.end(Err(error));
+            None
+        }
+    }
+}
+
+type Fetched = (Spooled, Option<SpoolTail>, Head);
+
+/// The sources of one file and how each of them fared.
+struct Sources<'a> {
+    request: &'a FetchRequest,
+    states: Vec<SourceState>,
+}
+
+#[derive(Default)]
+struct SourceState {
+    failures: u32,
+    given_up: bool,
+    last: Option<DownloadError>,
+}
+
+impl<'a> Sources<'a> {
+    fn new(request: &'a FetchRequest) -> Self {
+        Self { request, states: request.sources.iter().map(|_| SourceState::default()).collect() }
+    }
+
+    /// Goes from source to source, each from where the one before broke off; when all have failed, waits, and asks again those that may
+    /// have healed.
+    async fn fetch(mut self, shared: &Shared, gate: Gate, entry: &Entry) -> Result<Fetched, FetchError> {
+        let terms = Terms { expected: &self.request.expected, limit: shared.options.limit, live: true };
+        let mut transfer = Transfer::new(&shared.spool, terms);
+        let mut progress = Progress { gate, entry, head: Head::default(), tail: None };
+        loop {
+            let mut pause: Option<Duration> = None;
+            for (index, source) in self.request.sources.iter().enumerate() {
+                if self.states[index].given_up {
+                    continue;
+                }
+                let mut tell = |event| progress.on(event);
+                let downloader: &dyn Downloader = &source.downloader;
+                let mut result = transfer.attempt(index, downloader, &source.request, &mut tell).await.map(|()| None);
+                if result.is_ok() {
+                    result = transfer.finish(source.request.redacted(), &mut tell).await.map(Some);
+                }
+                match result {
+                    Ok(done) => {
+                        self.report_failures(Some(index)).await;
+                        let Some((file, tail)) = done else { continue };
+                        return Ok((file, tail, progress.head));
+                    }
+                    Err(DownloadError::Spool { source, .. }) => return Err(FetchError::Spool(source)),
+                    Err(error) => {
+                        tracing::info!(key = %self.request.key, %error, "a source failed");
+                        let state = &mut self.states[index];
+                        state.failures += 1;
+                        match source.retry.delay(state.failures, &error) {
+                            Some(delay) => pause = Some(pause.map_or(delay, |pause| pause.min(delay))),
+                            None => state.given_up = true,
+                        }
+                        state.last = Some(error);
+                    }
+                }
+            }
+            match pause {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => break,
+            }
+        }
+        self.report_failures(None).await;
+        Err(FetchError::of(self.states.into_iter().filter_map(|state| state.last).collect()))
+    }
+
+    async fn report_failures(&self, winner: Option<usize>) {
+        for (index, (source, state)) in self.request.sources.iter().zip(&self.states).enumerate() {
+            if let Some(error) = &state.last
+                && winner != Some(index)
+            {
+                self.request.handler.source_failed(source, error).await;
+            }
+        }
+    }
+}
+
+/// Turns what the transfer tells into what clients may see.
+struct Progress<'a> {
+    gate: Gate,
+    entry: &'a Entry,
+    head: Head,
+    tail: Option<SpoolTail>,
+}
+
+impl Progress<'_> {
+    fn on(&mut self, event: Event) {
+        match event {
+            Event::Started { head, tail } => {
+                self.head = head;
+                self.tail = tail;
+                self.advance(0);
+            }
+            Event::Advanced(size) => self.advance(size),
+            Event::Discarded => {
+                self.tail = None;
+                self.entry.state.send_modify(|state| {
+                    state.generation += 1;
+                    state.open = None;
+                    state.readable = 0;
+                });
+            }
+        }
+    }
+
+    fn advance(&mut self, size: u64) {
+        let length = self.head.length;
+        if !self.gate.opens(size, length) {
+            return;
+        }
+        let readable = self.gate.readable(size, length);
+        self.entry.state.send_if_modified(|state| {
+            let opened = match (&state.open, &self.tail) {
+                (None, Some(tail)) => {
+                    state.open = Some(Open { head: self.head.clone(), tail: tail.clone() });
+                    true
+                }
+                _ => false,
+            };
+            let grown = readable > state.readable;
+            state.readable = state.readable.max(readable);
+            opened || grown
+        });
+    }
+}

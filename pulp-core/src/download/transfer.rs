@@ -1,0 +1,314 @@
+//! Bringing one file into the spool, over as many attempts and from as many sources as it takes.
+
+use std::pin::Pin;
+
+use bytes::{Bytes, BytesMut};
+use futures::stream::Peekable;
+use futures::{FutureExt as _, StreamExt as _};
+use http::{HeaderValue, header};
+
+use super::{ByteRange, Download, DownloadError, DownloadRequest, DownloadStream, Downloader, RedactedUrl, StrongValidator};
+use crate::digest::{Expected, Mismatch};
+use crate::storage::{NewFile, Spool, SpoolFile, SpoolTail, Spooled, StorageError};
+
+/// Small chunks that are ready together go to the disk together, up to this many bytes.
+const GATHER: usize = 256 * 1024;
+
+/// What a transfer tells while it runs.
+pub(super) enum Event {
+    /// A source answered, for a file of which nothing is here yet.
+    Started {
+        head: Head,
+        /// Readable while the file grows, if that was asked for.
+        tail: Option<SpoolTail>,
+    },
+    /// So many bytes, from the first, are in the file now.
+    Advanced(u64),
+    /// All that came so far was wrong; the next thing is another start.
+    Discarded,
+}
+
+/// What a source says of the file besides its bytes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Head {
+    pub(super) length: Option<u64>,
+    pub(super) content_type: Option<HeaderValue>,
+    pub(super) last_modified: Option<HeaderValue>,
+}
+
+impl Head {
+    fn of(download: &Download) -> Self {
+        Self {
+            length: download.complete_length,
+            content_type: download.headers.get(header::CONTENT_TYPE).cloned(),
+            last_modified: download.headers.get(header::LAST_MODIFIED).cloned(),
+        }
+    }
+}
+
+/// How the file is to be brought in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms<'a> {
+    pub(super) expected: &'a Expected,
+    /// The largest file that is taken, in bytes.
+    pub(super) limit: Option<u64>,
+    /// Whether somebody reads along. Then bytes that are in the file stay, and a new attempt goes on behind them.
+    pub(super) live: bool,
+}
+
+/// The state of one file between attempts: what is in the spool, and what is known of it.
+pub(super) struct Transfer<'a> {
+    spool: &'a Spool,
+    terms: Terms<'a>,
+    file: Option<SpoolFile>,
+    tail: Option<SpoolTail>,
+    total: Option<u64>,
+    /// Which source the bytes came from, and what it called them.
+    origin: Option<(usize, StrongValidator)>,
+}
+
+impl<'a> Transfer<'a> {
+    pub(super) fn new(spool: &'a Spool, terms: Terms<'a>) -> Self {
+        Self { spool, terms, file: None, tail: None, total: None, origin: None }
+    }
+
+    /// Asks one source for all that is missing. `source` numbers it, so that a validator of one source is never shown to another.
+    ///
+    /// # Errors
+    /// [`DownloadError`]; what came until then stays for the next attempt, unless an event says otherwise.
+    pub(super) async fn attempt(
+        &mut self,
+        source: usize,
+        downloader: &dyn Downloader,
+        request: &DownloadRequest,
+        events: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<(), DownloadError> {
+        self.check_verifiable(request)?;
+        match self.try_once(source, downloader, request, events).await {
+            // Two sources disagree about the beginning. The first is the one that already failed: start over with this one.
+            Err(DownloadError::Changed { .. }) if self.terms.live && self.is_verified_at_the_end() => {
+                self.discard(events);
+                self.try_once(source, downloader, request, events).await
+            }
+            other => other,
+        }
+    }
+
+    /// Completes the file and compares it with what was announced. A wrong file is discarded.
+    ///
+    /// # Errors
+    /// [`DownloadError::Mismatch`], [`DownloadError::Spool`].
+    pub(super) async fn finish(
+        &mut self,
+        url: RedactedUrl,
+        events: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<(Spooled, Option<SpoolTail>), DownloadError> {
+        // An empty file has no chunk that would have begun it.
+        let mut file = self.file.take().unwrap_or_else(|| self.create(None));
+        if self.terms.live && self.tail.is_none() {
+            self.tail = Some(file.share().await.map_err(|error| spool_error(&url, error))?);
+        }
+        let spooled = file.finish().await.map_err(|error| spool_error(&url, error))?;
+        if let Err(mismatch) = spooled.verify(self.terms.expected) {
+            self.discard(events);
+            return Err(DownloadError::Mismatch { url, mismatch });
+        }
+        Ok((spooled, self.tail.take()))
+    }
+
+    fn position(&self) -> u64 {
+        self.file.as_ref().map_or(0, SpoolFile::size)
+    }
+
+    fn is_verified_at_the_end(&self) -> bool {
+        !self.terms.expected.digests.is_empty()
+    }
+
+    /// What cannot be verified in the end need not be fetched.
+    fn check_verifiable(&self, request: &DownloadRequest) -> Result<(), DownloadError> {
+        let announced = &self.terms.expected.digests;
+        let computed = self.spool.algorithms();
+        if announced.is_empty() || announced.iter().any(|(algorithm, _)| computed.contains(&algorithm)) {
+            return Ok(());
+        }
+        let announced = announced.iter().map(|(algorithm, _)| algorithm).collect();
+        Err(DownloadError::Mismatch { url: request.redacted(), mismatch: Mismatch::Unverifiable { announced } })
+    }
+
+    fn discard(&mut self, events: &mut (dyn FnMut(Event) + Send)) {
+        self.file = None;
+        self.tail = None;
+        self.total = None;
+        self.origin = None;
+        events(Event::Discarded);
+    }
+
+    fn create(&self, length: Option<u64>) -> SpoolFile {
+        match length {
+            Some(size) => self.spool.create_with(NewFile::sized(size)),
+            None => self.spool.create(),
+        }
+    }
+
+    /// The request for what is missing, as far as a part of the file can be trusted to belong to the rest.
+    fn continued(&self, source: usize, request: &DownloadRequest) -> DownloadRequest {
+        let position = self.position();
+        let mut request = request.clone();
+        request.if_none_match = None;
+        request.range = None;
+        request.if_range = None;
+        if position == 0 {
+            return request;
+        }
+        match &self.origin {
+            Some((origin, validator)) if *origin == source => request.range(ByteRange::from(position), Some(validator.clone())),
+            // Another source, or one without a validator: only the digest can tell whether the parts fit.
+            _ if self.is_verified_at_the_end() => request.range(ByteRange::from(position), None),
+            _ => request,
+        }
+    }
+
+    async fn try_once(
+        &mut self,
+        source: usize,
+        downloader: &dyn Downloader,
+        request: &DownloadRequest,
+        events: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<(), DownloadError> {
+        let shown = request.redacted();
+        let position = self.position();
+        if position > 0 && self.total == Some(position) {
+            return Ok(());
+        }
+        let download = match downloader.get(self.continued(source, request)).await {
+            Err(DownloadError::RangeNotSatisfiable { url }) if position > 0 => {
+                if !self.terms.live {
+                    self.discard(events);
+                }
+                return Err(DownloadError::Changed { url });
+            }
+            other => other?,
+        };
+        self.check_length(&download, &shown)?;
+        let mut at = download.offset;
+        if at < position && !self.terms.live {
+            // Nobody has seen the beginning: take the new one.
+            self.discard(events);
+        }
+        if at > self.position() {
+            return Err(DownloadError::Interrupted { url: shown, detail: "the answer begins beyond what was asked for".to_owned() });
+        }
+        if self.file.is_none() {
+            self.begin(Head::of(&download), events).await.map_err(|error| spool_error(&shown, error))?;
+        }
+        self.origin = download.validator.clone().map(|validator| (source, validator));
+        let mut body = download.body.peekable();
+        while let Some(chunk) = gather(&mut body).await {
+            let chunk = chunk?;
+            let len = chunk.len() as u64;
+            let new = self.compare(at, chunk, &shown).await?;
+            at += len;
+            self.append(new, &shown, events).await?;
+        }
+        match self.terms.expected.size.or(self.total) {
+            Some(size) if self.position() < size => {
+                Err(DownloadError::Truncated { url: shown, expected: Some(size), got: self.position() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses by the head what could only turn out wrong in the end.
+    fn check_length(&self, download: &Download, url: &RedactedUrl) -> Result<(), DownloadError> {
+        let Some(actual) = download.complete_length else {
+            return Ok(());
+        };
+        if let Some(expected) = self.terms.expected.size
+            && expected != actual
+        {
+            return Err(mismatched_size(url, expected, actual));
+        }
+        match self.terms.limit {
+            Some(limit) if actual > limit => return Err(DownloadError::TooLong { url: url.clone(), limit }),
+            _ => {}
+        }
+        match self.total {
+            Some(total) if self.terms.live && total != actual => Err(DownloadError::Changed { url: url.clone() }),
+            _ => Ok(()),
+        }
+    }
+
+    async fn begin(&mut self, mut head: Head, events: &mut (dyn FnMut(Event) + Send)) -> Result<(), StorageError> {
+        head.length = self.terms.expected.size.or(head.length);
+        self.total = head.length;
+        let mut file = self.create(head.length);
+        if self.terms.live {
+            self.tail = Some(file.share().await?);
+        }
+        self.file = Some(file);
+        events(Event::Started { head, tail: self.tail.clone() });
+        Ok(())
+    }
+
+    /// Of a chunk that begins at `at`, gives what is new. What is in the file already must be the same.
+    async fn compare(&self, mut at: u64, mut chunk: Bytes, url: &RedactedUrl) -> Result<Bytes, DownloadError> {
+        let position = self.position();
+        while at < position && !chunk.is_empty() {
+            let Some(tail) = &self.tail else {
+                return Err(DownloadError::Changed { url: url.clone() });
+            };
+            let known = usize::try_from(position - at).unwrap_or(usize::MAX).min(chunk.len());
+            let old = tail.read_at(at, known as u64).await.map_err(|error| spool_error(url, error))?;
+            if old.is_empty() || old != chunk[..old.len().min(known)] {
+                return Err(DownloadError::Changed { url: url.clone() });
+            }
+            at += old.len() as u64;
+            let _ = chunk.split_to(old.len());
+        }
+        Ok(chunk)
+    }
+
+    async fn append(&mut self, chunk: Bytes, url: &RedactedUrl, events: &mut (dyn FnMut(Event) + Send)) -> Result<(), DownloadError> {
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        let size = self.position() + chunk.len() as u64;
+        match (self.total, self.terms.limit) {
+            (Some(total), _) if size > total => return Err(mismatched_size(url, total, size)),
+            (_, Some(limit)) if size > limit => return Err(DownloadError::TooLong { url: url.clone(), limit }),
+            _ => {}
+        }
+        let Some(file) = &mut self.file else {
+            return Ok(());
+        };
+        file.write(chunk).await.map_err(|error| spool_error(url, error))?;
+        events(Event::Advanced(size));
+        Ok(())
+    }
+}
+
+fn mismatched_size(url: &RedactedUrl, expected: u64, actual: u64) -> DownloadError {
+    DownloadError::Mismatch { url: url.clone(), mismatch: Mismatch::Size { expected, actual } }
+}
+
+fn spool_error(url: &RedactedUrl, error: StorageError) -> DownloadError {
+    DownloadError::Spool { url: url.clone(), source: std::sync::Arc::new(error) }
+}
+
+/// The next chunk, and with it all that is ready: sources send in small pieces, and each write is a hop to another thread.
+async fn gather(body: &mut Peekable<DownloadStream>) -> Option<Result<Bytes, DownloadError>> {
+    let first = match body.next().await? {
+        Ok(chunk) => chunk,
+        Err(error) => return Some(Err(error)),
+    };
+    let mut joined: Option<BytesMut> = None;
+    let mut len = first.len();
+    // An error, like the end, is left for the next call.
+    while len < GATHER
+        && let Some(Some(Ok(chunk))) = Pin::new(&mut *body).next_if(Result::is_ok).now_or_never()
+    {
+        len += chunk.len();
+        joined.get_or_insert_with(|| BytesMut::from(&first[..])).extend_from_slice(&chunk);
+    }
+    Some(Ok(joined.map_or(first, BytesMut::freeze)))
+}

@@ -1,0 +1,6 @@
+//! Fetching, against an upstream that misbehaves as planned.
+
+mod fetch;
+mod http;
+mod save;
+mod world;
