@@ -18,6 +18,7 @@ pub mod plugin;
 mod pulp;
 pub mod settings;
 pub mod tasks;
+pub mod version;
 
 pub use error::{Error, Result};
 pub use pulp::{Pulp, PulpBuilder};
