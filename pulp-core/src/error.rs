@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::db::DbError;
+use crate::storage::StorageError;
 
 /// What every fallible call of the library gives.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -51,6 +52,9 @@ pub enum Error {
     /// The database.
     #[error(transparent)]
     Db(#[from] DbError),
+    /// The storage of artifacts.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// Settings that cannot be used.
     #[error("setting {name}: {reason}")]
     Setting {
@@ -101,6 +105,8 @@ impl Error {
             Self::Canceled => "canceled",
             Self::Db(DbError::Unavailable(_)) => "database_unavailable",
             Self::Db(_) => "database",
+            Self::Storage(StorageError::Full { .. } | StorageError::Quota { .. }) => "storage_full",
+            Self::Storage(_) => "storage",
             Self::Setting { .. } => "setting",
             Self::Io { .. } => "io",
             Self::Internal(_) => "internal",

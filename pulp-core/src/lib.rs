@@ -9,14 +9,18 @@
 //!
 //! `pulp-server` is a thin front end on top of it, and `pulp` the command line.
 
+pub mod body;
 pub mod clock;
+pub mod crypto;
 pub mod db;
+pub mod digest;
 pub mod error;
 pub mod ids;
 pub mod model;
 pub mod plugin;
 mod pulp;
 pub mod settings;
+pub mod storage;
 pub mod tasks;
 pub mod version;
 

@@ -10,6 +10,7 @@ use crate::ids::Hrefs;
 use crate::model::Domain;
 use crate::plugin::{Plugin, Registry};
 use crate::settings::Settings;
+use crate::storage::{LocalOptions, LocalStorage, Spool, SpoolOptions, Storage};
 use crate::{Error, Result};
 
 /// A Pulp: a cheap handle that owns database, storage, downloads, tasks, registry, settings and clock. No globals: several
@@ -25,6 +26,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     default_domain: Arc<Domain>,
     data_dir: PathBuf,
+    storage: Arc<dyn Storage>,
+    spool: Spool,
 }
 
 impl Pulp {
@@ -46,6 +49,16 @@ impl Pulp {
     /// How hrefs are built and read.
     pub fn hrefs(&self) -> &Hrefs {
         &self.0.hrefs
+    }
+
+    /// Where artifacts lie.
+    pub fn storage(&self) -> &Arc<dyn Storage> {
+        &self.0.storage
+    }
+
+    /// Where files are written until they are adopted into the storage.
+    pub fn spool(&self) -> &Spool {
+        &self.0.spool
     }
 
     /// What the plugins have registered.
@@ -80,6 +93,7 @@ pub struct PulpBuilder {
     data_dir: PathBuf,
     database: Option<String>,
     database_options: DbOptions,
+    storage: Option<(Arc<dyn Storage>, PathBuf)>,
     settings: Settings,
     plugins: Vec<Box<dyn Plugin>>,
     clock: Arc<dyn Clock>,
@@ -91,6 +105,7 @@ impl Default for PulpBuilder {
             data_dir: PathBuf::from("pulp-data"),
             database: None,
             database_options: DbOptions::default(),
+            storage: None,
             settings: Settings::default(),
             plugins: Vec::new(),
             clock: Arc::new(SystemClock),
@@ -117,6 +132,15 @@ impl PulpBuilder {
     #[must_use]
     pub fn database_options(mut self, options: DbOptions) -> Self {
         self.database_options = options;
+        self
+    }
+
+    /// Where artifacts lie, and the directory of files on their way there; by default `media` in the data directory.
+    ///
+    /// The spool should be on the same file system as a storage that keeps files: adopting one is a rename then.
+    #[must_use]
+    pub fn storage(mut self, storage: Arc<dyn Storage>, spool_dir: impl Into<PathBuf>) -> Self {
+        self.storage = Some((storage, spool_dir.into()));
         self
     }
 
@@ -159,6 +183,17 @@ impl PulpBuilder {
         let mut sets = vec![pulp_migrations::CORE];
         sets.extend_from_slice(registry.migrations());
         db::migrate(&db, &sets).await?;
+        let (storage, spool_dir) = match self.storage {
+            Some(given) => given,
+            None => {
+                let local = LocalStorage::open(self.data_dir.join("media"), LocalOptions::default()).await?;
+                let spool_dir = local.spool_dir();
+                (Arc::new(local) as Arc<dyn Storage>, spool_dir)
+            }
+        };
+        let mut options = SpoolOptions::default().algorithms(&self.settings.checksums()?);
+        options.quota = (self.settings.spool_quota_bytes > 0).then_some(self.settings.spool_quota_bytes);
+        let spool = Spool::open(spool_dir, options).await?;
         let default_domain = Arc::new(Domain::default(&db, self.clock.now()).await?);
         let hrefs = Hrefs::new(self.settings.api_root.clone(), self.settings.domain_enabled);
         Ok(Pulp(Arc::new(Inner {
@@ -169,6 +204,8 @@ impl PulpBuilder {
             clock: self.clock,
             default_domain,
             data_dir: self.data_dir,
+            storage,
+            spool,
         })))
     }
 }

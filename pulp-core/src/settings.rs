@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::digest::{Algorithm, UnknownAlgorithm};
+use crate::{Error, Result};
 
 /// Settings of one [`Pulp`](crate::Pulp). Times say their unit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -110,6 +112,17 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// [`Settings::allowed_content_checksums`] as algorithms.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a name that is none, or if `sha256` is missing.
+    pub fn checksums(&self) -> Result<Vec<Algorithm>> {
+        let wrong = |reason: String| Error::Setting { name: "allowed_content_checksums".to_owned(), reason };
+        let algorithms: Vec<Algorithm> =
+            self.allowed_content_checksums.iter().map(|name| name.parse()).collect::<Result<_, _>>().map_err(|error: UnknownAlgorithm| wrong(error.to_string()))?;
+        if algorithms.contains(&Algorithm::Sha256) { Ok(algorithms) } else { Err(wrong("sha256 must be among them: it names every artifact".to_owned())) }
+    }
+
     /// The moment before which an orphan may go.
     pub fn orphans_before(&self, now: Timestamp) -> Timestamp {
         now - chrono::TimeDelta::minutes(self.orphan_protection_time)

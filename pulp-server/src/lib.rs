@@ -1,1 +1,74 @@
-//! pulp-server
+//! Pulp in one process: REST API, content and workers, or any subset of them, on top of [`pulp_core`].
+//!
+//! The binary is one call of [`main_with`]. A server with content types of its own is as short:
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//!
+//! fn main() -> ExitCode {
+//!     pulp_server::main_with(|builder| builder)
+//! }
+//! ```
+
+mod admin;
+mod cli;
+mod commands;
+pub mod config;
+pub mod http;
+mod log;
+mod open;
+mod router;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use pulp_core::PulpBuilder;
+
+pub use open::open;
+pub use router::Router;
+pub use serve::serve;
+
+/// Runs the server’s command line with whatever `extend` adds to the library: plugins, say.
+///
+/// Gives the exit code: 0, or 1 after an error that has been printed.
+pub fn main_with(extend: impl Fn(PulpBuilder) -> PulpBuilder) -> ExitCode {
+    let cli = cli::Cli::parse();
+    let outcome = cli.config().map_err(Failure::from).and_then(|config| {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            // Each thread has a stack: files are read and hashed by few at a time.
+            .max_blocking_threads(64)
+            .thread_keep_alive(std::time::Duration::from_secs(10))
+            .build()
+            .map_err(|error| Failure(format!("the async runtime does not start: {error}")))?;
+        runtime.block_on(commands::run(cli.command, config, &extend))
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(message)) => {
+            eprintln!("pulp-server: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why a command failed, for a person.
+#[derive(Debug)]
+pub(crate) struct Failure(pub String);
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(inner) = source {
+            let text = inner.to_string();
+            if !message.contains(&text) {
+                message.push_str(": ");
+                message.push_str(&text);
+            }
+            source = inner.source();
+        }
+        Self(message)
+    }
+}

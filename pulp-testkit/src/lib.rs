@@ -1,1 +1,29 @@
-//! testkit
+//! What Pulp and its plugins are tested with, and what a third-party plugin may test with too:
+//!
+//! - [`Upstream`]: a remote that misbehaves exactly as planned, and counts what was asked of it;
+//! - [`Proxy`]: a forward proxy that counts;
+//! - [`Authority`]: certificates for TLS tests;
+//! - [`both_databases!`] with [`Kit`] and [`TestDatabase`]: a Pulp, or only a database, on SQLite and on PostgreSQL;
+//! - [`Blob`] and [`Tree`]: reproducible content of any size.
+//!
+//! Everything listens on the loopback interface, on a port that the system chooses, and ends with
+//! its handle. Helpers panic when the world cannot be built: a test has no use for an error there.
+
+mod blob;
+pub mod database;
+pub mod fixtures;
+mod kit;
+pub mod pg;
+mod proxy;
+mod tls;
+
+pub mod upstream;
+
+pub use blob::Blob;
+pub use database::{Engine, Prepare, TestDatabase};
+pub use fixtures::{ManifestFault, Tree, bad_manifest};
+pub use kit::Kit;
+pub use pg::{Postgres, PostgresDatabase};
+pub use proxy::{Proxied, Proxy};
+pub use tls::{Authority, Identity};
+pub use upstream::{Fault, Recorded, Upstream};

@@ -1,0 +1,154 @@
+//! The one body of responses, and of requests once they are inside.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures::{Stream, TryStreamExt as _};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, StreamBody};
+
+/// Why a body ended before its end.
+pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A body: nothing, some bytes, or a stream.
+#[derive(Default)]
+pub struct Body(Kind);
+
+#[derive(Default)]
+enum Kind {
+    #[default]
+    Empty,
+    Full(Bytes),
+    Stream(UnsyncBoxBody<Bytes, BodyError>),
+}
+
+/// A body was larger than allowed, or broke off.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadBodyError {
+    /// More bytes than allowed.
+    #[error("the request body is larger than {limit} bytes")]
+    TooLarge {
+        /// How many are.
+        limit: usize,
+    },
+    /// The other side broke off.
+    #[error("the request body broke off: {0}")]
+    Broken(BodyError),
+}
+
+impl Body {
+    /// No bytes.
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// A body from any other, such as what hyper gives a server.
+    pub fn new<B>(body: B) -> Self
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BodyError>,
+    {
+        Self(Kind::Stream(body.map_err(Into::into).boxed_unsync()))
+    }
+
+    /// A body of chunks that come one after the other. An error ends the response abruptly, so that a client can tell.
+    pub fn stream<S, E>(chunks: S) -> Self
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send + 'static,
+        E: Into<BodyError> + 'static,
+    {
+        Self(Kind::Stream(BodyExt::boxed_unsync(StreamBody::new(chunks.map_ok(Frame::data).map_err(Into::into)))))
+    }
+
+    /// Reads all of it into memory.
+    ///
+    /// # Errors
+    /// If it is larger than `limit` bytes, or breaks off.
+    pub async fn read(mut self, limit: usize) -> Result<Bytes, ReadBodyError> {
+        let too_large = ReadBodyError::TooLarge { limit };
+        if self.size_hint().lower() > limit as u64 {
+            return Err(too_large);
+        }
+        if let Kind::Full(bytes) = self.0 {
+            return Ok(bytes);
+        }
+        let mut all = Vec::new();
+        while let Some(frame) = self.frame().await {
+            if let Ok(data) = frame.map_err(ReadBodyError::Broken)?.into_data() {
+                if all.len() + data.len() > limit {
+                    return Err(too_large);
+                }
+                all.extend_from_slice(&data);
+            }
+        }
+        Ok(all.into())
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Empty => f.write_str("Body(empty)"),
+            Kind::Full(bytes) => write!(f, "Body({} bytes)", bytes.len()),
+            Kind::Stream(_) => f.write_str("Body(stream)"),
+        }
+    }
+}
+
+impl<T: Into<Bytes>> From<T> for Body {
+    fn from(bytes: T) -> Self {
+        let bytes = bytes.into();
+        Self(if bytes.is_empty() { Kind::Empty } else { Kind::Full(bytes) })
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut self.0 {
+            Kind::Empty => Poll::Ready(None),
+            Kind::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                self.0 = Kind::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Kind::Stream(stream) => Pin::new(stream).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Empty => true,
+            Kind::Full(_) => false,
+            Kind::Stream(stream) => stream.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Stream(stream) => stream.size_hint(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_larger_than_allowed_is_refused_however_it_comes() {
+        let chunks = || futures::stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"abc")), Ok(Bytes::from_static(b"def"))]);
+        assert_eq!(Body::stream(chunks()).read(6).await.unwrap(), "abcdef");
+        assert!(matches!(Body::stream(chunks()).read(5).await, Err(ReadBodyError::TooLarge { limit: 5 })));
+        assert!(matches!(Body::from("abcdef").read(5).await, Err(ReadBodyError::TooLarge { limit: 5 })));
+        assert_eq!(Body::empty().read(0).await.unwrap(), "");
+    }
+}

@@ -1,0 +1,221 @@
+//! The directory of one spool, and the files in it.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use super::{
+    super::{Result, StorageError},
+    SpoolOptions,
+};
+use crate::digest::Algorithm;
+
+/// Held while areas are made and swept, so that nobody sweeps an area that is not locked yet.
+const GATE: &str = "lock";
+/// Held, within an area, as long as its spool lives.
+const HELD: &str = "held";
+const PREFIX: &str = "area-";
+
+#[derive(Debug)]
+pub(in super::super) struct Area {
+    dir: PathBuf,
+    // Released by the system however the process ends.
+    _held: File,
+    next: AtomicU64,
+    quota: Option<u64>,
+    used: AtomicU64,
+    algorithms: Vec<Algorithm>,
+    hashing: Arc<Semaphore>,
+}
+
+impl Area {
+    pub(super) fn open(parent: &Path, options: SpoolOptions) -> Result<Self> {
+        let failed = |error| StorageError::io("the spool directory", error);
+        // What lies here is not verified yet: nobody else has to read it.
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(parent)
+            .map_err(failed)?;
+        let gate = lock_file(&parent.join(GATE)).map_err(failed)?;
+        gate.lock().map_err(failed)?;
+        let dir = parent.join(format!("{PREFIX}{}", Uuid::now_v7().simple()));
+        fs::create_dir(&dir).map_err(failed)?;
+        let held = lock_file(&dir.join(HELD)).map_err(failed)?;
+        held.lock().map_err(failed)?;
+        sweep(parent).map_err(failed)?;
+        Ok(Self {
+            dir,
+            _held: held,
+            next: AtomicU64::new(0),
+            quota: options.quota,
+            used: AtomicU64::new(0),
+            algorithms: options.algorithms,
+            hashing: Arc::new(Semaphore::new(options.hashing.max(1))),
+        })
+    }
+
+    /// Makes an empty file. Blocking.
+    pub(super) fn create(area: &Arc<Self>) -> io::Result<(TempFile, File)> {
+        let number = area.next.fetch_add(1, Ordering::Relaxed);
+        let path = area.dir.join(number.to_string());
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)?;
+        Ok((
+            TempFile {
+                path,
+                leaves: AtomicBool::new(true),
+                area: Arc::clone(area),
+            },
+            file,
+        ))
+    }
+
+    pub(super) fn algorithms(&self) -> &[Algorithm] {
+        &self.algorithms
+    }
+
+    pub(super) fn hashing(&self) -> &Arc<Semaphore> {
+        &self.hashing
+    }
+
+    pub(super) fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    fn reserve(&self, bytes: u64) -> Result<()> {
+        let quota = self.quota.unwrap_or(u64::MAX);
+        self.used
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+                used.checked_add(bytes).filter(|used| *used <= quota)
+            })
+            .map(drop)
+            .map_err(|_| StorageError::Quota { quota })
+    }
+}
+
+impl Drop for Area {
+    fn drop(&mut self) {
+        // Every file holds the area, so there are none left.
+        let removed = fs::remove_file(self.dir.join(HELD)).and_then(|()| fs::remove_dir(&self.dir));
+        if let Err(error) = removed {
+            tracing::debug!(%error, "a spool area stays until the next start");
+        }
+    }
+}
+
+fn lock_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+}
+
+/// Removes the areas that nobody holds.
+fn sweep(parent: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(parent)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if !entry.file_type()?.is_dir() || !name.as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
+            continue;
+        }
+        let dir = entry.path();
+        match File::open(dir.join(HELD)) {
+            Ok(held) => match held.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => continue,
+                Err(TryLockError::Error(error)) => return Err(error),
+            },
+            // Its process was killed before it could lock, or while it was leaving.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        match fs::remove_dir_all(&dir) {
+            Ok(()) => tracing::info!(area = ?name, "removed spool files of a process that is gone"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// A file of the spool, removed on drop unless it was moved away.
+#[derive(Debug)]
+pub(in super::super) struct TempFile {
+    path: PathBuf,
+    leaves: AtomicBool,
+    // Last, so that the area outlives the removal.
+    area: Arc<Area>,
+}
+
+impl TempFile {
+    pub(in super::super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file has moved away: nothing is left to remove.
+    pub(in super::super) fn moved(&self) {
+        self.leaves.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        if self.leaves.load(Ordering::Relaxed)
+            && let Err(error) = fs::remove_file(&self.path)
+        {
+            tracing::warn!(%error, area = ?self.area.dir.file_name(), "a spool file could not be removed");
+        }
+    }
+}
+
+/// Bytes taken from the quota of an area, given back on drop.
+#[derive(Debug)]
+pub(super) struct Reserved {
+    bytes: AtomicU64,
+    area: Arc<Area>,
+}
+
+impl Reserved {
+    pub(super) fn nothing(area: Arc<Area>) -> Self {
+        Self {
+            bytes: AtomicU64::new(0),
+            area,
+        }
+    }
+
+    /// Sees to it that `total` bytes are reserved. Only the one writer of the file calls it.
+    pub(super) fn up_to(&self, total: u64) -> Result<()> {
+        let more = total.saturating_sub(self.bytes.load(Ordering::Relaxed));
+        if more > 0 {
+            self.area.reserve(more)?;
+            self.bytes.fetch_add(more, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    pub(super) fn give_back(&self) {
+        let bytes = self.bytes.swap(0, Ordering::Relaxed);
+        self.area.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}

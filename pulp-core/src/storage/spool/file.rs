@@ -1,0 +1,323 @@
+//! Writing a spool file.
+
+use std::{fs::File, io, mem, sync::Arc};
+
+use bytes::Bytes;
+use tokio::{
+    sync::{OwnedSemaphorePermit, watch},
+    task::JoinHandle,
+};
+
+use super::{
+    super::{
+        Result, StorageError,
+        io::{BLOCK, blocking, read_at, write_chunks},
+    },
+    area::{Area, Reserved, TempFile},
+    spooled::Spooled,
+    tail::{SpoolTail, Watermark},
+};
+use crate::digest::{Algorithm, Hasher};
+
+/// How far the digests may fall behind the writing before a thread is sent to catch up.
+const HASH_STEP: u64 = 1024 * 1024;
+
+const WHAT: &str = "a spooled file";
+
+/// What is known or wanted of a file that is about to be written.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct NewFile {
+    /// Takes this many bytes from the spool's quota at once, when the first byte is written.
+    pub reserve: Option<u64>,
+    /// Refuses a file of more bytes.
+    pub limit: Option<u64>,
+    /// Digests besides those of the spool: those that were announced, say.
+    pub algorithms: Vec<Algorithm>,
+}
+
+impl NewFile {
+    /// A file whose size was announced: reserves that much, and refuses more.
+    #[must_use]
+    pub fn sized(size: u64) -> Self {
+        Self {
+            reserve: Some(size),
+            limit: Some(size),
+            ..Self::default()
+        }
+    }
+
+    /// Sets [`limit`](Self::limit), in bytes.
+    #[must_use]
+    pub fn limit(mut self, bytes: u64) -> Self {
+        self.limit = Some(bytes);
+        self
+    }
+
+    /// Sets [`algorithms`](Self::algorithms).
+    #[must_use]
+    pub fn algorithms(mut self, algorithms: &[Algorithm]) -> Self {
+        self.algorithms = algorithms.to_vec();
+        self
+    }
+}
+
+/// A spool file that is being written. Dropping it removes it.
+///
+/// The first 256 KiB stay in memory, so that a small file costs one hop to a blocking thread, which hashes and writes it.
+/// A larger one is written in blocks of that size, while other threads compute its digests from the file, as readers behind
+/// the writer: neither a slow disk nor a slow digest makes memory grow.
+#[derive(Debug)]
+#[must_use = "a spool file is removed unless it is finished"]
+pub struct SpoolFile {
+    area: Arc<Area>,
+    reserve: u64,
+    limit: u64,
+    reserved: Arc<Reserved>,
+    // Received, and not in the file yet.
+    pending: Vec<Bytes>,
+    pending_len: usize,
+    size: u64,
+    disk: Option<Disk>,
+    hashing: Hashing,
+    // A block is on its way into the file. If its future is dropped, nobody knows whether it arrived.
+    writing: bool,
+    shared: bool,
+}
+
+#[derive(Debug)]
+struct Disk {
+    temp: Arc<TempFile>,
+    file: Arc<File>,
+    watermark: watch::Sender<Watermark>,
+}
+
+#[derive(Debug)]
+enum Hashing {
+    Idle(Hasher),
+    Running(JoinHandle<io::Result<Hasher>>),
+    /// A digest thread failed, or its result was lost with a dropped future.
+    Lost,
+}
+
+impl SpoolFile {
+    pub(super) fn new(area: Arc<Area>, options: NewFile) -> Self {
+        let algorithms = [area.algorithms(), &options.algorithms].concat();
+        Self {
+            reserve: options.reserve.unwrap_or(0),
+            limit: options.limit.unwrap_or(u64::MAX),
+            reserved: Arc::new(Reserved::nothing(Arc::clone(&area))),
+            pending: Vec::new(),
+            pending_len: 0,
+            size: 0,
+            disk: None,
+            hashing: Hashing::Idle(Hasher::new(&algorithms)),
+            writing: false,
+            shared: false,
+            area,
+        }
+    }
+
+    /// How many bytes it took so far.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Appends a chunk. Once this returns, the memory of at most 256 KiB is held.
+    ///
+    /// # Errors
+    /// [`StorageError::TooLarge`], [`StorageError::Quota`], [`StorageError::Full`], [`StorageError::Backend`]; and
+    /// [`StorageError::Interrupted`] if an earlier call was dropped before its end. After an error, drop the file.
+    pub async fn write(&mut self, chunk: Bytes) -> Result<()> {
+        if self.writing {
+            return Err(StorageError::Interrupted);
+        }
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        let size = self.size.saturating_add(chunk.len() as u64);
+        if size > self.limit {
+            return Err(StorageError::TooLarge { limit: self.limit });
+        }
+        self.reserved.up_to(size.max(self.reserve))?;
+        self.size = size;
+        self.pending_len += chunk.len();
+        self.pending.push(chunk);
+        if self.shared || self.pending_len >= BLOCK {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// A reader that follows the writing. From now on every chunk is in the file when [`write`](Self::write) returns.
+    ///
+    /// # Errors
+    /// As `write`.
+    pub async fn share(&mut self) -> Result<SpoolTail> {
+        if self.writing {
+            return Err(StorageError::Interrupted);
+        }
+        self.flush().await?;
+        self.shared = true;
+        match &self.disk {
+            Some(disk) => Ok(SpoolTail {
+                temp: Arc::clone(&disk.temp),
+                file: Arc::clone(&disk.file),
+                watermark: disk.watermark.subscribe(),
+                _reserved: Arc::clone(&self.reserved),
+            }),
+            None => Err(StorageError::Interrupted),
+        }
+    }
+
+    /// Completes the file and its digests.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub async fn finish(mut self) -> Result<Spooled> {
+        if self.writing {
+            return Err(StorageError::Interrupted);
+        }
+        if self.disk.is_none() {
+            return self.finish_small().await;
+        }
+        self.flush().await?;
+        let (digests, size) = self.all_hashed().await?.finish();
+        let Some(disk) = self.disk.take() else {
+            return Err(StorageError::Interrupted);
+        };
+        disk.watermark.send_modify(|mark| mark.complete = true);
+        Ok(Spooled {
+            temp: disk.temp,
+            size,
+            digests,
+            reserved: self.reserved,
+        })
+    }
+
+    /// Hashes and writes what is in memory, in one go.
+    async fn finish_small(self) -> Result<Spooled> {
+        let Hashing::Idle(mut hasher) = self.hashing else {
+            return Err(StorageError::Interrupted);
+        };
+        let (area, chunks, reserved) = (self.area, self.pending, self.reserved);
+        blocking(move || {
+            let (temp, file) = Area::create(&area).map_err(failed)?;
+            for chunk in &chunks {
+                hasher.update(chunk);
+            }
+            write_chunks(&file, &chunks).map_err(failed)?;
+            let (digests, size) = hasher.finish();
+            Ok(Spooled {
+                temp: Arc::new(temp),
+                size,
+                digests,
+                reserved,
+            })
+        })
+        .await
+    }
+
+    /// Brings what is pending into the file, and has it hashed if enough has come together.
+    async fn flush(&mut self) -> Result<()> {
+        if self.pending.is_empty() && self.disk.is_some() {
+            return Ok(());
+        }
+        let chunks = mem::take(&mut self.pending);
+        let len = mem::take(&mut self.pending_len) as u64;
+        self.writing = true;
+        match &self.disk {
+            None => {
+                let area = Arc::clone(&self.area);
+                let (temp, file) = blocking(move || {
+                    let (temp, file) = Area::create(&area).map_err(failed)?;
+                    write_chunks(&file, &chunks).map_err(failed)?;
+                    Ok((temp, file))
+                })
+                .await?;
+                self.disk = Some(Disk {
+                    temp: Arc::new(temp),
+                    file: Arc::new(file),
+                    watermark: watch::Sender::new(Watermark {
+                        flushed: len,
+                        complete: false,
+                    }),
+                });
+            }
+            Some(disk) => {
+                let file = Arc::clone(&disk.file);
+                blocking(move || write_chunks(&file, &chunks).map_err(failed)).await?;
+                disk.watermark.send_modify(|mark| mark.flushed += len);
+            }
+        }
+        self.writing = false;
+        self.hash_behind().await
+    }
+
+    /// Sends a thread to hash what lies in the file, if it is worth it, none is under way and one is free.
+    async fn hash_behind(&mut self) -> Result<()> {
+        if matches!(&self.hashing, Hashing::Running(thread) if !thread.is_finished()) {
+            return Ok(());
+        }
+        let hasher = self.hasher().await?;
+        if self.size - hasher.size() >= HASH_STEP
+            && let Ok(permit) = Arc::clone(self.area.hashing()).try_acquire_owned()
+        {
+            self.start_hashing(hasher, permit);
+        } else {
+            self.hashing = Hashing::Idle(hasher);
+        }
+        Ok(())
+    }
+
+    /// Waits until the digests have caught up with the file.
+    async fn all_hashed(&mut self) -> Result<Hasher> {
+        loop {
+            let hasher = self.hasher().await?;
+            if hasher.size() == self.size {
+                return Ok(hasher);
+            }
+            let permit = Arc::clone(self.area.hashing())
+                .acquire_owned()
+                .await
+                .map_err(|_| StorageError::Interrupted)?;
+            self.start_hashing(hasher, permit);
+        }
+    }
+
+    /// The digests so far, taken from the thread that works on them when that is done.
+    async fn hasher(&mut self) -> Result<Hasher> {
+        match mem::replace(&mut self.hashing, Hashing::Lost) {
+            Hashing::Idle(hasher) => Ok(hasher),
+            Hashing::Running(thread) => thread
+                .await
+                .map_err(io::Error::other)
+                .flatten()
+                .map_err(failed),
+            Hashing::Lost => Err(StorageError::Interrupted),
+        }
+    }
+
+    fn start_hashing(&mut self, mut hasher: Hasher, permit: OwnedSemaphorePermit) {
+        let Some(disk) = &self.disk else {
+            return;
+        };
+        let file = Arc::clone(&disk.file);
+        let size = self.size;
+        self.hashing = Hashing::Running(tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            while hasher.size() < size {
+                let bytes = read_at(&file, hasher.size(), size - hasher.size())?;
+                if bytes.is_empty() {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                hasher.update(&bytes);
+            }
+            Ok(hasher)
+        }));
+    }
+}
+
+fn failed(error: io::Error) -> StorageError {
+    StorageError::io(WHAT, error)
+}

@@ -1,0 +1,133 @@
+//! The listener: accepts connections, speaks HTTP/1.1 and HTTP/2 on them, and drains them at the end.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{Request, Response};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use pulp_core::body::Body;
+use tokio::net::{TcpListener, TcpStream};
+
+/// Answers requests; what the listener is mounted on.
+pub trait Answer: Send + Sync + 'static {
+    /// The answer to one request.
+    fn answer(&self, request: Request<Body>) -> impl Future<Output = Response<Body>> + Send;
+}
+
+/// Limits of connections.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Time for the head of a request.
+    pub header_read_timeout: Duration,
+    /// Time for open requests once the listener has been told to stop.
+    pub shutdown_timeout: Duration,
+    /// Whether each request is written to the log.
+    pub access_log: bool,
+}
+
+/// Larger request heads are refused with 431: client certificates come in headers, up to 16 KiB each.
+const MAX_HEAD_BYTES: usize = 64 << 10;
+
+/// Serves until `stop` is ready, then lets open requests end.
+///
+/// # Errors
+/// None in use: a connection that fails ends alone, and a failing `accept` is tried again.
+pub async fn serve<A: Answer>(listener: TcpListener, answer: Arc<A>, limits: Limits, stop: impl Future<Output = ()>) {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_read_timeout)
+        .max_buf_size(MAX_HEAD_BYTES.max(256 << 10))
+        .pipeline_flush(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(MAX_HEAD_BYTES as u32)
+        .keep_alive_interval(Duration::from_secs(60))
+        .max_concurrent_streams(250);
+    let builder = Arc::new(builder);
+    let graceful = GracefulShutdown::new();
+    tokio::pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut stop => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let watcher = graceful.watcher();
+                tokio::spawn(connection(Arc::clone(&builder), stream, peer, Arc::clone(&answer), limits.access_log, watcher));
+            }
+            Err(error) => {
+                // Out of file descriptors, mostly: others must end before another can begin.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    drop(listener);
+    if tokio::time::timeout(limits.shutdown_timeout, graceful.shutdown()).await.is_err() {
+        tracing::warn!(seconds = limits.shutdown_timeout.as_secs(), "requests were still open when the time to stop was over");
+    }
+}
+
+async fn connection<A: Answer>(
+    builder: Arc<auto::Builder<TokioExecutor>>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    answer: Arc<A>,
+    access_log: bool,
+    watcher: hyper_util::server::graceful::Watcher,
+) {
+    // A response is written whole: waiting to fill a packet only delays it.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, %peer, "nodelay could not be set");
+    }
+    let service = service_fn(move |request: Request<Incoming>| {
+        let answer = Arc::clone(&answer);
+        async move { Ok::<_, Infallible>(respond(answer.as_ref(), request, peer, access_log).await) }
+    });
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = watcher.watch(connection.into_owned()).await {
+        tracing::debug!(%error, %peer, "a connection ended early");
+    }
+}
+
+async fn respond<A: Answer>(answer: &A, request: Request<Incoming>, peer: SocketAddr, access_log: bool) -> Response<Body> {
+    if !access_log {
+        return answer.answer(request.map(Body::new)).await;
+    }
+    let began = Instant::now();
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let response = answer.answer(request.map(Body::new)).await;
+    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("-").to_owned();
+    tracing::info!(
+        target: "access",
+        %peer,
+        %method,
+        path,
+        status = response.status().as_u16(),
+        bytes = response.body().size_hint().exact(),
+        ms = began.elapsed().as_secs_f64() * 1e3,
+        cid = header("correlation-id"),
+    );
+    response
+}
+
+/// Opens the listener.
+///
+/// # Errors
+/// If the address is taken or is not ours; the message names it.
+pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+}

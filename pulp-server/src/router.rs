@@ -1,0 +1,68 @@
+//! Which part answers a request.
+
+use ::http::header::{CONTENT_TYPE, LOCATION};
+use ::http::{HeaderValue, Method, Request, Response, StatusCode};
+use pulp_core::Pulp;
+use pulp_core::api::Api;
+use pulp_core::body::Body;
+use pulp_core::content::Content;
+
+use crate::config::{Role, Server};
+use crate::http::Answer;
+
+/// API and content on one port: what lies below the content prefix is content, all else is the API.
+#[derive(Debug, Clone)]
+pub struct Router {
+    api: Option<Api>,
+    content: Option<Content>,
+    content_prefix: String,
+    docs: String,
+}
+
+impl Router {
+    /// The parts that the process’s roles ask for.
+    pub fn new(pulp: &Pulp, server: &Server) -> Self {
+        Self {
+            api: server.has(Role::Api).then(|| pulp.api()),
+            content: server.has(Role::Content).then(|| pulp.content()),
+            content_prefix: pulp.settings().content_path_prefix.clone(),
+            docs: format!("{}docs/", pulp.hrefs().base("default")),
+        }
+    }
+
+    fn is_content(&self, path: &str) -> bool {
+        path.starts_with(&self.content_prefix) || path == self.content_prefix.trim_end_matches('/')
+    }
+}
+
+impl Answer for Router {
+    async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        if self.is_content(request.uri().path()) {
+            return match &self.content {
+                Some(content) => content.handle(request).await,
+                None => plain(StatusCode::NOT_FOUND, "this process does not serve content"),
+            };
+        }
+        match &self.api {
+            Some(_) if request.uri().path() == "/" && request.method() == Method::GET => redirect(&self.docs),
+            Some(api) => api.handle(request).await,
+            None => plain(StatusCode::NOT_FOUND, "this process does not serve the API"),
+        }
+    }
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+fn redirect(to: &str) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::FOUND;
+    if let Ok(location) = HeaderValue::from_str(to) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}
