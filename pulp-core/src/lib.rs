@@ -20,6 +20,7 @@ pub mod ids;
 pub mod model;
 pub mod plugin;
 mod pulp;
+pub mod resource;
 pub mod settings;
 pub mod storage;
 pub mod tasks;

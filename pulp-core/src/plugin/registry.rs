@@ -1,6 +1,6 @@
 //! What all plugins of a process have registered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use pulp_migrations::MigrationSet;
 
 use super::{Plugin, PluginDescriptor};
 use crate::version::RepositoryType;
+use crate::resource::Resource;
 
 /// The types, tasks and end points of one [`Pulp`](crate::Pulp): filled while it is built, fixed from then on.
 #[derive(Default)]
@@ -16,6 +17,9 @@ pub struct Registry {
     migrations: Vec<MigrationSet>,
     conflicts: Vec<String>,
     repositories: BTreeMap<&'static str, Arc<dyn RepositoryType>>,
+    resources: Vec<Arc<Resource>>,
+    resources_by_path: HashMap<&'static str, Arc<Resource>>,
+    resources_by_type: HashMap<&'static str, Vec<Arc<Resource>>>,
 }
 
 impl Registry {
@@ -51,6 +55,43 @@ impl Registry {
     /// The rules of repositories of this type.
     pub fn repository_type(&self, pulp_type: &str) -> Option<&Arc<dyn RepositoryType>> {
         self.repositories.get(pulp_type)
+    }
+
+    /// Adds a REST resource.
+    pub fn resource(&mut self, resource: Resource) {
+        let resource = Arc::new(resource);
+        if self.resources_by_path.insert(resource.path, Arc::clone(&resource)).is_some() {
+            self.conflict(format!("two resources lie at `{}`", resource.path));
+        }
+        if let Some(pulp_type) = resource.pulp_type {
+            if self.resource_of_type(resource.table, pulp_type).is_some() {
+                self.conflict(format!("two resources have the type `{pulp_type}` in {}", resource.table));
+            }
+            self.resources_by_type.entry(pulp_type).or_default().push(Arc::clone(&resource));
+        }
+        self.resources.push(resource);
+    }
+
+    /// The REST resources, in the order in which they were added.
+    pub fn resources(&self) -> &[Arc<Resource>] {
+        &self.resources
+    }
+
+    /// The resource whose list lies at this path.
+    pub fn resource_at(&self, path: &str) -> Option<&Arc<Resource>> {
+        self.resources_by_path.get(path)
+    }
+
+    /// The resource of this `pulp_type` in a base table.
+    pub fn resource_of_type(&self, table: &str, pulp_type: &str) -> Option<&Arc<Resource>> {
+        self.resources_by_type.get(pulp_type)?.iter().find(|resource| resource.table == table)
+    }
+
+    /// The resource that a path below the API’s base starts with, and the rest of the path.
+    pub fn split_path<'p>(&self, path: &'p str) -> Option<(&Arc<Resource>, &'p str)> {
+        let mut ends: Vec<usize> = path.match_indices('/').map(|(at, _)| at).take(4).collect();
+        ends.reverse();
+        ends.into_iter().find_map(|at| Some((self.resource_at(&path[..at])?, &path[at + 1..])))
     }
 
     /// Notes that two registrations do not go together: building the [`Pulp`](crate::Pulp) fails with it.

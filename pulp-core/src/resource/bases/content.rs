@@ -1,0 +1,277 @@
+//! What every content unit has, and the filters that ask what is in a version.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::{Value as Json, json};
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::super::{
+    ActionHandler, Compute, Condition, Context, Field, Filter, FilterKind, FilterValue, Fragment, Lookup, Noun, Record, Resource, Returns,
+    Shape, Target,
+};
+use crate::db::{ExecutorExt, Sql};
+use crate::{Error, Result};
+
+impl Resource {
+    /// A type of content unit: `pulp_type` is its type’s name (`file.file`), `schema` the name of its schema. `create` gets
+    /// the validated body.
+    pub fn content(path: &'static str, pulp_type: &'static str, schema: &'static str, create: impl ActionHandler + 'static) -> Self {
+        let mut resource = Self::new(path, "core_content", schema);
+        resource.noun = Noun::Content;
+        resource.pulp_type = Some(pulp_type);
+        resource.labels = Some(201);
+        resource
+            .create_by(Returns::Task, create)
+            .field(super::labels())
+            .field(
+                Field::computed("vuln_report", Shape::Uri, VulnerabilityReport).help("Where known vulnerabilities of this unit are told."),
+            )
+            .ordered_by(["pulp_labels", "pulp_type", "timestamp_of_interest", "upstream_id"])
+            .filters(version_filters())
+    }
+}
+
+/// The filters that every list of content has.
+pub(crate) fn version_filters() -> Vec<Filter> {
+    let version = FilterKind::Href(Target::REPOSITORY_VERSION);
+    vec![
+        Filter::custom("added_between", FilterKind::Text, Between { added: true })
+            .help("Units that the second of two versions (hrefs, separated by a comma) has and the first has not."),
+        Filter::custom("orphaned_for", FilterKind::Integer, OrphanedFor).help("Units that no repository has had for this many minutes."),
+        Filter::custom("removed_between", FilterKind::Text, Between { added: false })
+            .help("Units that the first of two versions (hrefs, separated by a comma) has and the second has not."),
+        Filter::custom("repository_version", version, InVersion(VersionPart::Present)).help("Units that this version has."),
+        Filter::custom("repository_version_added", version, InVersion(VersionPart::Added)).help("Units that this version added."),
+        Filter::custom("repository_version_removed", version, InVersion(VersionPart::Removed)).help("Units that this version removed."),
+    ]
+}
+
+/// `artifact` and the digests of a unit’s one file, read together.
+pub fn digest_fields() -> Vec<Field> {
+    let shared: Arc<dyn Compute> = Arc::new(OfArtifact);
+    let digest = |name| Field::computed_by(name, Shape::Text, Arc::clone(&shared)).help("A digest of the unit's file, where it is known.");
+    vec![
+        Field::computed_by("artifact", Shape::Uri, Arc::clone(&shared)).help("The unit's file."),
+        digest("md5"),
+        digest("sha1"),
+        digest("sha224"),
+        digest("sha256"),
+        digest("sha384"),
+        digest("sha512"),
+    ]
+}
+
+struct OfArtifact;
+
+#[derive(FromRow)]
+struct ArtifactDigests {
+    content_id: Uuid,
+    pulp_id: Uuid,
+    md5: Option<String>,
+    sha1: Option<String>,
+    sha224: Option<String>,
+    sha256: String,
+    sha384: Option<String>,
+    sha512: Option<String>,
+}
+
+#[async_trait]
+impl Compute for OfArtifact {
+    async fn compute(&self, cx: &Context, fields: &[&'static str], rows: &[Record]) -> Result<Vec<Vec<Json>>> {
+        let mut sql = Sql::new(
+            "select ca.content_id, a.pulp_id, a.md5, a.sha1, a.sha224, a.sha256, a.sha384, a.sha512 from core_contentartifact ca \
+             join core_artifact a on a.pulp_id = ca.artifact_id where ca.content_id in ",
+        );
+        sql.push_list(rows.iter().map(Record::id));
+        let found: Vec<ArtifactDigests> = cx.pulp().db().all(sql).await?;
+        let by_unit: HashMap<Uuid, &ArtifactDigests> = found.iter().map(|row| (row.content_id, row)).collect();
+        let value = |artifact: &ArtifactDigests, field: &str| match field {
+            "artifact" => cx.href_of(Target::ARTIFACT, artifact.pulp_id, None).map_or(Json::Null, Json::from),
+            "md5" => json!(artifact.md5),
+            "sha1" => json!(artifact.sha1),
+            "sha224" => json!(artifact.sha224),
+            "sha256" => json!(artifact.sha256),
+            "sha384" => json!(artifact.sha384),
+            "sha512" => json!(artifact.sha512),
+            _ => Json::Null,
+        };
+        Ok(rows
+            .iter()
+            .map(|row| match by_unit.get(&row.id()) {
+                Some(artifact) => fields.iter().map(|field| value(artifact, field)).collect(),
+                None => vec![Json::Null; fields.len()],
+            })
+            .collect())
+    }
+}
+
+struct VulnerabilityReport;
+
+#[async_trait]
+impl Compute for VulnerabilityReport {
+    async fn compute(&self, cx: &Context, _: &[&'static str], rows: &[Record]) -> Result<Vec<Vec<Json>>> {
+        let prefix = format!("{}vuln_report/?", cx.pulp().hrefs().base(&cx.domain().name));
+        Ok(rows.iter().map(|row| vec![json!(format!("{prefix}{}", row.id()))]).collect())
+    }
+}
+
+/// Which units of a version.
+#[derive(Debug, Clone, Copy)]
+enum VersionPart {
+    Present,
+    Added,
+    Removed,
+}
+
+/// Units of a version.
+struct InVersion(VersionPart);
+
+#[async_trait]
+impl Condition for InVersion {
+    async fn condition(&self, cx: &Context, _: Lookup, value: &FilterValue) -> Result<Fragment> {
+        let Some(id) = value.as_id() else { return Ok(Fragment::never()) };
+        let units = Fragment::new("b.pulp_id in (");
+        Ok(match self.0 {
+            VersionPart::Present => units.then(members(cx, id).await?),
+            VersionPart::Added => units.text("select content_id from core_repositorycontent where version_added_id = ").bind(id),
+            VersionPart::Removed => units.text("select content_id from core_repositorycontent where version_removed_id = ").bind(id),
+        }
+        .text(")"))
+    }
+}
+
+/// A statement that gives the keys of a version’s units.
+async fn members(cx: &Context, version: Uuid) -> Result<Fragment> {
+    let found: Option<(Uuid, i64)> = cx
+        .pulp()
+        .db()
+        .optional(Sql::new("select repository_id, number from core_repositoryversion where pulp_id = $1").bind(version))
+        .await?;
+    let Some((repository, number)) = found else { return Ok(Fragment::new("select null where 1 = 0")) };
+    Ok(Fragment::new("select rc.content_id from core_repositorycontent rc where rc.repository_id = ")
+        .bind(repository)
+        .text(" and rc.version_added_id in (select pulp_id from core_repositoryversion where repository_id = ")
+        .bind(repository)
+        .text(" and number <= ")
+        .bind(number)
+        .text(") and (rc.version_removed_id is null or rc.version_removed_id in (select pulp_id from core_repositoryversion where repository_id = ")
+        .bind(repository)
+        .text(" and number > ")
+        .bind(number)
+        .text("))"))
+}
+
+/// Units that one of two versions has, and the other has not.
+struct Between {
+    added: bool,
+}
+
+#[async_trait]
+impl Condition for Between {
+    async fn condition(&self, cx: &Context, _: Lookup, value: &FilterValue) -> Result<Fragment> {
+        let name = if self.added { "added_between" } else { "removed_between" };
+        let hrefs: Vec<&str> = value.as_text().unwrap_or_default().split(',').map(str::trim).collect();
+        let &[first, second] = hrefs.as_slice() else {
+            return Err(Error::field(name, "Two repository versions are needed, separated by a comma."));
+        };
+        let first = cx.resolve(Target::REPOSITORY_VERSION, first).await.map_err(|message| Error::field(name, message))?;
+        let second = cx.resolve(Target::REPOSITORY_VERSION, second).await.map_err(|message| Error::field(name, message))?;
+        let (has, has_not) = if self.added { (second.id, first.id) } else { (first.id, second.id) };
+        Ok(Fragment::new("b.pulp_id in (")
+            .then(members(cx, has).await?)
+            .text(") and b.pulp_id not in (")
+            .then(members(cx, has_not).await?)
+            .text(")"))
+    }
+}
+
+/// Units in no repository, for long enough.
+struct OrphanedFor;
+
+#[async_trait]
+impl Condition for OrphanedFor {
+    async fn condition(&self, cx: &Context, _: Lookup, value: &FilterValue) -> Result<Fragment> {
+        let minutes = match value {
+            FilterValue::Integer(minutes) => *minutes,
+            _ => return Ok(Fragment::never()),
+        };
+        let until = chrono::TimeDelta::try_minutes(minutes)
+            .and_then(|span| cx.pulp().now().checked_sub_signed(span))
+            .ok_or_else(|| Error::field("orphaned_for", "Enter a number of minutes that is not out of reach."))?;
+        Ok(Fragment::new(
+            "not exists (select 1 from core_repositorycontent rc where rc.content_id = b.pulp_id) and b.timestamp_of_interest < ",
+        )
+        .bind(until))
+    }
+}
+
+/// In which versions of a repository a unit must be.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Membership {
+    Any,
+    Latest,
+}
+
+/// Repositories that have a unit.
+pub(super) struct WithContent(pub(super) Membership);
+
+#[async_trait]
+impl Condition for WithContent {
+    async fn condition(&self, _: &Context, _: Lookup, value: &FilterValue) -> Result<Fragment> {
+        let having =
+            Fragment::new("b.pulp_id in (select repository_id from core_repositorycontent where content_id = ").bind(value.to_sql());
+        Ok(match self.0 {
+            Membership::Any => having,
+            Membership::Latest => having.text(" and version_removed_id is null"),
+        }
+        .text(")"))
+    }
+}
+
+/// The condition that a version, `v`, has one of these units.
+fn version_has(units: &FilterValue) -> Fragment {
+    Fragment::new(
+        "exists (select 1 from core_repositorycontent rc join core_repositoryversion added on added.pulp_id = rc.version_added_id \
+         left join core_repositoryversion removed on removed.pulp_id = rc.version_removed_id \
+         where rc.repository_id = v.repository_id and added.number <= v.number and (removed.number is null or removed.number > v.number) and rc.content_id in ",
+    )
+    .list(units.all().iter().map(FilterValue::to_sql))
+    .text(")")
+}
+
+/// Versions that have a unit.
+pub(crate) struct VersionContent;
+
+#[async_trait]
+impl Condition for VersionContent {
+    async fn condition(&self, _: &Context, _: Lookup, value: &FilterValue) -> Result<Fragment> {
+        Ok(Fragment::new("b.pulp_id in (select v.pulp_id from core_repositoryversion v where ").then(version_has(value)).text(")"))
+    }
+}
+
+/// Publications of versions that have a unit.
+pub(super) struct PublishedContent;
+
+#[async_trait]
+impl Condition for PublishedContent {
+    async fn condition(&self, _: &Context, _: Lookup, value: &FilterValue) -> Result<Fragment> {
+        Ok(Fragment::new("b.repository_version_id in (select v.pulp_id from core_repositoryversion v where ")
+            .then(version_has(value))
+            .text(")"))
+    }
+}
+
+/// Distributions that serve a unit, whichever way.
+pub(super) struct DistributedContent;
+
+#[async_trait]
+impl Condition for DistributedContent {
+    async fn condition(&self, _: &Context, _: Lookup, value: &FilterValue) -> Result<Fragment> {
+        Ok(Fragment::new("exists (select 1 from core_repositoryversion v where (v.pulp_id = b.repository_version_id or v.pulp_id = (select p.repository_version_id from core_publication p where p.pulp_id = b.publication_id) or (v.repository_id = b.repository_id and v.number = (select max(l.number) from core_repositoryversion l where l.complete and l.repository_id = b.repository_id))) and ")
+            .then(version_has(value))
+            .text(")"))
+    }
+}

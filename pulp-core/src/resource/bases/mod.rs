@@ -1,0 +1,34 @@
+//! The shapes that resources of all content types share: what every repository, remote, publication, distribution and
+//! content unit has.
+
+mod content;
+mod distribution;
+mod publication;
+mod remote;
+mod repository;
+
+pub use content::digest_fields;
+pub use distribution::{publication, repository, repository_version};
+pub use remote::{network_fields, policy};
+
+use super::{Field, Kind};
+
+/// What every object has.
+pub(crate) fn common() -> Vec<Field> {
+    vec![
+        Field::new("pulp_href", Kind::OwnHref).read_only().nowhere(),
+        Field::new("prn", Kind::OwnPrn).read_only().nowhere().help("The Pulp Resource Name (PRN)."),
+        Field::time("pulp_created").read_only().in_base().help("When the object was made."),
+        Field::time("pulp_last_updated").read_only().in_base().help("When the object was last changed."),
+    ]
+}
+
+/// The labels of an object.
+pub(crate) fn labels() -> Field {
+    Field::new("pulp_labels", Kind::Labels).in_base().help("Texts by key, for finding and grouping objects.")
+}
+
+/// The name of an object, unique in its domain.
+pub(crate) fn name(help: &'static str) -> Field {
+    Field::text("name").required().unique().in_base().help(help)
+}

@@ -1,0 +1,147 @@
+//! What the code of a resource is given.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::Target;
+use super::relation::Link;
+use crate::Pulp;
+use crate::db::{ExecutorExt, Sql};
+use crate::ids::Prn;
+use crate::model::{Domain, User};
+
+/// Who asks, where, and through which Pulp: of a request, or of a task that goes on with it.
+#[derive(Debug, Clone)]
+pub struct Context {
+    pulp: Pulp,
+    domain: Arc<Domain>,
+    user: Option<Arc<User>>,
+    correlation_id: Option<String>,
+    origin: Option<String>,
+}
+
+impl Context {
+    /// Of nobody in particular.
+    pub fn new(pulp: Pulp, domain: Arc<Domain>) -> Self {
+        Self { pulp, domain, user: None, correlation_id: None, origin: None }
+    }
+
+    /// Of this user.
+    #[must_use]
+    pub fn with_user(mut self, user: Arc<User>) -> Self {
+        self.user = Some(user);
+        self
+    }
+
+    /// Of the request that carries this correlation id.
+    #[must_use]
+    pub fn with_correlation_id(mut self, id: impl Into<String>) -> Self {
+        self.correlation_id = Some(id.into());
+        self
+    }
+
+    /// Of a request to this scheme, host and port: `https://pulp.example`.
+    #[must_use]
+    pub fn with_origin(mut self, origin: impl Into<String>) -> Self {
+        self.origin = Some(origin.into());
+        self
+    }
+
+    /// The library.
+    pub fn pulp(&self) -> &Pulp {
+        &self.pulp
+    }
+
+    /// The domain.
+    pub fn domain(&self) -> &Arc<Domain> {
+        &self.domain
+    }
+
+    /// Who asks; nobody in a task of the system’s own.
+    pub fn user(&self) -> Option<&Arc<User>> {
+        self.user.as_ref()
+    }
+
+    /// What logs and tasks of the request carry.
+    pub fn correlation_id(&self) -> Option<&str> {
+        self.correlation_id.as_deref()
+    }
+
+    /// Scheme, host and port under which the client reached us.
+    pub fn origin(&self) -> Option<&str> {
+        self.origin.as_deref()
+    }
+
+    /// The href of an object, where its type is known; `pulp_type` is needed where one table holds several types. Versions
+    /// have hrefs of another make: [`Hrefs::version`](crate::ids::Hrefs::version).
+    pub fn href_of(&self, target: Target, id: Uuid, pulp_type: Option<&str>) -> Option<String> {
+        let collection = match target.link {
+            Link::Plain(collection) => collection,
+            Link::Typed => self.pulp.registry().resource_of_type(target.table, pulp_type?)?.path,
+            Link::Version => return None,
+        };
+        Some(self.pulp.hrefs().object(&self.domain.name, collection, id))
+    }
+
+    /// The PRN of an object, likewise.
+    pub fn prn_of(&self, target: Target, id: Uuid, pulp_type: Option<&str>) -> Option<Prn> {
+        let model = match target.link {
+            Link::Plain(collection) => self.pulp.registry().resource_at(collection)?.model.as_str(),
+            Link::Typed => self.pulp.registry().resource_of_type(target.table, pulp_type?)?.model.as_str(),
+            Link::Version => "core.repositoryversion",
+        };
+        Some(Prn::new(model, id))
+    }
+
+    /// The object that an href or a PRN names, if there is one of the right kind in this domain.
+    ///
+    /// # Errors
+    /// The message for the client.
+    pub async fn resolve(&self, target: Target, text: &str) -> Result<Prn, String> {
+        const NO_MATCH: &str = "Invalid hyperlink - No URL match.";
+        const WRONG_MATCH: &str = "Invalid hyperlink - Incorrect URL match.";
+        const GONE: &str = "Invalid hyperlink - Object does not exist.";
+        let registry = self.pulp.registry();
+        let sql = if let Ok(prn) = text.parse::<Prn>() {
+            let known = match target.link {
+                Link::Version => prn.model == "core.repositoryversion",
+                _ => registry.resources().iter().any(|resource| resource.table == target.table && resource.model == prn.model),
+            };
+            if !known {
+                return Err(WRONG_MATCH.to_owned());
+            }
+            Sql::new(select(target, "t.pulp_id = $1")).bind(prn.id)
+        } else {
+            let Some((domain, path)) = self.pulp.hrefs().split(text) else { return Err(NO_MATCH.to_owned()) };
+            if domain != self.domain.name {
+                return Err(WRONG_MATCH.to_owned());
+            }
+            let (collection, rest) = registry.split_path(path).ok_or(NO_MATCH)?;
+            let mut rest = rest.split('/');
+            let id: Uuid = rest.next().and_then(|id| id.parse().ok()).ok_or(NO_MATCH)?;
+            match (target.link, rest.next(), rest.next(), rest.next()) {
+                (Link::Version, Some("versions"), Some(number), None) if collection.table == Target::REPOSITORY.table => {
+                    let number: i64 = number.parse().map_err(|_| NO_MATCH)?;
+                    Sql::new(select(target, "t.repository_id = $1 and t.number = $2")).bind(id).bind(number)
+                }
+                (Link::Typed | Link::Plain(_), None, None, None) if collection.table == target.table => {
+                    Sql::new(select(target, "t.pulp_id = $1")).bind(id)
+                }
+                _ => return Err(WRONG_MATCH.to_owned()),
+            }
+        };
+        let found: Option<(Uuid, Option<String>)> = self.pulp.db().optional(sql).await.map_err(|error| {
+            tracing::error!(%error, "an href could not be looked up");
+            GONE.to_owned()
+        })?;
+        let (id, pulp_type) = found.ok_or(GONE)?;
+        self.prn_of(target, id, pulp_type.as_deref()).ok_or_else(|| WRONG_MATCH.to_owned())
+    }
+}
+
+/// A statement that gives key and type of the object that meets the condition on `t`.
+fn select(target: Target, condition: &str) -> String {
+    let kind = if target.link == Link::Typed { "t.pulp_type" } else { "cast(null as text)" };
+    format!("select t.pulp_id, {kind} from {} t where {condition}", target.table)
+}

@@ -1,0 +1,386 @@
+//! Filters of lists.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{Context, Target};
+use crate::Result;
+use crate::clock::Timestamp;
+use crate::db::{Sql, Value};
+use uuid::Uuid;
+
+/// How a filter compares; on the wire `__<word>` after its name, nothing for [`Lookup::Exact`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Lookup {
+    /// Equal.
+    Exact,
+    /// Not equal.
+    Ne,
+    /// One of several, separated by commas.
+    In,
+    /// Holds a text.
+    Contains,
+    /// Holds a text, in any case.
+    IContains,
+    /// Equal in any case.
+    IExact,
+    /// Matches a regular expression.
+    Regex,
+    /// Matches a regular expression in any case.
+    IRegex,
+    /// Begins with a text.
+    StartsWith,
+    /// Begins with a text, in any case.
+    IStartsWith,
+    /// Less.
+    Lt,
+    /// Less or equal.
+    Lte,
+    /// Greater.
+    Gt,
+    /// Greater or equal.
+    Gte,
+    /// Between two, both included.
+    Range,
+    /// Is null or is not.
+    IsNull,
+}
+
+impl Lookup {
+    /// What is appended to the filter’s name.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Exact => "",
+            Self::Ne => "__ne",
+            Self::In => "__in",
+            Self::Contains => "__contains",
+            Self::IContains => "__icontains",
+            Self::IExact => "__iexact",
+            Self::Regex => "__regex",
+            Self::IRegex => "__iregex",
+            Self::StartsWith => "__startswith",
+            Self::IStartsWith => "__istartswith",
+            Self::Lt => "__lt",
+            Self::Lte => "__lte",
+            Self::Gt => "__gt",
+            Self::Gte => "__gte",
+            Self::Range => "__range",
+            Self::IsNull => "__isnull",
+        }
+    }
+
+    /// Those of a name.
+    pub const NAME: &'static [Self] = &[
+        Self::Exact,
+        Self::Contains,
+        Self::IContains,
+        Self::IExact,
+        Self::In,
+        Self::IRegex,
+        Self::IStartsWith,
+        Self::Regex,
+        Self::StartsWith,
+    ];
+
+    /// Those of a number that may be null.
+    pub const NUMBER: &'static [Self] = &[Self::Exact, Self::Gt, Self::Gte, Self::IsNull, Self::Lt, Self::Lte, Self::Ne, Self::Range];
+
+    /// Those of a moment.
+    pub const TIME: &'static [Self] = &[Self::Exact, Self::Gt, Self::Gte, Self::IsNull, Self::Lt, Self::Lte, Self::Range];
+
+    /// Equality alone.
+    pub const EXACT: &'static [Self] = &[Self::Exact];
+
+    /// Equality with one or with several.
+    pub const EXACT_IN: &'static [Self] = &[Self::Exact, Self::In];
+}
+
+/// What a filter’s value is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum FilterKind {
+    /// Text.
+    Text,
+    /// A whole number.
+    Integer,
+    /// A number.
+    Number,
+    /// Yes or no.
+    Boolean,
+    /// A moment.
+    Time,
+    /// A UUID.
+    Uuid,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Another object, by href or PRN.
+    Href(Target),
+}
+
+/// A value that was read as its filter’s kind wants it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum FilterValue {
+    /// Text, a choice.
+    Text(String),
+    /// A whole number.
+    Integer(i64),
+    /// A number.
+    Number(f64),
+    /// Yes or no.
+    Boolean(bool),
+    /// A moment.
+    Time(Timestamp),
+    /// A UUID, or the key of the object that an href or PRN names.
+    Id(Uuid),
+    /// Several, for [`Lookup::In`] and [`Lookup::Range`].
+    Many(Vec<FilterValue>),
+}
+
+impl FilterValue {
+    /// The text, if it is one.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The key, if it is one.
+    pub fn as_id(&self) -> Option<Uuid> {
+        match self {
+            Self::Id(id) => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// All of several, or the one.
+    pub fn all(&self) -> &[FilterValue] {
+        match self {
+            Self::Many(values) => values,
+            one => std::slice::from_ref(one),
+        }
+    }
+
+    /// As a statement carries it; null for several.
+    pub fn to_sql(&self) -> Value {
+        match self {
+            Self::Text(value) => value.into(),
+            Self::Integer(value) => (*value).into(),
+            Self::Number(value) => (*value).into(),
+            Self::Boolean(value) => (*value).into(),
+            Self::Time(value) => (*value).into(),
+            Self::Id(value) => value.into(),
+            Self::Many(_) => Value::Text(None),
+        }
+    }
+}
+
+/// A filter that is no comparison with a column.
+#[async_trait]
+pub trait Condition: Send + Sync {
+    /// The condition on a row; `b` is the base table, `d` the detail table.
+    ///
+    /// # Errors
+    /// A [validation error](crate::Error::Validation) that names the filter.
+    async fn condition(&self, cx: &Context, lookup: Lookup, value: &FilterValue) -> Result<Fragment>;
+}
+
+/// One filter of a list, with its lookups.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Filter {
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// What it compares with: a column of `b` or `d`, or an expression over them.
+    pub column: String,
+    /// What its value is.
+    pub kind: FilterKind,
+    /// How it can compare.
+    pub lookups: &'static [Lookup],
+    /// Whether the value `null` asks for rows that have none.
+    pub nullable: bool,
+    /// How it works where it is no comparison.
+    pub condition: Option<Arc<dyn Condition>>,
+    /// What it is for.
+    pub help: &'static str,
+}
+
+impl fmt::Debug for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Filter").field("name", &self.name).field("kind", &self.kind).field("lookups", &self.lookups).finish_non_exhaustive()
+    }
+}
+
+impl Filter {
+    /// A filter on the base table’s column of the same name.
+    pub fn new(name: &'static str, kind: FilterKind, lookups: &'static [Lookup]) -> Self {
+        let column = if matches!(kind, FilterKind::Href(_)) { format!("b.{name}_id") } else { format!("b.{name}") };
+        Self { name, column, kind, lookups, nullable: false, condition: None, help: "" }
+    }
+
+    /// A text of the base table, with the lookups of a name.
+    pub fn name(name: &'static str) -> Self {
+        Self::new(name, FilterKind::Text, Lookup::NAME)
+    }
+
+    /// A moment of the base table.
+    pub fn time(name: &'static str) -> Self {
+        Self::new(name, FilterKind::Time, Lookup::TIME)
+    }
+
+    /// Another object.
+    pub fn href(name: &'static str, target: Target, lookups: &'static [Lookup]) -> Self {
+        Self::new(name, FilterKind::Href(target), lookups)
+    }
+
+    /// A filter that is no comparison with a column.
+    pub fn custom(name: &'static str, kind: FilterKind, condition: impl Condition + 'static) -> Self {
+        let mut filter = Self::new(name, kind, Lookup::EXACT);
+        filter.condition = Some(Arc::new(condition));
+        filter
+    }
+
+    /// It compares with a column of the detail table.
+    #[must_use]
+    pub fn in_detail(mut self) -> Self {
+        if let Some(column) = self.column.strip_prefix("b.") {
+            self.column = format!("d.{column}");
+        }
+        self
+    }
+
+    /// It compares with this expression over `b` and `d`.
+    #[must_use]
+    pub fn on(mut self, expression: impl Into<String>) -> Self {
+        self.column = expression.into();
+        self
+    }
+
+    /// The value `null` asks for rows that have none.
+    #[must_use]
+    pub fn nullable(mut self) -> Self {
+        self.nullable = true;
+        self
+    }
+
+    /// How it can compare.
+    #[must_use]
+    pub fn lookups(mut self, lookups: &'static [Lookup]) -> Self {
+        self.lookups = lookups;
+        self
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub fn help(mut self, text: &'static str) -> Self {
+        self.help = text;
+        self
+    }
+}
+
+/// A piece of a statement with the values it carries, to be put together in any order.
+///
+/// ```
+/// use pulp_core::db::Sql;
+/// use pulp_core::resource::Fragment;
+///
+/// let named = Fragment::new("b.name = ").bind("a");
+/// let mut sql = Sql::new("select 1 from core_remote b where ");
+/// named.not().or(Fragment::new("b.url is null")).write(&mut sql);
+/// assert_eq!(sql.text(), "select 1 from core_remote b where (not (b.name = $1)) or (b.url is null)");
+/// ```
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Fragment(Vec<Part>);
+
+#[derive(Debug, Clone, PartialEq)]
+enum Part {
+    Text(Cow<'static, str>),
+    Value(Value),
+}
+
+impl Fragment {
+    /// Starts with this text. Never text from outside.
+    pub fn new(text: impl Into<Cow<'static, str>>) -> Self {
+        Self(vec![Part::Text(text.into())])
+    }
+
+    /// True of every row.
+    pub fn always() -> Self {
+        Self::new("1 = 1")
+    }
+
+    /// True of none.
+    pub fn never() -> Self {
+        Self::new("1 = 0")
+    }
+
+    /// Appends text. Never text from outside: values go through [`Fragment::bind`].
+    #[must_use]
+    pub fn text(mut self, text: impl Into<Cow<'static, str>>) -> Self {
+        self.0.push(Part::Text(text.into()));
+        self
+    }
+
+    /// Appends a value.
+    #[must_use]
+    pub fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.0.push(Part::Value(value.into()));
+        self
+    }
+
+    /// Appends `(…, …)`; for no values a list that nothing is in.
+    #[must_use]
+    pub fn list<V: Into<Value>>(mut self, values: impl IntoIterator<Item = V>) -> Self {
+        self = self.text("(");
+        let mut first = true;
+        for value in values {
+            if !std::mem::take(&mut first) {
+                self = self.text(", ");
+            }
+            self = self.bind(value);
+        }
+        if first {
+            self = self.text("select null where 1 = 0");
+        }
+        self.text(")")
+    }
+
+    /// Appends another fragment as it is.
+    #[must_use]
+    pub fn then(mut self, other: Fragment) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    /// Both are true.
+    #[must_use]
+    pub fn and(self, other: Fragment) -> Self {
+        Self::new("(").then(self).text(") and (").then(other).text(")")
+    }
+
+    /// One of them is true.
+    #[must_use]
+    pub fn or(self, other: Fragment) -> Self {
+        Self::new("(").then(self).text(") or (").then(other).text(")")
+    }
+
+    /// It is not true.
+    #[must_use]
+    pub fn not(self) -> Self {
+        Self::new("not (").then(self).text(")")
+    }
+
+    /// Appends it to a statement.
+    pub fn write(&self, sql: &mut Sql) {
+        for part in &self.0 {
+            match part {
+                Part::Text(text) => sql.push(text),
+                Part::Value(value) => sql.push_bind(value.clone()),
+            };
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! REST resources as data: one description drives reading, writing, filters, validation and the OpenAPI document.
+//!
+//! A [`Resource`] reads like a table: where it lies, which rows it shows, its fields, its filters, what may be done with it.
+//! What data cannot say is in three small traits: [`Compute`] for fields that are no column, [`Condition`] for filters that
+//! are no comparison, [`Hooks`] for rules that concern a whole object. What is not plain reading and writing is an
+//! [`Action`].
+//!
+//! ```
+//! use pulp_core::resource::{Field, Resource};
+//!
+//! let repository = Resource::repository("repositories/shelf/shelf", "shelf.shelf", "shelf.ShelfRepository")
+//!     .detail("shelf_shelfrepository", "repository_ptr_id")
+//!     .field(Field::boolean("autopublish").default(false).help("Publish each new version by itself."));
+//! assert_eq!(repository.model, "shelf.shelfrepository");
+//! ```
+
+mod action;
+pub mod bases;
+mod context;
+mod field;
+mod filter;
+mod hooks;
+mod input;
+mod record;
+mod relation;
+
+pub use action::{Action, ActionHandler, Body, On, Reply, Returns};
+pub use context::Context;
+pub use field::{Compute, Field, Kind, Place, Shape};
+pub use filter::{Condition, Filter, FilterKind, FilterValue, Fragment, Lookup};
+pub use hooks::{Hooks, NoHooks};
+pub use input::{Input, Reference};
+pub use record::Record;
+pub use relation::Target;
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::Method;
+
+/// Which of the shared kinds of object a resource is: says its base table, and which cross-type list shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Noun {
+    /// A repository: has versions.
+    Repository,
+    /// A remote.
+    Remote,
+    /// A publication.
+    Publication,
+    /// A distribution.
+    Distribution,
+    /// A content unit.
+    Content,
+    /// A content guard.
+    ContentGuard,
+    /// An alternate content source.
+    AlternateContentSource,
+    /// Anything else: has a table of its own.
+    Other,
+}
+
+/// How an object is made.
+#[derive(Debug, Clone)]
+pub enum Create {
+    /// It cannot be made over the API.
+    No,
+    /// At once; the response is the object, 201.
+    Now,
+    /// By a task, 202; the task is short and runs at once where nothing is in its way.
+    Task,
+    /// By code; the status and shape of the response are those given.
+    By(Returns, Arc<dyn ActionHandler>),
+}
+
+impl fmt::Debug for dyn ActionHandler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ActionHandler")
+    }
+}
+
+/// How an object is changed or removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It cannot be, over the API.
+    No,
+    /// At once: 200 with the object for a change, 204 for a removal.
+    Now,
+    /// By a task, 202; a change that nothing is in the way of is made at once, 200.
+    Task,
+}
+
+/// One REST resource. Built by [`Resource::new`] or by one of the shared shapes ([`Resource::repository`], …).
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Resource {
+    /// Path of its list below the API’s base, without slashes at its ends: `repositories/file/file`.
+    pub path: &'static str,
+    /// First part of its operation ids: `repositories_file_file`; the path with underscores by default.
+    pub operation: String,
+    /// The name of its schema: `file.FileRepository`. Responses have `Response` appended.
+    pub schema: &'static str,
+    /// The model’s label in PRNs: `file.filerepository`; the schema’s name in lower case by default.
+    pub model: String,
+    /// What it is.
+    pub noun: Noun,
+    /// What a parameter for its href is called, without `_href`: `file_file_repository`.
+    pub parameter: String,
+    /// The table that has its key.
+    pub table: &'static str,
+    /// The column of its key.
+    pub key: &'static str,
+    /// The value of the base table’s `pulp_type`, where one table holds several types.
+    pub pulp_type: Option<&'static str>,
+    /// The type’s own table and its column that points to the base table’s key.
+    pub detail: Option<(&'static str, &'static str)>,
+    /// Whether rows belong to a domain (the column `pulp_domain_id`).
+    pub in_domain: bool,
+    /// Fields, in the order in which a response shows them.
+    pub fields: Vec<Field>,
+    /// Filters of the list; those that every list has are added by the engine.
+    pub filters: Vec<Filter>,
+    /// Columns by which a list can be ordered, beside `pk`.
+    pub ordering: Vec<&'static str>,
+    /// Order of a list that asks for none, as in the `ordering` parameter.
+    pub default_order: &'static str,
+    /// A condition that every row must meet to be visible at all, on `b` (base table) and `d` (detail table).
+    pub visible: Option<&'static str>,
+    /// Columns that get the same value in every new row, beside those of the fields.
+    pub constants: Vec<(&'static str, crate::db::Value)>,
+    /// Whether there is a list.
+    pub list: bool,
+    /// Whether one can be read.
+    pub read: bool,
+    /// How one is made.
+    pub create: Create,
+    /// How one is changed.
+    pub update: Change,
+    /// How one is removed.
+    pub delete: Change,
+    /// Whether labels can be set and unset by themselves, and the status of the answer.
+    pub labels: Option<u16>,
+    /// Whether objects have roles.
+    pub roles: bool,
+    /// Content types of bodies; JSON, form and multipart by default.
+    pub multipart_only: bool,
+    /// What can be done beyond that.
+    pub actions: Vec<Action>,
+    /// Rules that concern a whole object.
+    pub hooks: Arc<dyn Hooks>,
+}
+
+impl fmt::Debug for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resource").field("path", &self.path).field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
+impl Resource {
+    /// A resource of its own table, with key `pulp_id`; the common fields `pulp_href`, `prn`, `pulp_created` and
+    /// `pulp_last_updated` are there already. It can be listed and read until more is said.
+    pub fn new(path: &'static str, table: &'static str, schema: &'static str) -> Self {
+        Self {
+            path,
+            operation: path.replace(['/', '-'], "_"),
+            schema,
+            model: if schema.contains('.') { schema.to_ascii_lowercase() } else { format!("core.{}", schema.to_ascii_lowercase()) },
+            noun: Noun::Other,
+            parameter: snake(schema),
+            table,
+            key: "pulp_id",
+            pulp_type: None,
+            detail: None,
+            in_domain: true,
+            fields: bases::common(),
+            filters: Vec::new(),
+            ordering: vec!["pulp_id", "pulp_created", "pulp_last_updated"],
+            default_order: "-pulp_created",
+            visible: None,
+            constants: Vec::new(),
+            list: true,
+            read: true,
+            create: Create::No,
+            update: Change::No,
+            delete: Change::No,
+            labels: None,
+            roles: false,
+            multipart_only: false,
+            actions: Vec::new(),
+            hooks: Arc::new(NoHooks),
+        }
+    }
+
+    /// Names the type’s own table and its column that points to the base table. Fields added from here on are columns of it,
+    /// unless they say otherwise.
+    #[must_use]
+    pub fn detail(mut self, table: &'static str, pointer: &'static str) -> Self {
+        self.detail = Some((table, pointer));
+        self
+    }
+
+    /// The model’s label in PRNs, where it is not the schema’s name in lower case.
+    #[must_use]
+    pub fn model(mut self, model: impl Into<String>) -> Self {
+        self.model = model.into();
+        self
+    }
+
+    /// What the parameter for its href is called in operation parameters, without `_href`.
+    #[must_use]
+    pub fn parameter(mut self, name: impl Into<String>) -> Self {
+        self.parameter = name.into();
+        self
+    }
+
+    /// Adds a field.
+    #[must_use]
+    pub fn field(mut self, mut field: Field) -> Self {
+        if field.place == Place::Unsaid {
+            field.place = if self.detail.is_some() { Place::Detail } else { Place::Base };
+        }
+        self.fields.push(field);
+        self
+    }
+
+    /// Adds several fields.
+    #[must_use]
+    pub fn fields(self, fields: impl IntoIterator<Item = Field>) -> Self {
+        fields.into_iter().fold(self, Self::field)
+    }
+
+    /// Adds a filter.
+    #[must_use]
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.filters.push(filter);
+        self
+    }
+
+    /// Adds several filters.
+    #[must_use]
+    pub fn filters(mut self, filters: impl IntoIterator<Item = Filter>) -> Self {
+        self.filters.extend(filters);
+        self
+    }
+
+    /// Adds columns by which a list can be ordered.
+    #[must_use]
+    pub fn ordered_by(mut self, columns: impl IntoIterator<Item = &'static str>) -> Self {
+        self.ordering.extend(columns);
+        self
+    }
+
+    /// Only rows that meet this condition can be seen; it speaks of `b`, the base table, and `d`, the detail table.
+    #[must_use]
+    pub fn visible_if(mut self, condition: &'static str) -> Self {
+        self.visible = Some(condition);
+        self
+    }
+
+    /// Gives a column of the base table the same value in every new row.
+    #[must_use]
+    pub fn constant(mut self, column: &'static str, value: impl Into<crate::db::Value>) -> Self {
+        self.constants.push((column, value.into()));
+        self
+    }
+
+    /// Says how one is made.
+    #[must_use]
+    pub fn create(mut self, create: Create) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// Lets code make one: it gets the validated body; the answer is a task, or what `returns` says.
+    #[must_use]
+    pub fn create_by(mut self, returns: Returns, handler: impl ActionHandler + 'static) -> Self {
+        self.create = Create::By(returns, Arc::new(handler));
+        self
+    }
+
+    /// Says how one is changed.
+    #[must_use]
+    pub fn update(mut self, update: Change) -> Self {
+        self.update = update;
+        self
+    }
+
+    /// Says how one is removed.
+    #[must_use]
+    pub fn delete(mut self, delete: Change) -> Self {
+        self.delete = delete;
+        self
+    }
+
+    /// Bodies cannot be JSON: one of the fields is a file.
+    #[must_use]
+    pub fn multipart_only(mut self) -> Self {
+        self.multipart_only = true;
+        self
+    }
+
+    /// Adds an action.
+    #[must_use]
+    pub fn action(mut self, action: Action) -> Self {
+        self.actions.push(action);
+        self
+    }
+
+    /// Sets the rules that concern a whole object.
+    #[must_use]
+    pub fn hooks(mut self, hooks: impl Hooks + 'static) -> Self {
+        self.hooks = Arc::new(hooks);
+        self
+    }
+
+    /// A field by its name.
+    pub fn find_field(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+
+    /// An action by its name, method and target.
+    pub fn find_action(&self, name: &str, on: On, method: &Method) -> Option<&Action> {
+        self.actions.iter().find(|action| action.name == name && action.on == on && action.method == *method)
+    }
+}
+
+/// `file.FileGitRemote` as `file_file_git_remote`.
+fn snake(schema: &str) -> String {
+    let mut name = String::with_capacity(schema.len() + 8);
+    for c in schema.chars() {
+        if c == '.' {
+            name.push('_');
+        } else if c.is_ascii_uppercase() {
+            if !name.is_empty() && !name.ends_with('_') {
+                name.push('_');
+            }
+            name.push(c.to_ascii_lowercase());
+        } else {
+            name.push(c);
+        }
+    }
+    name
+}
