@@ -73,7 +73,8 @@ equal "a distribution that is not there" 404 "$(curl -sS -o /dev/null -w '%{http
 
 step "on demand: nothing is fetched before it is asked for"
 pulp file remote create --name "$run-lazy" --url "${served}PULP_MANIFEST" --policy on_demand >/dev/null
-python3 "$lib/tree.py" "$work/lazy" 5 3000 2
+# Content that no run before this one had: the server keeps what it has seen.
+python3 "$lib/tree.py" "$work/lazy" 5 3000 "$(date +%s)$$"
 serve "$work/lazy"
 pulp file remote update --name "$run-lazy" --url "${served}PULP_MANIFEST" >/dev/null
 pulp file repository create --name "$run-lazy" --autopublish --remote "$run-lazy" >/dev/null

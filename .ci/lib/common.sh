@@ -1,6 +1,6 @@
 # What the client suites share. Sourced; expects PULP_BASE_URL, PULP_USER and PULP_PASSWORD of a running server.
 #
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 set -Eeuo pipefail
 trap 'printf "FAILED: %s line %s: %s\n" "${BASH_SOURCE[0]}" "$LINENO" "$BASH_COMMAND" >&2' ERR
 
