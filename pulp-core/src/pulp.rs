@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::db::{self, Db, DbOptions};
@@ -11,6 +11,7 @@ use crate::model::Domain;
 use crate::plugin::{Plugin, Registry};
 use crate::settings::Settings;
 use crate::storage::{LocalOptions, LocalStorage, Spool, SpoolOptions, Storage};
+use crate::tasks::{Hub, Tasks};
 use crate::{Error, Result};
 
 /// A Pulp: a cheap handle that owns database, storage, downloads, tasks, registry, settings and clock. No globals: several
@@ -28,6 +29,18 @@ struct Inner {
     data_dir: PathBuf,
     storage: Arc<dyn Storage>,
     spool: Spool,
+    hub: Hub,
+}
+
+/// A [`Pulp`] that is not kept alive: what runs in the background holds this.
+#[derive(Clone)]
+pub(crate) struct WeakPulp(Weak<Inner>);
+
+impl WeakPulp {
+    /// The handle, if somebody still holds it.
+    pub(crate) fn upgrade(&self) -> Option<Pulp> {
+        self.0.upgrade().map(Pulp)
+    }
 }
 
 impl Pulp {
@@ -79,6 +92,20 @@ impl Pulp {
     /// The directory of keys, unfinished files and, unless they lie elsewhere, artifacts.
     pub fn data_dir(&self) -> &std::path::Path {
         &self.0.data_dir
+    }
+
+    /// Dispatches, awaits and cancels tasks.
+    pub fn tasks(&self) -> Tasks {
+        Tasks::new(self.clone())
+    }
+
+    /// Where tasks of this process meet.
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.0.hub
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakPulp {
+        WeakPulp(Arc::downgrade(&self.0))
     }
 }
 
@@ -196,7 +223,7 @@ impl PulpBuilder {
         let spool = Spool::open(spool_dir, options).await?;
         let default_domain = Arc::new(Domain::default(&db, self.clock.now()).await?);
         let hrefs = Hrefs::new(self.settings.api_root.clone(), self.settings.domain_enabled);
-        Ok(Pulp(Arc::new(Inner {
+        let pulp = Pulp(Arc::new(Inner {
             db,
             settings: self.settings,
             hrefs,
@@ -206,6 +233,9 @@ impl PulpBuilder {
             data_dir: self.data_dir,
             storage,
             spool,
-        })))
+            hub: Hub::default(),
+        }));
+        pulp.tasks().recover().await?;
+        Ok(pulp)
     }
 }

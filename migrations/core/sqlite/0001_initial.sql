@@ -315,11 +315,25 @@ create table core_task (
 );
 create index core_task_state_created on core_task (state, pulp_created);
 create index core_task_created on core_task (pulp_created);
-create index core_task_unfinished on core_task (sequence) where state in ('waiting', 'running', 'canceling');
+create index core_task_unfinished on core_task (state, sequence) where state in ('waiting', 'running', 'canceling');
+-- What a worker may take, by tenant; and what waits for another task.
+create index core_task_ready on core_task (sequence) where state = 'waiting' and unblocked_at is not null;
+create index core_task_ready_domain on core_task (pulp_domain_id, sequence) where state = 'waiting' and unblocked_at is not null;
+create index core_task_blocked on core_task (sequence) where state = 'waiting' and unblocked_at is null;
 create index core_task_lock on core_task (app_lock_id) where app_lock_id is not null;
 create index core_task_cid on core_task (logging_cid);
 create index core_task_group on core_task (task_group_id) where task_group_id is not null;
 create index core_task_parent on core_task (parent_task_id) where parent_task_id is not null;
+
+-- What unfinished tasks have reserved; a task's rows go when it ends. The earliest of those that conflict has the resource.
+create table core_taskreservation (
+    task_sequence bigint not null references core_task (sequence) on delete cascade,
+    resource text not null,
+    exclusive boolean not null,
+    primary key (task_sequence, resource)
+) without rowid;
+create index core_taskreservation_resource on core_taskreservation (resource, task_sequence);
+create index core_taskreservation_exclusive on core_taskreservation (resource, task_sequence) where exclusive;
 
 create table core_progressreport (
     pulp_id blob primary key,

@@ -67,4 +67,35 @@ impl Dialect {
             Self::Sqlite => None,
         }
     }
+
+    /// A statement that tells every process on this database, when the transaction commits, what `$1` says: a channel, a space and
+    /// the text. `None` where there is only one process, which can tell itself.
+    pub fn notify(self) -> Option<&'static str> {
+        match self {
+            Self::Postgres => Some("select pg_notify('pulp', $1)"),
+            Self::Sqlite => None,
+        }
+    }
+
+    /// A statement after which this transaction’s commit does not wait for the disk: for what a crash may take back.
+    pub fn relaxed_commit(self) -> Option<&'static str> {
+        match self {
+            Self::Postgres => Some("set local synchronous_commit to off"),
+            Self::Sqlite => None,
+        }
+    }
+
+    /// A statement that locks numbers until the transaction ends, `$1`… in the given order, shared or (true) exclusively; `None`
+    /// where a transaction that writes is alone anyway, or for no numbers.
+    pub fn advisory_locks(self, exclusive: impl IntoIterator<Item = bool>) -> Option<String> {
+        if self == Self::Sqlite {
+            return None;
+        }
+        let calls: Vec<String> = exclusive
+            .into_iter()
+            .enumerate()
+            .map(|(at, exclusive)| format!("pg_advisory_xact_lock{}(${})", if exclusive { "" } else { "_shared" }, at + 1))
+            .collect();
+        (!calls.is_empty()).then(|| format!("select {}", calls.join(", ")))
+    }
 }

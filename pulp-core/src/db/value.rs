@@ -125,6 +125,24 @@ impl Sql {
         self
     }
 
+    /// Appends another statement, whose placeholders go on from ours.
+    pub fn append(&mut self, other: Self) -> &mut Self {
+        let mut rest = other.text.as_str();
+        // Our own text carries `$` only before the number of a placeholder.
+        while let Some(at) = rest.find('$') {
+            let digits = rest[at + 1..].bytes().take_while(u8::is_ascii_digit).count();
+            let number: Option<usize> = rest[at + 1..at + 1 + digits].parse().ok();
+            self.text.push_str(&rest[..=at]);
+            if let Some(number) = number {
+                self.text.push_str(&(self.values.len() + number).to_string());
+            }
+            rest = &rest[at + 1 + digits..];
+        }
+        self.text.push_str(rest);
+        self.values.extend(other.values);
+        self
+    }
+
     /// The text so far.
     pub fn text(&self) -> &str {
         &self.text

@@ -7,6 +7,7 @@ mod domain;
 mod publication;
 mod remote;
 mod repository;
+mod task;
 mod upload;
 mod user;
 
@@ -17,6 +18,7 @@ pub use domain::Domain;
 pub use publication::{Publication, PublishedArtifact, PublishedMetadata};
 pub use remote::{Policy, Remote};
 pub use repository::{Repository, RepositoryVersion};
+pub use task::{AppStatus, CreatedResource, GroupProgressRow, ProgressRow, TaskGroup, TaskRow, TaskState};
 pub use upload::{Upload, UploadChunk};
 pub use user::User;
 

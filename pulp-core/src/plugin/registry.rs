@@ -11,9 +11,9 @@ use pulp_migrations::MigrationSet;
 use super::{Plugin, PluginDescriptor};
 use crate::version::RepositoryType;
 use crate::resource::Resource;
+use crate::tasks::{Purge, Reconciler, Task, TaskKind};
 
 /// The types, tasks and end points of one [`Pulp`](crate::Pulp): filled while it is built, fixed from then on.
-#[derive(Default)]
 pub struct Registry {
     descriptors: Vec<PluginDescriptor>,
     migrations: Vec<MigrationSet>,
@@ -22,9 +22,52 @@ pub struct Registry {
     resources: Vec<Arc<Resource>>,
     resources_by_path: HashMap<&'static str, Arc<Resource>>,
     resources_by_type: HashMap<&'static str, Vec<Arc<Resource>>>,
+    tasks: BTreeMap<&'static str, TaskKind>,
+    reconcilers: Vec<Reconciler>,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        let mut registry = Self {
+            descriptors: Vec::new(),
+            migrations: Vec::new(),
+            conflicts: Vec::new(),
+            tasks: BTreeMap::new(),
+            reconcilers: Vec::new(),
+        };
+        registry.task::<Purge>();
+        registry
+    }
 }
 
 impl Registry {
+    /// Adds a kind of task: workers run those that are registered.
+    pub fn task<T: Task>(&mut self) {
+        if self.tasks.insert(T::NAME, TaskKind::of::<T>()).is_some() {
+            self.conflict(format!("two tasks are called `{}`", T::NAME));
+        }
+    }
+
+    /// The kind of task of this name.
+    pub fn find_task(&self, name: &str) -> Option<&TaskKind> {
+        self.tasks.get(name)
+    }
+
+    /// All kinds of tasks, by name.
+    pub fn tasks(&self) -> impl Iterator<Item = &TaskKind> {
+        self.tasks.values()
+    }
+
+    /// Adds a piece of housekeeping, done again and again by every process that has workers.
+    pub fn reconciler(&mut self, reconciler: Reconciler) {
+        self.reconcilers.push(reconciler);
+    }
+
+    /// All pieces of housekeeping.
+    pub fn reconcilers(&self) -> &[Reconciler] {
+        &self.reconcilers
+    }
+
     /// Asks a plugin for all it has.
     pub(crate) fn add(&mut self, plugin: &dyn Plugin) {
         let descriptor = plugin.descriptor();

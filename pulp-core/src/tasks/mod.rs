@@ -2,6 +2,10 @@
 //!
 //! A task is a serialisable struct with a [`run`](Task::run). It names what it needs, exclusively or shared; among tasks
 //! that conflict the order is that of dispatch, and tasks that do not conflict run side by side.
+//!
+//! [`Tasks`] (from [`Pulp::tasks`]) dispatches, waits and cancels; [`Workers`] does the work. All workers are equal: each claims
+//! what it may start, holds it by a lease that its heartbeat renews, and writes a result only while it holds it. Whatever dies,
+//! [`housekeeping`](Housekeeping) fails its tasks and frees what they had reserved.
 
 use std::collections::BTreeSet;
 
@@ -10,12 +14,80 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+mod cancel;
+mod claim;
 mod context;
+mod dispatch;
+mod finish;
+mod group;
+mod housekeeping;
+mod hub;
+mod kind;
+mod presence;
+mod progress;
+mod purge;
+mod reap;
+mod run;
+mod schedule;
+mod wait;
+mod workers;
 
 pub use context::TaskContext;
+pub use dispatch::DispatchOptions;
+pub use group::GroupProgress;
+pub use housekeeping::{Housekeeping, Reconciler};
+pub use hub::TaskEvent;
+pub(crate) use hub::Hub;
+pub use kind::TaskKind;
+pub use presence::{AppRole, Presence};
+pub use progress::ProgressReport;
+pub use purge::Purge;
+pub use schedule::{QueuedTask, TaskId, schedule};
+pub use workers::Workers;
 
-use crate::Result;
 use crate::ids::Prn;
+use crate::{Pulp, Result};
+
+/// Everything about tasks of one [`Pulp`]: dispatch, wait, cancel, groups, deletion.
+///
+/// ```
+/// # use async_trait::async_trait;
+/// # use pulp_core::tasks::{DispatchOptions, Resources, Task, TaskContext, TaskOutput};
+/// # use pulp_core::{Pulp, Result};
+/// # use serde::{Deserialize, Serialize};
+/// #[derive(Serialize, Deserialize)]
+/// struct Count { up_to: i64 }
+///
+/// #[async_trait]
+/// impl Task for Count {
+///     const NAME: &'static str = "example.count";
+///     fn resources(&self) -> Resources {
+///         Resources::none().exclusive("example:counter")
+///     }
+///     async fn run(self, cx: TaskContext) -> Result<TaskOutput> {
+///         let report = cx.progress("Counting", "example.count").total(self.up_to);
+///         report.set_done(self.up_to);
+///         Ok(TaskOutput { result: Some(self.up_to.into()) })
+///     }
+/// }
+///
+/// async fn count(pulp: &Pulp) -> Result<()> {
+///     let task = pulp.tasks().dispatch(Count { up_to: 3 }, DispatchOptions::default()).await?;
+///     let done = pulp.tasks().wait(task.pulp_id).await?;
+///     println!("{}", done.state);
+///     Ok(())
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Tasks {
+    pulp: Pulp,
+}
+
+impl Tasks {
+    pub(crate) fn new(pulp: Pulp) -> Self {
+        Self { pulp }
+    }
+}
 
 /// What a task needs: names of objects (their PRNs) or of anything else that tasks must agree about.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +113,14 @@ impl Resources {
     #[must_use]
     pub fn shared(mut self, resource: impl ToString) -> Self {
         self.shared.insert(resource.to_string());
+        self
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn and(mut self, other: &Self) -> Self {
+        self.exclusive.extend(other.exclusive.iter().cloned());
+        self.shared.extend(other.shared.iter().cloned());
         self
     }
 

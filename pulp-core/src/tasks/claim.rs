@@ -1,0 +1,205 @@
+//! Claiming: which waiting tasks may start is kept in the rows (`unblocked_at`), changed when a task ends, so that a claim looks at a few
+//! rows however long the queue is.
+//!
+//! Why `unblocked_at` is right without locks: a task is blocked only by earlier ones that conflict, dispatches that conflict commit in
+//! the order of their sequence, and reservations of unfinished tasks only go. So once nothing earlier blocks a task, nothing ever will.
+//! Whoever ends a task looks, after its commit, for tasks that it may have blocked; whoever dispatches a task that seems blocked looks
+//! once more after its own commit. One of the two sees the other; should a process die in between, housekeeping looks again.
+
+use sqlx::FromRow;
+use sqlx::types::Json as Column;
+use uuid::Uuid;
+
+use super::hub::tell_all;
+use super::{QueuedTask, Resources, schedule};
+use crate::Pulp;
+use crate::db::{Db, DbError, Executor, ExecutorExt, Sql};
+use crate::model::{TaskRow, TaskState};
+
+/// How many of the first startable tasks are looked at, at least.
+const WINDOW: usize = 32;
+
+/// Which tasks a worker’s slot takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// Any.
+    Any,
+    /// Short ones only: those that the dispatching process would have run if what they need had been free.
+    Short,
+}
+
+#[derive(Debug, FromRow)]
+struct Candidate {
+    sequence: i64,
+    pulp_id: Uuid,
+    state: String,
+    name: String,
+    reserved_resources_record: Column<Vec<String>>,
+    pulp_domain_id: Uuid,
+}
+
+const COLUMNS: &str = "sequence, pulp_id, state, name, reserved_resources_record, pulp_domain_id";
+const READY: &str = "state = 'waiting' and unblocked_at is not null";
+
+/// Claims at most `most` startable tasks for `lease`; none if there are none, or others were faster.
+pub(super) async fn claim(pulp: &Pulp, lease: Uuid, most: usize, lane: Lane) -> Result<Vec<TaskRow>, DbError> {
+    let mut found = candidates(pulp, most.max(WINDOW), lane, false).await?;
+    if !found.is_empty() && found.iter().all(|candidate| !is_ready(pulp, candidate)) {
+        // The first are of kinds that only other processes know: look past them.
+        found = candidates(pulp, most.max(WINDOW), lane, true).await?;
+    }
+    let mut names: Vec<(Uuid, i64)> = Vec::new();
+    let mut queue: Vec<QueuedTask> = Vec::new();
+    for candidate in &found {
+        let running = candidate.state != TaskState::Waiting.as_str();
+        if running || is_ready(pulp, candidate) {
+            names.push((candidate.pulp_id, candidate.sequence));
+            queue.push(QueuedTask {
+                id: candidate.pulp_id,
+                tenant: candidate.pulp_domain_id,
+                resources: Resources::from_record(candidate.reserved_resources_record.iter().map(String::as_str)),
+                running,
+            });
+        }
+    }
+    let chosen = schedule(&queue).into_iter().take(most);
+    let chosen: Vec<i64> = chosen.filter_map(|id| names.iter().find(|(task, _)| *task == id).map(|(_, sequence)| *sequence)).collect();
+    if chosen.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut which = Sql::new("select sequence from core_task where sequence in ");
+    which.push_list(chosen).push(format!(" and {READY}"));
+    take(pulp, lease, which).await
+}
+
+/// Claims this very task, if it may start and nobody else has.
+pub(super) async fn claim_one(pulp: &Pulp, lease: Uuid, id: Uuid) -> Result<Option<TaskRow>, DbError> {
+    let mut which = Sql::new(format!("select sequence from core_task where {READY} and pulp_id = "));
+    which.push_bind(id);
+    Ok(take(pulp, lease, which).await?.pop())
+}
+
+async fn take(pulp: &Pulp, lease: Uuid, which: Sql) -> Result<Vec<TaskRow>, DbError> {
+    let dialect = pulp.db().dialect();
+    let mut sql = Sql::new("update core_task set state = 'running', fence = fence + 1, started_at = $1, pulp_last_updated = $1, app_lock_id = $2")
+        .bind(pulp.now())
+        .bind(lease);
+    sql.push(" where sequence in (");
+    sql.append(which);
+    sql.push(dialect.for_update_skip_locked()).push(") returning *");
+    let rows: Vec<TaskRow> = match dialect.relaxed_commit() {
+        // A crash may take back that a task was started: it is claimed again then. Its end waits for the disk, and this with it.
+        Some(relax) => {
+            let tx = pulp.db().begin().await?;
+            tx.execute(relax).await?;
+            let rows = tx.all(sql).await?;
+            tx.commit().await?;
+            rows
+        }
+        None => pulp.db().all(sql).await?,
+    };
+    for row in &rows {
+        pulp.hub().tell(row.pulp_id, TaskState::Running);
+    }
+    Ok(rows)
+}
+
+fn is_ready(pulp: &Pulp, candidate: &Candidate) -> bool {
+    candidate.state == TaskState::Waiting.as_str() && pulp.registry().find_task(&candidate.name).is_some()
+}
+
+/// The running tasks, and the first that may start: overall, or where there are tenants, of each.
+async fn candidates(pulp: &Pulp, window: usize, lane: Lane, known: bool) -> Result<Vec<Candidate>, DbError> {
+    let mut ready = Sql::new(READY);
+    if lane == Lane::Short {
+        ready.push(" and immediate");
+    }
+    if known {
+        ready.push(" and name in ");
+        ready.push_list(pulp.registry().tasks().map(|kind| kind.name()));
+    }
+    let mut sql = Sql::default();
+    let tenants = pulp.settings().domain_enabled;
+    if tenants {
+        // Walks from one domain that has startable tasks to the next, by the index.
+        let step = format!("select core_task.pulp_domain_id as id from core_task where {READY}");
+        sql.push(format!(
+            "with recursive tenant (id) as (select * from ({step} order by 1 limit 1) as first union all \
+             select ({step} and core_task.pulp_domain_id > tenant.id order by 1 limit 1) from tenant where tenant.id is not null) "
+        ));
+    }
+    sql.push(format!("select * from (select {COLUMNS} from core_task where state in ('running', 'canceling')) as busy union all "));
+    if tenants {
+        sql.push(format!(
+            "select * from (select {COLUMNS} from core_task where sequence in (select (select min(sequence) from core_task where \
+             pulp_domain_id = tenant.id and "
+        ));
+        sql.append(ready);
+        sql.push(") from tenant where tenant.id is not null)) as ready order by sequence");
+    } else {
+        sql.push(format!("select * from (select {COLUMNS} from core_task where "));
+        sql.append(ready);
+        sql.push(format!(" order by sequence limit {window}) as ready order by sequence"));
+    }
+    pulp.db().all(sql).await
+}
+
+/// Marks the tasks that may start now that reservations of `released` are gone, and tells of them.
+pub(super) async fn unblock(pulp: &Pulp, released: &Resources) -> Result<(), DbError> {
+    let Some(candidates) = blocked_by(released) else { return Ok(()) };
+    let mut which = Sql::new("sequence in (");
+    which.append(candidates).push(")");
+    unblock_where(pulp, which).await.map(drop)
+}
+
+/// Looks through all blocked tasks; how many should not have been.
+pub(super) async fn unblock_all(pulp: &Pulp) -> Result<usize, DbError> {
+    unblock_where(pulp, Sql::new("1 = 1")).await
+}
+
+/// The tasks that one which had reserved `released` may have blocked: past what was shared, the next that wants it exclusively; past
+/// what was exclusive, the next of those and all that share before it.
+fn blocked_by(released: &Resources) -> Option<Sql> {
+    let mut sql = Sql::default();
+    let mut first = true;
+    let next = "select min(task_sequence) from core_taskreservation where exclusive and resource = ";
+    for (name, exclusive) in released.exclusives().map(|name| (name, true)).chain(released.shareds().map(|name| (name, false))) {
+        if !std::mem::take(&mut first) {
+            sql.push(" union ");
+        }
+        if exclusive {
+            sql.push("select task_sequence from core_taskreservation where resource = ").push_bind(name);
+            sql.push(format!(" and task_sequence <= coalesce(({next}")).push_bind(name);
+            sql.push(format!("), {})", i64::MAX));
+        } else {
+            sql.push(next).push_bind(name);
+        }
+    }
+    (!first).then_some(sql)
+}
+
+async fn unblock_where(pulp: &Pulp, which: Sql) -> Result<usize, DbError> {
+    // Two questions, since each can stop at the first row of its index; together they would read all that share a resource.
+    let free = "state = 'waiting' and unblocked_at is null \
+         and not exists (select 1 from core_taskreservation mine join core_taskreservation other on other.resource = mine.resource \
+             and other.task_sequence < mine.task_sequence where mine.task_sequence = core_task.sequence and mine.exclusive) \
+         and not exists (select 1 from core_taskreservation mine join core_taskreservation other on other.resource = mine.resource \
+             and other.task_sequence < mine.task_sequence and other.exclusive where mine.task_sequence = core_task.sequence) and ";
+    let mut look = Sql::new(format!("select sequence from core_task where {free}"));
+    look.append(which);
+    let db: &Db = pulp.db();
+    let found: Vec<i64> = db.column(look).await?;
+    let mut told = 0;
+    for some in found.chunks(1_000) {
+        let mut mark = Sql::new("update core_task set unblocked_at = $1 where state = 'waiting' and unblocked_at is null and sequence in ")
+            .bind(pulp.now());
+        mark.push_list(some.iter().copied()).push(" returning pulp_id");
+        let marked: Vec<Uuid> = db.column(mark).await?;
+        told += marked.len();
+        // One is enough to wake every worker.
+        if let Some(task) = marked.first() {
+            tell_all(db, pulp.hub(), *task, TaskState::Waiting).await?;
+        }
+    }
+    Ok(told)
+}

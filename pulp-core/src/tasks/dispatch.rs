@@ -1,0 +1,235 @@
+//! Dispatch: a task becomes a row, its needs become reservations.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::hub::tell_others;
+use super::{Resources, Task, Tasks, claim, presence, run};
+use crate::db::{Executor, ExecutorExt, Sql, Tx, Value, rows_per_statement};
+use crate::ids::{Prn, new_id};
+use crate::model::{Domain, TaskRow, TaskState};
+use crate::{Error, Result};
+
+/// How a task is dispatched. The default: in the default domain, for nobody in particular.
+#[derive(Debug, Clone, Default)]
+pub struct DispatchOptions {
+    /// The domain; the default one if unset.
+    pub domain: Option<Arc<Domain>>,
+    /// Needed beside what the task itself names.
+    pub resources: Resources,
+    /// The group it joins.
+    pub group: Option<Uuid>,
+    /// The task that dispatches it.
+    pub parent: Option<Uuid>,
+    /// The correlation id of the request; a new one if unset.
+    pub cid: Option<String>,
+    /// Who dispatches it.
+    pub user: Option<i64>,
+    /// Whether this process may run it at once, if what it needs is free; as the kind of task says if unset.
+    pub immediate: Option<bool>,
+    /// An immediate task that cannot be run at once is canceled instead of waiting for a worker.
+    pub never_deferred: bool,
+}
+
+impl DispatchOptions {
+    /// Also needs this object for itself alone.
+    #[must_use]
+    pub fn exclusive(mut self, resource: impl ToString) -> Self {
+        self.resources = self.resources.exclusive(resource);
+        self
+    }
+
+    /// Also needs that nobody has this object for itself alone.
+    #[must_use]
+    pub fn shared(mut self, resource: impl ToString) -> Self {
+        self.resources = self.resources.shared(resource);
+        self
+    }
+}
+
+/// What is to be inserted.
+struct Draft {
+    name: &'static str,
+    args: Json,
+    resources: Resources,
+    immediate: bool,
+    domain: Arc<Domain>,
+    cid: String,
+    options: DispatchOptions,
+}
+
+impl Tasks {
+    /// Records a task; a worker will run it when what it needs is free. An [immediate](Task::IMMEDIATE) one is run right now, by
+    /// this process, if that is free already: then the row shows how it ended.
+    ///
+    /// # Errors
+    /// If the task’s kind is not registered, it cannot be serialised, or the database cannot be reached.
+    pub async fn dispatch<T: Task>(&self, task: T, options: DispatchOptions) -> Result<TaskRow> {
+        let draft = self.draft(task, T::IMMEDIATE, options)?;
+        let lease = if draft.immediate { Some(self.own_lease().await?) } else { None };
+        let row = self.insert(draft, lease).await?;
+        if row.state() != TaskState::Running {
+            return Ok(row);
+        }
+        let id = row.pulp_id;
+        // Detached: a client that goes away must not end the task halfway.
+        let limit = Some(run::IMMEDIATE_LIMIT);
+        let ended = tokio::spawn(run::run(self.pulp.clone(), row, limit)).await;
+        ended.map_err(|error| Error::Internal(format!("an immediate task's runner ended: {error}")))?;
+        self.find(id).await
+    }
+
+    /// Dispatches a task and runs it in this process, as soon as what it needs is free and unless a worker is faster; its row when
+    /// it has ended. For programs that have no workers.
+    ///
+    /// # Errors
+    /// As [`Tasks::dispatch`]. That the task failed is no error: look at the row.
+    pub async fn run<T: Task>(&self, task: T, options: DispatchOptions) -> Result<TaskRow> {
+        let lease = self.own_lease().await?;
+        let mut work = self.pulp.hub().work();
+        self.listen();
+        let mut row = self.insert(self.draft(task, true, options)?, Some(lease)).await?;
+        let id = row.pulp_id;
+        while row.state() == TaskState::Waiting {
+            match claim::claim_one(&self.pulp, lease, id).await? {
+                Some(claimed) => row = claimed,
+                None => {
+                    // The time-out only means: look again.
+                    let _ = tokio::time::timeout(std::time::Duration::from_secs(1), work.changed()).await;
+                    row = self.find(id).await?;
+                }
+            }
+        }
+        if row.app_lock_id == Some(lease) && row.state() == TaskState::Running {
+            let ended = tokio::spawn(run::run(self.pulp.clone(), row, None)).await;
+            ended.map_err(|error| Error::Internal(format!("a task's runner ended: {error}")))?;
+        }
+        self.wait(id).await
+    }
+
+    fn draft<T: Task>(&self, task: T, immediate: bool, options: DispatchOptions) -> Result<Draft> {
+        if self.pulp.registry().find_task(T::NAME).is_none() {
+            return Err(Error::Internal(format!("task {} is not registered: its plugin must call registry.task", T::NAME)));
+        }
+        let domain = options.domain.clone().unwrap_or_else(|| self.pulp.default_domain().clone());
+        let args =
+            serde_json::to_value(&task).map_err(|error| Error::Internal(format!("task {} cannot be serialised: {error}", T::NAME)))?;
+        // As Pulp does: whatever changes or removes a domain waits for the tasks in it.
+        let resources = task.resources().and(&options.resources).shared(Prn::new("core.domain", domain.pulp_id));
+        let cid = options.cid.clone().unwrap_or_else(|| Uuid::new_v4().simple().to_string());
+        Ok(Draft { name: T::NAME, args, resources, immediate: options.immediate.unwrap_or(immediate), domain, cid, options })
+    }
+
+    /// Inserts a task: running under `lease` if that is given and nothing it needs is taken, else waiting.
+    async fn insert(&self, draft: Draft, lease: Option<Uuid>) -> Result<TaskRow> {
+        let now = self.pulp.now();
+        let tx = self.pulp.db().begin().await?;
+        lock(&tx, &draft.resources).await?;
+        let blocked = is_taken(&tx, &draft.resources).await?;
+        let lease = lease.filter(|_| !blocked);
+        let refused = blocked && draft.immediate && draft.options.never_deferred;
+        let state = match lease {
+            Some(_) => TaskState::Running,
+            None if refused => TaskState::Canceled,
+            None => TaskState::Waiting,
+        };
+        let error = refused.then(|| run::ended_from_outside("Resources temporarily unavailable."));
+        let started = lease.map(|_| now);
+        let mut sql = Sql::new(
+            "insert into core_task (pulp_id, pulp_created, pulp_last_updated, state, name, logging_cid, unblocked_at, started_at, finished_at, \
+             error, args, versions, reserved_resources_record, immediate, deferred, app_lock_id, fence, user_id, parent_task_id, task_group_id, \
+             pulp_domain_id) values ",
+        );
+        sql.push_list::<Value>([
+            new_id().into(),
+            now.into(),
+            now.into(),
+            state.as_str().into(),
+            draft.name.into(),
+            draft.cid.into(),
+            (!blocked).then_some(now).into(),
+            started.into(),
+            refused.then_some(now).into(),
+            error.into(),
+            if refused { Json::Object(serde_json::Map::new()) } else { draft.args }.into(),
+            presence::versions(&self.pulp).into(),
+            Json::from(draft.resources.to_record()).into(),
+            draft.immediate.into(),
+            (!draft.options.never_deferred).into(),
+            lease.into(),
+            i64::from(lease.is_some()).into(),
+            draft.options.user.into(),
+            draft.options.parent.into(),
+            draft.options.group.into(),
+            draft.domain.pulp_id.into(),
+        ]);
+        sql.push(" returning *");
+        let row: TaskRow = tx.one(sql).await?;
+        if !refused {
+            reserve(&tx, row.sequence, &draft.resources).await?;
+        }
+        tell_others(&tx, row.pulp_id, state).await?;
+        tx.commit().await?;
+        if blocked && !refused {
+            // Whoever had it may have ended between our look and our commit, and not have seen us.
+            claim::unblock(&self.pulp, &draft.resources).await?;
+        }
+        self.pulp.hub().tell(row.pulp_id, state);
+        Ok(row)
+    }
+}
+
+/// Makes dispatches that conflict wait for each other: the order of their sequence numbers must be that of their commits.
+async fn lock(tx: &Tx, resources: &Resources) -> Result<()> {
+    let mut keys: BTreeMap<i64, bool> = BTreeMap::new();
+    for name in resources.shareds() {
+        keys.entry(lock_key(name)).or_insert(false);
+    }
+    for name in resources.exclusives() {
+        keys.insert(lock_key(name), true);
+    }
+    if let Some(text) = tx.dialect().advisory_locks(keys.values().copied()) {
+        tx.rows(keys.keys().fold(Sql::new(text), |sql, key| sql.bind(*key))).await?;
+    }
+    Ok(())
+}
+
+/// Two names with one key only wait for each other needlessly.
+fn lock_key(name: &str) -> i64 {
+    let digest = Sha256::digest(name.as_bytes());
+    digest.iter().take(8).fold(0, |key, byte| (key << 8) | i64::from(*byte))
+}
+
+/// Whether an unfinished task has reserved what conflicts with these needs.
+async fn is_taken(tx: &Tx, resources: &Resources) -> Result<bool> {
+    if resources.exclusives().next().is_some() {
+        let mut sql = Sql::new("select 1 from core_taskreservation where resource in ");
+        sql.push_list(resources.exclusives()).push(" limit 1");
+        if !tx.rows(sql).await?.is_empty() {
+            return Ok(true);
+        }
+    }
+    if resources.shareds().next().is_some() {
+        let mut sql = Sql::new("select 1 from core_taskreservation where exclusive and resource in ");
+        sql.push_list(resources.shareds()).push(" limit 1");
+        if !tx.rows(sql).await?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+async fn reserve(tx: &Tx, sequence: i64, resources: &Resources) -> Result<()> {
+    let exclusives = resources.exclusives().map(|name| (name, true));
+    let all: Vec<_> = exclusives.chain(resources.shareds().map(|name| (name, false))).collect();
+    for some in all.chunks(rows_per_statement(3)) {
+        let mut sql = Sql::new("insert into core_taskreservation (task_sequence, resource, exclusive) values ");
+        sql.push_rows(some.iter().map(|(name, exclusive)| -> [Value; 3] { [sequence.into(), (*name).into(), (*exclusive).into()] }));
+        tx.execute(sql).await?;
+    }
+    Ok(())
+}
