@@ -1,8 +1,6 @@
 //! What all plugins of a process have registered.
 
 use std::collections::{BTreeMap, HashMap};
-use std::collections::BTreeMap;
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -32,6 +30,10 @@ impl Default for Registry {
             descriptors: Vec::new(),
             migrations: Vec::new(),
             conflicts: Vec::new(),
+            repositories: BTreeMap::new(),
+            resources: Vec::new(),
+            resources_by_path: HashMap::new(),
+            resources_by_type: HashMap::new(),
             tasks: BTreeMap::new(),
             reconcilers: Vec::new(),
         };
@@ -100,41 +102,6 @@ impl Registry {
     /// The rules of repositories of this type.
     pub fn repository_type(&self, pulp_type: &str) -> Option<&Arc<dyn RepositoryType>> {
         self.repositories.get(pulp_type)
-    /// Adds a REST resource.
-    pub fn resource(&mut self, resource: Resource) {
-        let resource = Arc::new(resource);
-        if self.resources_by_path.insert(resource.path, Arc::clone(&resource)).is_some() {
-            self.conflict(format!("two resources lie at `{}`", resource.path));
-        }
-        if let Some(pulp_type) = resource.pulp_type {
-            if self.resource_of_type(resource.table, pulp_type).is_some() {
-                self.conflict(format!("two resources have the type `{pulp_type}` in {}", resource.table));
-            }
-            self.resources_by_type.entry(pulp_type).or_default().push(Arc::clone(&resource));
-        }
-        self.resources.push(resource);
-    }
-
-    /// The REST resources, in the order in which they were added.
-    pub fn resources(&self) -> &[Arc<Resource>] {
-        &self.resources
-    }
-
-    /// The resource whose list lies at this path.
-    pub fn resource_at(&self, path: &str) -> Option<&Arc<Resource>> {
-        self.resources_by_path.get(path)
-    }
-
-    /// The resource of this `pulp_type` in a base table.
-    pub fn resource_of_type(&self, table: &str, pulp_type: &str) -> Option<&Arc<Resource>> {
-        self.resources_by_type.get(pulp_type)?.iter().find(|resource| resource.table == table)
-    }
-
-    /// The resource that a path below the API’s base starts with, and the rest of the path.
-    pub fn split_path<'p>(&self, path: &'p str) -> Option<(&Arc<Resource>, &'p str)> {
-        let mut ends: Vec<usize> = path.match_indices('/').map(|(at, _)| at).take(4).collect();
-        ends.reverse();
-        ends.into_iter().find_map(|at| Some((self.resource_at(&path[..at])?, &path[at + 1..])))
     }
 
     /// Adds a REST resource.
