@@ -36,6 +36,12 @@ struct Inner {
 #[derive(Clone)]
 pub(crate) struct WeakPulp(Weak<Inner>);
 
+impl fmt::Debug for WeakPulp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakPulp")
+    }
+}
+
 impl WeakPulp {
     /// The handle, if somebody still holds it.
     pub(crate) fn upgrade(&self) -> Option<Pulp> {
