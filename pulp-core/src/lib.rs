@@ -23,6 +23,7 @@ mod pulp;
 pub mod settings;
 pub mod storage;
 pub mod tasks;
+pub mod version;
 
 pub use error::{Error, Result};
 pub use pulp::{Pulp, PulpBuilder};

@@ -73,7 +73,8 @@ create table core_contentartifact (
     pulp_id uuid primary key,
     pulp_created timestamptz not null,
     pulp_last_updated timestamptz,
-    relative_path text not null,
+    -- In byte order, so that all that lies below a directory is one range.
+    relative_path text collate "C" not null,
     artifact_id uuid,
     content_id uuid not null,
     unique (content_id, relative_path)
@@ -172,7 +173,7 @@ create table core_repositorycontent (
     unique (repository_id, content_id, version_added_id)
 );
 create index core_repositorycontent_content on core_repositorycontent (content_id);
-create index core_repositorycontent_added on core_repositorycontent (version_added_id);
+create index core_repositorycontent_added on core_repositorycontent (version_added_id, content_id);
 create index core_repositorycontent_removed on core_repositorycontent (version_removed_id) where version_removed_id is not null;
 
 create table core_repositoryversioncontentdetails (

@@ -172,7 +172,7 @@ create table core_repositorycontent (
     unique (repository_id, content_id, version_added_id)
 ) without rowid;
 create index core_repositorycontent_content on core_repositorycontent (content_id);
-create index core_repositorycontent_added on core_repositorycontent (version_added_id);
+create index core_repositorycontent_added on core_repositorycontent (version_added_id, content_id);
 create index core_repositorycontent_removed on core_repositorycontent (version_removed_id) where version_removed_id is not null;
 
 create table core_repositoryversioncontentdetails (

@@ -1,10 +1,13 @@
 //! What all plugins of a process have registered.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use pulp_migrations::MigrationSet;
 
 use super::{Plugin, PluginDescriptor};
+use crate::version::RepositoryType;
 
 /// The types, tasks and end points of one [`Pulp`](crate::Pulp): filled while it is built, fixed from then on.
 #[derive(Default)]
@@ -12,6 +15,7 @@ pub struct Registry {
     descriptors: Vec<PluginDescriptor>,
     migrations: Vec<MigrationSet>,
     conflicts: Vec<String>,
+    repositories: BTreeMap<&'static str, Arc<dyn RepositoryType>>,
 }
 
 impl Registry {
@@ -34,6 +38,19 @@ impl Registry {
     /// Their tables, likewise.
     pub fn migrations(&self) -> &[MigrationSet] {
         &self.migrations
+    }
+
+    /// Adds the rules of a type of repository.
+    pub fn repository(&mut self, rules: impl RepositoryType) {
+        let pulp_type = rules.pulp_type();
+        if self.repositories.insert(pulp_type, Arc::new(rules)).is_some() {
+            self.conflict(format!("the repository type `{pulp_type}` is registered twice"));
+        }
+    }
+
+    /// The rules of repositories of this type.
+    pub fn repository_type(&self, pulp_type: &str) -> Option<&Arc<dyn RepositoryType>> {
+        self.repositories.get(pulp_type)
     }
 
     /// Notes that two registrations do not go together: building the [`Pulp`](crate::Pulp) fails with it.

@@ -1,0 +1,199 @@
+//! What is in a version, and what lies between two.
+
+use std::collections::BTreeMap;
+
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use crate::db::{DbError, Executor, ExecutorExt, Sql};
+use crate::model::RepositoryVersion;
+
+/// A set of content units, told by versions. It becomes SQL where it is used: nothing is fetched to build it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Members {
+    /// The units in the version with this number of this repository.
+    Of {
+        /// The repository.
+        repository: Uuid,
+        /// The version’s number.
+        number: i64,
+    },
+    /// The units that the version has and the one before it has not.
+    AddedBy {
+        /// The version.
+        version: Uuid,
+    },
+    /// The units that the version before it has and it has not.
+    RemovedBy {
+        /// The version.
+        version: Uuid,
+    },
+    /// The units that `to` has and `from` has not. With `from` and `to` swapped: what was removed.
+    Between {
+        /// The repository of both.
+        repository: Uuid,
+        /// The number to start from.
+        from: i64,
+        /// The number to arrive at.
+        to: i64,
+    },
+}
+
+impl Members {
+    /// The units in a version.
+    pub fn of(version: &RepositoryVersion) -> Self {
+        Self::Of { repository: version.repository_id, number: version.number }
+    }
+
+    /// Appends a query in parentheses that gives their keys: `… content_id in (select …)`.
+    pub fn push_select(self, sql: &mut Sql) {
+        sql.push("(select rc.content_id from core_repositorycontent rc");
+        self.push_where(sql);
+        sql.push(")");
+    }
+
+    /// Appends a condition: whether the unit whose key is in `column` is one of them. `column` is SQL, never input.
+    pub fn push_holds(self, sql: &mut Sql, column: &str) {
+        sql.push("exists (select 1 from core_repositorycontent rc");
+        self.push_where(sql);
+        sql.push(" and rc.content_id = ").push(column).push(")");
+    }
+
+    /// Appends joins and conditions to a query over `core_repositorycontent rc`; further conditions begin with `and`.
+    pub fn push_where(self, sql: &mut Sql) {
+        match self {
+            Self::AddedBy { version } => {
+                sql.push(" where rc.version_added_id = ").push_bind(version);
+            }
+            Self::RemovedBy { version } => {
+                sql.push(" where rc.version_removed_id = ").push_bind(version);
+            }
+            Self::Of { repository, number } => {
+                push_numbers(sql, repository);
+                push_present(sql, number);
+            }
+            Self::Between { repository, from, to } => {
+                push_numbers(sql, repository);
+                push_present(sql, to);
+                // A stay that covers `to` and neither begins nor ends on the way covers `from` as well: only the deltas count.
+                if to >= from {
+                    sql.push(" and added.number > ").push_bind(from);
+                } else {
+                    sql.push(" and removed.number <= ").push_bind(from);
+                }
+                // A unit that left and came back on the way was there all the same.
+                sql.push(
+                    " and not exists (select 1 from core_repositorycontent other \
+                     join core_repositoryversion came on came.pulp_id = other.version_added_id \
+                     left join core_repositoryversion went on went.pulp_id = other.version_removed_id \
+                     where other.repository_id = rc.repository_id and other.content_id = rc.content_id and came.number <= ",
+                );
+                sql.push_bind(from).push(" and (went.number is null or went.number > ").push_bind(from).push("))");
+            }
+        }
+    }
+
+    /// Whether a unit is among them.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn contains<E: Executor + ?Sized>(self, executor: &E, content: Uuid) -> Result<bool, DbError> {
+        let mut sql = Sql::new("select 1 as one from core_repositorycontent rc");
+        self.push_where(&mut sql);
+        sql.push(" and rc.content_id = ").push_bind(content).push(" limit 1");
+        Ok(executor.optional::<(i32,)>(sql).await?.is_some())
+    }
+
+    /// How many they are.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn count<E: Executor + ?Sized>(self, executor: &E) -> Result<i64, DbError> {
+        let mut sql = Sql::new("select count(*) from core_repositorycontent rc");
+        self.push_where(&mut sql);
+        executor.scalar(sql).await
+    }
+
+    /// Up to `limit` of their keys in order, after the given one: the way to walk through all of them in bounded memory.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn page<E: Executor + ?Sized>(self, executor: &E, after: Option<Uuid>, limit: i64) -> Result<Vec<Uuid>, DbError> {
+        let mut sql = Sql::new("select rc.content_id from core_repositorycontent rc");
+        self.push_where(&mut sql);
+        if let Some(after) = after {
+            sql.push(" and rc.content_id > ").push_bind(after);
+        }
+        sql.push(" order by rc.content_id limit ").push_bind(limit);
+        executor.column(sql).await
+    }
+}
+
+fn push_numbers(sql: &mut Sql, repository: Uuid) {
+    sql.push(
+        " join core_repositoryversion added on added.pulp_id = rc.version_added_id \
+         left join core_repositoryversion removed on removed.pulp_id = rc.version_removed_id where rc.repository_id = ",
+    );
+    sql.push_bind(repository);
+}
+
+fn push_present(sql: &mut Sql, number: i64) {
+    sql.push(" and added.number <= ").push_bind(number);
+    sql.push(" and (removed.number is null or removed.number > ").push_bind(number).push(")");
+}
+
+/// Which units of a version a count is about, as in `core_repositoryversioncontentdetails.count_type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CountType {
+    /// Added since the version before.
+    Added,
+    /// Removed since the version before.
+    Removed,
+    /// All.
+    Present,
+}
+
+impl CountType {
+    /// As in the database.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Added => "A",
+            Self::Removed => "R",
+            Self::Present => "P",
+        }
+    }
+
+    fn from_code(code: &str) -> Option<Self> {
+        [Self::Added, Self::Removed, Self::Present].into_iter().find(|count| count.code() == code)
+    }
+}
+
+/// How many units of one type.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct ContentCount {
+    /// The type: `file.file`.
+    pub content_type: String,
+    /// Units.
+    pub count: i64,
+}
+
+/// The counts that were noted when a version was committed: what the API shows as `content_summary`.
+///
+/// # Errors
+/// If the database cannot be reached.
+pub async fn content_summary<E: Executor + ?Sized>(
+    executor: &E,
+    version: Uuid,
+) -> Result<BTreeMap<CountType, Vec<ContentCount>>, DbError> {
+    let sql = Sql::new(
+        "select count_type, content_type, count from core_repositoryversioncontentdetails \
+         where repository_version_id = $1 order by content_type",
+    );
+    let mut summary: BTreeMap<CountType, Vec<ContentCount>> = BTreeMap::new();
+    for (code, content_type, count) in executor.all::<(String, String, i64)>(sql.bind(version)).await? {
+        if let Some(count_type) = CountType::from_code(&code) {
+            summary.entry(count_type).or_default().push(ContentCount { content_type, count });
+        }
+    }
+    Ok(summary)
+}
