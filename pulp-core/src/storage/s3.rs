@@ -19,9 +19,7 @@ use object_store::{
 use tokio::sync::Semaphore;
 use url::Url;
 
-use super::{
-    ArtifactPath, ByteStream, Presign, ResponseHeaders, Result, Spooled, Storage, StorageError,
-};
+use super::{ArtifactPath, ByteStream, Presign, ResponseHeaders, Result, Spooled, Storage, StorageError};
 
 pub use options::S3Options;
 
@@ -89,16 +87,9 @@ impl S3Storage {
     }
 
     /// Tells a range beyond the end from other failures, which stores report in different ways.
-    async fn explain(
-        &self,
-        at: &ArtifactPath,
-        range: Range<u64>,
-        error: StorageError,
-    ) -> StorageError {
+    async fn explain(&self, at: &ArtifactPath, range: Range<u64>, error: StorageError) -> StorageError {
         match (&error, self.size(at).await) {
-            (StorageError::Backend { .. }, Ok(size)) if range.end > size => {
-                out_of_range(at, range, size)
-            }
+            (StorageError::Backend { .. }, Ok(size)) if range.end > size => out_of_range(at, range, size),
             _ => error,
         }
     }
@@ -111,11 +102,7 @@ impl Storage for S3Storage {
     }
 
     async fn adopt_many(&self, files: Vec<(Spooled, ArtifactPath)>) -> Result<()> {
-        stream::iter(files)
-            .map(|(file, to)| async move { self.adopt(file, &to).await })
-            .buffer_unordered(FILES_AT_ONCE)
-            .try_collect()
-            .await
+        stream::iter(files).map(|(file, to)| async move { self.adopt(file, &to).await }).buffer_unordered(FILES_AT_ONCE).try_collect().await
     }
 
     async fn open(&self, at: &ArtifactPath, range: Option<Range<u64>>) -> Result<ByteStream> {
@@ -127,10 +114,7 @@ impl Storage for S3Storage {
             }
             return Ok(stream::empty().boxed());
         }
-        let options = GetOptions {
-            range: range.clone().map(GetRange::Bounded),
-            ..GetOptions::default()
-        };
+        let options = GetOptions { range: range.clone().map(GetRange::Bounded), ..GetOptions::default() };
         let found = match self.store.get_opts(&self.key(at)?, options).await {
             Ok(found) => found,
             Err(error) => {
@@ -156,21 +140,14 @@ impl Storage for S3Storage {
     }
 
     async fn delete(&self, at: &ArtifactPath) -> Result<()> {
-        match self
-            .store
-            .delete(&self.key(at)?)
-            .await
-            .map_err(|error| missing(at, error))
-        {
+        match self.store.delete(&self.key(at)?).await.map_err(|error| missing(at, error)) {
             Err(StorageError::NotFound { .. }) => Ok(()),
             result => result,
         }
     }
 
     fn list(&self, prefix: &str) -> BoxStream<'_, Result<ArtifactPath>> {
-        let key = ArtifactPath::check_prefix(prefix)
-            .map_err(StorageError::from)
-            .and_then(|prefix| self.key_of(prefix));
+        let key = ArtifactPath::check_prefix(prefix).map_err(StorageError::from).and_then(|prefix| self.key_of(prefix));
         let key = match key {
             Ok(key) => key,
             Err(error) => return stream::iter([Err(error)]).boxed(),
@@ -190,58 +167,29 @@ impl Storage for S3Storage {
 
 #[async_trait]
 impl Presign for S3Storage {
-    async fn presign_get(
-        &self,
-        at: &ArtifactPath,
-        expires_in: Duration,
-        headers: &ResponseHeaders,
-    ) -> Result<Url> {
-        let query = [
-            ("response-content-type", &headers.content_type),
-            ("response-content-disposition", &headers.content_disposition),
-        ];
-        let options = SignedUrlOptions::new().with_query(
-            query
-                .into_iter()
-                .filter_map(|(name, value)| Some((name, value.as_deref()?))),
-        );
-        self.store
-            .signed_url_opts(Method::GET, &self.key(at)?, expires_in, &options)
-            .await
-            .map_err(|error| failed(at.as_str(), error))
+    async fn presign_get(&self, at: &ArtifactPath, expires_in: Duration, headers: &ResponseHeaders) -> Result<Url> {
+        let query = [("response-content-type", &headers.content_type), ("response-content-disposition", &headers.content_disposition)];
+        let options = SignedUrlOptions::new().with_query(query.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))));
+        self.store.signed_url_opts(Method::GET, &self.key(at)?, expires_in, &options).await.map_err(|error| failed(at.as_str(), error))
     }
 }
 
 /// Passes `expected` bytes on, and an error if there are fewer.
-fn whole(
-    bytes: BoxStream<'static, object_store::Result<bytes::Bytes>>,
-    at: ArtifactPath,
-    expected: u64,
-) -> ByteStream {
-    stream::try_unfold(
-        (bytes, at, expected),
-        async |(mut bytes, at, left)| match bytes.next().await {
-            Some(Ok(chunk)) => {
-                let left = left.saturating_sub(chunk.len() as u64);
-                Ok(Some((chunk, (bytes, at, left))))
-            }
-            Some(Err(error)) => Err(missing(&at, error)),
-            None if left == 0 => Ok(None),
-            None => Err(StorageError::io(
-                at.as_str(),
-                std::io::ErrorKind::UnexpectedEof.into(),
-            )),
-        },
-    )
+fn whole(bytes: BoxStream<'static, object_store::Result<bytes::Bytes>>, at: ArtifactPath, expected: u64) -> ByteStream {
+    stream::try_unfold((bytes, at, expected), async |(mut bytes, at, left)| match bytes.next().await {
+        Some(Ok(chunk)) => {
+            let left = left.saturating_sub(chunk.len() as u64);
+            Ok(Some((chunk, (bytes, at, left))))
+        }
+        Some(Err(error)) => Err(missing(&at, error)),
+        None if left == 0 => Ok(None),
+        None => Err(StorageError::io(at.as_str(), std::io::ErrorKind::UnexpectedEof.into())),
+    })
     .boxed()
 }
 
 fn out_of_range(at: &ArtifactPath, range: Range<u64>, size: u64) -> StorageError {
-    StorageError::OutOfRange {
-        path: at.clone(),
-        range,
-        size,
-    }
+    StorageError::OutOfRange { path: at.clone(), range, size }
 }
 
 /// A failure on an object that should be there.
@@ -256,19 +204,11 @@ fn missing(at: &ArtifactPath, error: object_store::Error) -> StorageError {
 fn failed(what: &str, error: object_store::Error) -> StorageError {
     let what = what.to_owned();
     let reason = match &error {
-        object_store::Error::PermissionDenied { .. }
-        | object_store::Error::Unauthenticated { .. } => {
-            return StorageError::Denied {
-                what,
-                source: error.into(),
-            };
+        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
+            return StorageError::Denied { what, source: error.into() };
         }
         object_store::Error::NotFound { .. } => "there is no such bucket",
         _ => "the object store did not answer as it should",
     };
-    StorageError::Backend {
-        what,
-        reason: reason.to_owned(),
-        source: error.into(),
-    }
+    StorageError::Backend { what, reason: reason.to_owned(), source: error.into() }
 }
