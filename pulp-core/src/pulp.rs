@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
 use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::content::{self, Content};
 use crate::db::{self, Db, DbOptions};
 use crate::ids::Hrefs;
 use crate::model::Domain;
@@ -93,6 +94,15 @@ impl Pulp {
     /// The domain that is always there.
     pub fn default_domain(&self) -> &Arc<Domain> {
         &self.0.default_domain
+    }
+
+    /// Serves content over HTTP.
+    pub fn content(&self) -> Content {
+        Content::new(self.clone(), Arc::clone(&self.0.content))
+    }
+
+    pub(crate) fn content_state(&self) -> &content::State {
+        &self.0.content
     }
 
     /// The directory of keys, unfinished files and, unless they lie elsewhere, artifacts.
