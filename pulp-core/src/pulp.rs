@@ -30,6 +30,7 @@ struct Inner {
     data_dir: PathBuf,
     storage: Arc<dyn Storage>,
     spool: Spool,
+    content: Arc<content::State>,
     hub: Hub,
 }
 
@@ -249,6 +250,7 @@ impl PulpBuilder {
             data_dir: self.data_dir,
             storage,
             spool,
+            content: Arc::default(),
             hub: Hub::default(),
         }));
         pulp.tasks().recover().await?;

@@ -11,7 +11,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
 use http_body_util::BodyExt as _;
-use rand::Rng as _;
+use rand::RngExt as _;
 
 use super::conditional::{Outcome, Validators, evaluate, range_counts};
 use super::range::{Requested, parse};
