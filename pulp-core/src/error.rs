@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::db::DbError;
+use crate::download::DownloadError;
 use crate::storage::StorageError;
 
 /// What every fallible call of the library gives.
@@ -55,6 +56,9 @@ pub enum Error {
     /// The storage of artifacts.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// A remote source.
+    #[error(transparent)]
+    Download(#[from] DownloadError),
     /// Settings that cannot be used.
     #[error("setting {name}: {reason}")]
     Setting {
@@ -107,6 +111,7 @@ impl Error {
             Self::Db(_) => "database",
             Self::Storage(StorageError::Full { .. } | StorageError::Quota { .. }) => "storage_full",
             Self::Storage(_) => "storage",
+            Self::Download(_) => "download",
             Self::Setting { .. } => "setting",
             Self::Io { .. } => "io",
             Self::Internal(_) => "internal",

@@ -10,6 +10,7 @@
 //! `pulp-server` is a thin front end on top of it, and `pulp` the command line.
 
 pub mod body;
+mod clients;
 pub mod clock;
 pub mod content;
 pub mod crypto;
@@ -27,5 +28,6 @@ pub mod storage;
 pub mod tasks;
 pub mod version;
 
+pub use clients::RemoteClient;
 pub use error::{Error, Result};
 pub use pulp::{Pulp, PulpBuilder};

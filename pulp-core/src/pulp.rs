@@ -4,11 +4,14 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
+use crate::clients::{Clients, RemoteClient};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::content::{self, Content};
+use crate::crypto::Fernet;
 use crate::db::{self, Db, DbOptions};
+use crate::download::{Fetcher, FetcherOptions, FileDownloader};
 use crate::ids::Hrefs;
-use crate::model::Domain;
+use crate::model::{Domain, Remote};
 use crate::plugin::{Plugin, Registry};
 use crate::settings::Settings;
 use crate::storage::{LocalOptions, LocalStorage, Spool, SpoolOptions, Storage};
@@ -31,6 +34,10 @@ struct Inner {
     storage: Arc<dyn Storage>,
     spool: Spool,
     content: Arc<content::State>,
+    keys: Fernet,
+    fetcher: Fetcher,
+    files: FileDownloader,
+    clients: Clients,
     hub: Hub,
 }
 
@@ -80,6 +87,24 @@ impl Pulp {
     /// Where files are written until they are adopted into the storage.
     pub fn spool(&self) -> &Spool {
         &self.0.spool
+    }
+
+    /// The keys of encrypted columns.
+    pub fn keys(&self) -> &Fernet {
+        &self.0.keys
+    }
+
+    /// Fetches lazy content, each file once for all who ask.
+    pub fn fetcher(&self) -> &Fetcher {
+        &self.0.fetcher
+    }
+
+    /// How a remote is reached.
+    ///
+    /// # Errors
+    /// If an option of the remote cannot be used, or a secret cannot be decrypted; the error names the field.
+    pub fn client(&self, remote: &Remote) -> Result<RemoteClient> {
+        self.0.clients.of(remote, &self.0.keys, &self.0.files)
     }
 
     /// What the plugins have registered.
@@ -138,6 +163,7 @@ pub struct PulpBuilder {
     database: Option<String>,
     database_options: DbOptions,
     storage: Option<(Arc<dyn Storage>, PathBuf)>,
+    keys: Option<Fernet>,
     settings: Settings,
     plugins: Vec<Box<dyn Plugin>>,
     clock: Arc<dyn Clock>,
@@ -150,6 +176,7 @@ impl Default for PulpBuilder {
             database: None,
             database_options: DbOptions::default(),
             storage: None,
+            keys: None,
             settings: Settings::default(),
             plugins: Vec::new(),
             clock: Arc::new(SystemClock),
@@ -185,6 +212,13 @@ impl PulpBuilder {
     #[must_use]
     pub fn storage(mut self, storage: Arc<dyn Storage>, spool_dir: impl Into<PathBuf>) -> Self {
         self.storage = Some((storage, spool_dir.into()));
+        self
+    }
+
+    /// The keys of encrypted columns; by default those in a file of the data directory, which is made if it is not there.
+    #[must_use]
+    pub fn keys(mut self, keys: Fernet) -> Self {
+        self.keys = Some(keys);
         self
     }
 
@@ -239,6 +273,19 @@ impl PulpBuilder {
         let mut options = SpoolOptions::default().algorithms(&self.settings.checksums()?);
         options.quota = (self.settings.spool_quota_bytes > 0).then_some(self.settings.spool_quota_bytes);
         let spool = Spool::open(spool_dir, options).await?;
+        let mut fetching = FetcherOptions::default();
+        fetching.verify_before_serving = self.settings.verify_before_serving_bytes;
+        fetching.concurrency = self.settings.lazy_fetch_concurrency;
+        let fetcher = Fetcher::new(spool.clone(), fetching);
+        let files = FileDownloader::new(self.settings.allowed_import_paths.iter().cloned());
+        let keys = match self.keys {
+            Some(keys) => keys,
+            None => {
+                let path = self.data_dir.join("certs/database_fields.symmetric.key");
+                let found = tokio::task::spawn_blocking(move || Fernet::load_or_create(&path)).await;
+                found.map_err(|error| Error::Internal(error.to_string()))?.map_err(|error| Error::Setting { name: "db_encryption_key".to_owned(), reason: error.to_string() })?
+            }
+        };
         let default_domain = Arc::new(Domain::default(&db, self.clock.now()).await?);
         let hrefs = Hrefs::new(self.settings.api_root.clone(), self.settings.domain_enabled);
         let pulp = Pulp(Arc::new(Inner {
@@ -252,6 +299,10 @@ impl PulpBuilder {
             storage,
             spool,
             content: Arc::default(),
+            keys,
+            fetcher,
+            files,
+            clients: Clients::default(),
             hub: Hub::default(),
         }));
         pulp.tasks().recover().await?;
