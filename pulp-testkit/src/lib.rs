@@ -4,6 +4,8 @@
 //! - [`Proxy`]: a forward proxy that counts;
 //! - [`Authority`]: certificates for TLS tests;
 //! - [`both_databases!`] with [`Kit`] and [`TestDatabase`]: a Pulp, or only a database, on SQLite and on PostgreSQL;
+//! - [`storage::conforms`]: what every storage must do;
+//! - `S3Server` (feature `s3`): a real S3 server on a directory;
 //! - [`Blob`] and [`Tree`]: reproducible content of any size.
 //!
 //! Everything listens on the loopback interface, on a port that the system chooses, and ends with
@@ -15,6 +17,9 @@ pub mod fixtures;
 mod kit;
 pub mod pg;
 mod proxy;
+#[cfg(feature = "s3")]
+mod s3;
+pub mod storage;
 mod tls;
 
 pub mod upstream;
@@ -25,5 +30,7 @@ pub use fixtures::{ManifestFault, Tree, bad_manifest};
 pub use kit::Kit;
 pub use pg::{Postgres, PostgresDatabase};
 pub use proxy::{Proxied, Proxy};
+#[cfg(feature = "s3")]
+pub use s3::S3Server;
 pub use tls::{Authority, Identity};
 pub use upstream::{Fault, Recorded, Upstream};
