@@ -9,6 +9,7 @@
 //!
 //! `pulp-server` is a thin front end on top of it, and `pulp` the command line.
 
+pub mod api;
 pub mod body;
 pub mod clock;
 pub mod crypto;

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 use std::sync::{Arc, Weak};
 
+use crate::crypto::{CredentialCache, Fernet, Secret};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::db::{self, Db, DbOptions};
 use crate::ids::Hrefs;
@@ -24,6 +26,8 @@ struct Inner {
     settings: Settings,
     hrefs: Hrefs,
     registry: Registry,
+    fernet: Fernet,
+    credentials: CredentialCache,
     clock: Arc<dyn Clock>,
     default_domain: Arc<Domain>,
     data_dir: PathBuf,
@@ -78,6 +82,27 @@ impl Pulp {
     /// Where files are written until they are adopted into the storage.
     pub fn spool(&self) -> &Spool {
         &self.0.spool
+    }
+
+    /// Encrypts a secret for its column.
+    ///
+    /// # Errors
+    /// If the machine gives no random bytes.
+    pub fn seal(&self, secret: &str) -> Result<String> {
+        self.0.fernet.encrypt(secret).map_err(|error| Error::Internal(error.to_string()))
+    }
+
+    /// Decrypts a secret’s column.
+    ///
+    /// # Errors
+    /// If it was encrypted with a key that we do not have.
+    pub fn unseal(&self, column: &str) -> Result<Secret> {
+        self.0.fernet.decrypt_text(column).map_err(|error| Error::Internal(error.to_string()))
+    }
+
+    /// Checks passwords, and remembers for a short time which were right.
+    pub fn credentials(&self) -> &CredentialCache {
+        &self.0.credentials
     }
 
     /// What the plugins have registered.
@@ -205,6 +230,8 @@ impl PulpBuilder {
     pub async fn build(self) -> Result<Pulp> {
         let mut registry = Registry::default();
         registry.task::<Purge>();
+        crate::resource::register(&mut registry);
+        crate::api::register(&mut registry);
         for plugin in &self.plugins {
             registry.add(plugin.as_ref());
         }
@@ -230,11 +257,20 @@ impl PulpBuilder {
         let spool = Spool::open(spool_dir, options).await?;
         let default_domain = Arc::new(Domain::default(&db, self.clock.now()).await?);
         let hrefs = Hrefs::new(self.settings.api_root.clone(), self.settings.domain_enabled);
+        let key_file = self.settings.db_encryption_key.clone().unwrap_or_else(|| self.data_dir.join("database_fields.symmetric.key"));
+        let fernet = Fernet::load_or_create(&key_file).map_err(|error| Error::Setting {
+            name: "DB_ENCRYPTION_KEY".to_owned(),
+            reason: error.to_string(),
+        })?;
+        let credentials = CredentialCache::with_lifetime(Duration::from_secs(self.settings.credential_cache_seconds))
+            .map_err(|error| Error::Internal(error.to_string()))?;
         let pulp = Pulp(Arc::new(Inner {
             db,
             settings: self.settings,
             hrefs,
             registry,
+            fernet,
+            credentials,
             clock: self.clock,
             default_domain,
             data_dir: self.data_dir,

@@ -40,6 +40,12 @@ pub use hooks::{Hooks, NoHooks};
 pub use input::{Input, Reference};
 pub use record::Record;
 pub use relation::Target;
+pub use tasks::{GeneralCreate, GeneralDelete, GeneralUpdate};
+
+pub(crate) use query::mask;
+pub(crate) use tasks::register;
+pub(crate) use validate::{Purpose, RawBody, action_body, type_name};
+pub(crate) use write::set_label;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};

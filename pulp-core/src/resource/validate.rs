@@ -1,5 +1,6 @@
 //! Bodies: from what a client sent to an [`Input`], or to the errors that clients of Pulp parse.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -10,6 +11,7 @@ use super::query::moment;
 use super::{Context, Field, Fragment, Input, Kind, Record, Resource};
 use crate::clock::to_wire;
 use crate::db::{DbError, Executor, Sql};
+use crate::storage::Spooled;
 use crate::{Error, Result};
 
 const REQUIRED: &str = "This field is required.";
@@ -18,18 +20,20 @@ const NOT_BLANK: &str = "This field may not be blank.";
 const UNIQUE: &str = "This field must be unique.";
 
 /// The values of a body before validation.
-#[derive(Debug, Clone, Default)]
-pub struct RawBody {
+#[derive(Debug, Default)]
+pub(crate) struct RawBody {
     /// By field.
     pub values: Map<String, Json>,
     /// Whether it was a form: its values are texts then, and an empty one means nothing.
     pub form: bool,
+    /// Files of a multipart body, by field.
+    pub files: BTreeMap<String, Spooled>,
 }
 
 impl RawBody {
     /// Of a JSON object.
     pub fn json(values: Map<String, Json>) -> Self {
-        Self { values, form: false }
+        Self { values, ..Self::default() }
     }
 }
 
@@ -103,6 +107,7 @@ fn finish(fields: &[Field], body: &RawBody, errors: Map<String, Json>) -> Result
     let unexpected: Map<String, Json> = body
         .values
         .keys()
+        .chain(body.files.keys())
         .filter(|name| !fields.iter().any(|field| field.name == name.as_str()))
         .map(|name| (name.clone(), json!(["Unexpected field"])))
         .collect();
@@ -112,6 +117,12 @@ fn finish(fields: &[Field], body: &RawBody, errors: Map<String, Json>) -> Result
 async fn read(cx: &Context, fields: &[Field], body: &RawBody, purpose: Purpose, errors: &mut Map<String, Json>) -> Result<Input> {
     let mut input = Input::default();
     for field in fields.iter().filter(|field| field.is_input()) {
+        if body.files.contains_key(field.name) {
+            if !matches!(field.kind, Kind::File) {
+                errors.insert(field.name.to_owned(), json!(["Not a valid string."]));
+            }
+            continue;
+        }
         let given = body.values.get(field.name).and_then(|value| given(field, value, body.form));
         match given {
             None => match &field.default {
@@ -268,11 +279,8 @@ fn convert<'a>(cx: &'a Context, kind: &'a Kind, field: &'a Field, value: &'a Jso
                 }
                 other => Err(json!({"non_field_errors": [format!("Invalid data. Expected a dictionary, but got {}.", type_name(&other))]})),
             },
-            // A file is put in place of its value once it is spooled; anything else is none.
-            Kind::File => match value {
-                Json::Object(file) if file.contains_key(super::input::FILE_MARK) => Ok(value.clone()),
-                _ => return one("The submitted data was not a file. Check the encoding type on the form."),
-            },
+            // Files travel beside the values.
+            Kind::File => return one("The submitted data was not a file. Check the encoding type on the form."),
             Kind::OwnHref | Kind::OwnPrn | Kind::Computed(_) => Ok(value.clone()),
         })
     })
