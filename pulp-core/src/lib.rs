@@ -12,6 +12,7 @@
 pub mod api;
 pub mod body;
 pub mod clock;
+pub mod content;
 pub mod crypto;
 pub mod db;
 pub mod digest;

@@ -8,6 +8,7 @@ mod publication;
 mod remote;
 mod repository;
 mod task;
+mod tree;
 mod upload;
 mod user;
 
@@ -19,6 +20,7 @@ pub use publication::{Publication, PublishedArtifact, PublishedMetadata};
 pub use remote::{Policy, Remote};
 pub use repository::{Repository, RepositoryVersion};
 pub use task::{AppStatus, CreatedResource, GroupProgressRow, ProgressRow, TaskGroup, TaskRow, TaskState};
+pub use tree::{Cursor, PublishedVersion, Tree, TreeEntry, TreeFile, after_all_below};
 pub use upload::{Upload, UploadChunk};
 pub use user::User;
 
