@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 use std::sync::{Arc, Weak};
 
 use crate::clients::{Clients, RemoteClient};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::content::{self, Content};
-use crate::crypto::Fernet;
+use crate::crypto::{CredentialCache, Fernet, Secret};
 use crate::db::{self, Db, DbOptions};
 use crate::download::{Fetcher, FetcherOptions, FileDownloader};
 use crate::ids::Hrefs;
@@ -28,6 +29,7 @@ struct Inner {
     settings: Settings,
     hrefs: Hrefs,
     registry: Registry,
+    credentials: CredentialCache,
     clock: Arc<dyn Clock>,
     default_domain: Arc<Domain>,
     data_dir: PathBuf,
@@ -89,11 +91,6 @@ impl Pulp {
         &self.0.spool
     }
 
-    /// The keys of encrypted columns.
-    pub fn keys(&self) -> &Fernet {
-        &self.0.keys
-    }
-
     /// Fetches lazy content, each file once for all who ask.
     pub fn fetcher(&self) -> &Fetcher {
         &self.0.fetcher
@@ -105,6 +102,27 @@ impl Pulp {
     /// If an option of the remote cannot be used, or a secret cannot be decrypted; the error names the field.
     pub fn client(&self, remote: &Remote) -> Result<RemoteClient> {
         self.0.clients.of(remote, &self.0.keys, &self.0.files)
+    }
+
+    /// Encrypts a secret for its column.
+    ///
+    /// # Errors
+    /// If the machine gives no random bytes.
+    pub fn seal(&self, secret: &str) -> Result<String> {
+        self.0.keys.encrypt(secret).map_err(|error| Error::Internal(error.to_string()))
+    }
+
+    /// Decrypts a secret’s column.
+    ///
+    /// # Errors
+    /// If it was encrypted with a key that we do not have.
+    pub fn unseal(&self, column: &str) -> Result<Secret> {
+        self.0.keys.decrypt_text(column).map_err(|error| Error::Internal(error.to_string()))
+    }
+
+    /// Checks passwords, and remembers for a short time which were right.
+    pub fn credentials(&self) -> &CredentialCache {
+        &self.0.credentials
     }
 
     /// What the plugins have registered.
@@ -250,6 +268,8 @@ impl PulpBuilder {
     pub async fn build(self) -> Result<Pulp> {
         let mut registry = Registry::default();
         registry.task::<Purge>();
+        crate::resource::register(&mut registry);
+        crate::api::register(&mut registry);
         for plugin in &self.plugins {
             registry.add(plugin.as_ref());
         }
@@ -281,18 +301,22 @@ impl PulpBuilder {
         let keys = match self.keys {
             Some(keys) => keys,
             None => {
-                let path = self.data_dir.join("certs/database_fields.symmetric.key");
+                let beside = || self.data_dir.join("database_fields.symmetric.key");
+                let path = self.settings.db_encryption_key.clone().unwrap_or_else(beside);
                 let found = tokio::task::spawn_blocking(move || Fernet::load_or_create(&path)).await;
                 found.map_err(|error| Error::Internal(error.to_string()))?.map_err(|error| Error::Setting { name: "db_encryption_key".to_owned(), reason: error.to_string() })?
             }
         };
         let default_domain = Arc::new(Domain::default(&db, self.clock.now()).await?);
         let hrefs = Hrefs::new(self.settings.api_root.clone(), self.settings.domain_enabled);
+        let credentials = CredentialCache::with_lifetime(Duration::from_secs(self.settings.credential_cache_seconds))
+            .map_err(|error| Error::Internal(error.to_string()))?;
         let pulp = Pulp(Arc::new(Inner {
             db,
             settings: self.settings,
             hrefs,
             registry,
+            credentials,
             clock: self.clock,
             default_domain,
             data_dir: self.data_dir,
