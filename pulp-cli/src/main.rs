@@ -1,2 +1,7 @@
-//! pulp
-fn main() {}
+//! The `pulp` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pulp_cli::main(std::env::args_os())
+}

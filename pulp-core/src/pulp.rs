@@ -11,7 +11,7 @@ use crate::model::Domain;
 use crate::plugin::{Plugin, Registry};
 use crate::settings::Settings;
 use crate::storage::{LocalOptions, LocalStorage, Spool, SpoolOptions, Storage};
-use crate::tasks::{Hub, Tasks};
+use crate::tasks::{Hub, Purge, Tasks};
 use crate::{Error, Result};
 
 /// A Pulp: a cheap handle that owns database, storage, downloads, tasks, registry, settings and clock. No globals: several
@@ -36,16 +36,16 @@ struct Inner {
 #[derive(Clone)]
 pub(crate) struct WeakPulp(Weak<Inner>);
 
-impl fmt::Debug for WeakPulp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("WeakPulp")
-    }
-}
-
 impl WeakPulp {
     /// The handle, if somebody still holds it.
     pub(crate) fn upgrade(&self) -> Option<Pulp> {
         self.0.upgrade().map(Pulp)
+    }
+}
+
+impl fmt::Debug for WeakPulp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakPulp")
     }
 }
 
@@ -204,6 +204,7 @@ impl PulpBuilder {
     /// If plugins conflict, a setting cannot be used, or database or directory cannot be opened.
     pub async fn build(self) -> Result<Pulp> {
         let mut registry = Registry::default();
+        registry.task::<Purge>();
         for plugin in &self.plugins {
             registry.add(plugin.as_ref());
         }

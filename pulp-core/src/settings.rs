@@ -118,9 +118,17 @@ impl Settings {
     /// [`Error::Setting`] for a name that is none, or if `sha256` is missing.
     pub fn checksums(&self) -> Result<Vec<Algorithm>> {
         let wrong = |reason: String| Error::Setting { name: "allowed_content_checksums".to_owned(), reason };
-        let algorithms: Vec<Algorithm> =
-            self.allowed_content_checksums.iter().map(|name| name.parse()).collect::<Result<_, _>>().map_err(|error: UnknownAlgorithm| wrong(error.to_string()))?;
-        if algorithms.contains(&Algorithm::Sha256) { Ok(algorithms) } else { Err(wrong("sha256 must be among them: it names every artifact".to_owned())) }
+        let algorithms: Vec<Algorithm> = self
+            .allowed_content_checksums
+            .iter()
+            .map(|name| name.parse())
+            .collect::<Result<_, _>>()
+            .map_err(|error: UnknownAlgorithm| wrong(error.to_string()))?;
+        if algorithms.contains(&Algorithm::Sha256) {
+            Ok(algorithms)
+        } else {
+            Err(wrong("sha256 must be among them: it names every artifact".to_owned()))
+        }
     }
 
     /// The moment before which an orphan may go.

@@ -127,10 +127,5 @@ pub trait Presign: Send + Sync {
     ///
     /// # Errors
     /// [`StorageError::Backend`] where there are no credentials to sign with.
-    async fn presign_get(
-        &self,
-        at: &ArtifactPath,
-        expires_in: Duration,
-        headers: &ResponseHeaders,
-    ) -> Result<Url>;
+    async fn presign_get(&self, at: &ArtifactPath, expires_in: Duration, headers: &ResponseHeaders) -> Result<Url>;
 }

@@ -4,26 +4,33 @@
 //! - [`Proxy`]: a forward proxy that counts;
 //! - [`Authority`]: certificates for TLS tests;
 //! - [`both_databases!`] with [`Kit`] and [`TestDatabase`]: a Pulp, or only a database, on SQLite and on PostgreSQL;
+//! - [`Client`]: typed calls to a server, and [`Client::file_repo`], which makes a whole file repository in one expression;
 //! - [`Blob`] and [`Tree`]: reproducible content of any size.
 //!
 //! Everything listens on the loopback interface, on a port that the system chooses, and ends with
 //! its handle. Helpers panic when the world cannot be built: a test has no use for an error there.
 
 mod blob;
+pub mod client;
 pub mod database;
+mod file_repo;
 pub mod fixtures;
 mod kit;
 pub mod pg;
 mod proxy;
+mod server;
 mod tls;
 
 pub mod upstream;
 
 pub use blob::Blob;
+pub use client::{Answer, Client, created};
 pub use database::{Engine, Prepare, TestDatabase};
+pub use file_repo::{FileRepo, FileWorld};
 pub use fixtures::{ManifestFault, Tree, bad_manifest};
 pub use kit::Kit;
 pub use pg::{Postgres, PostgresDatabase};
 pub use proxy::{Proxied, Proxy};
+pub use server::Server;
 pub use tls::{Authority, Identity};
 pub use upstream::{Fault, Recorded, Upstream};

@@ -125,11 +125,7 @@ fn redact_query(query: &str) -> Cow<'_, str> {
         .split('&')
         .map(|pair| {
             let name = name(pair);
-            if grants_access(name) {
-                Cow::Owned(format!("{name}={REDACTED}"))
-            } else {
-                Cow::Borrowed(pair)
-            }
+            if grants_access(name) { Cow::Owned(format!("{name}={REDACTED}")) } else { Cow::Borrowed(pair) }
         })
         .collect();
     Cow::Owned(pairs.join("&"))
@@ -158,9 +154,7 @@ fn grants_access(name: &str) -> bool {
     ];
     // Short names are matched whole, lest `signed_by` or `key_id` hide behind them.
     const NAMES: [&str; 6] = ["sig", "key", "pwd", "pass", "code", "session"];
-    let name = percent_encoding::percent_decode_str(name)
-        .decode_utf8_lossy()
-        .to_ascii_lowercase();
+    let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy().to_ascii_lowercase();
     NAMES.contains(&name.as_str()) || WORDS.iter().any(|word| name.contains(word))
 }
 
@@ -180,60 +174,27 @@ mod tests {
         }
         let remote: Remote = serde_json::from_str(r#"{"password": "hunter2"}"#).unwrap();
         assert_eq!(remote.password.expose(), "hunter2");
-        assert_eq!(
-            remote,
-            Remote {
-                password: "hunter2".into()
-            }
-        );
-        assert_ne!(
-            remote,
-            Remote {
-                password: "hunter3".into()
-            }
-        );
-        for shown in [
-            format!("{remote:?}"),
-            format!("{remote:#?}"),
-            remote.password.to_string(),
-            serde_json::to_string(&remote).unwrap(),
-        ] {
-            assert!(
-                shown.contains(REDACTED) && !shown.contains("hunter"),
-                "{shown}"
-            );
+        assert_eq!(remote, Remote { password: "hunter2".into() });
+        assert_ne!(remote, Remote { password: "hunter3".into() });
+        for shown in [format!("{remote:?}"), format!("{remote:#?}"), remote.password.to_string(), serde_json::to_string(&remote).unwrap()] {
+            assert!(shown.contains(REDACTED) && !shown.contains("hunter"), "{shown}");
         }
     }
 
     #[test]
     fn urls_lose_login_and_signatures() {
+        assert_eq!(redacted("https://joe:pw@example.org:8443/a?b=c#frag"), "https://****@example.org:8443/a?b=c");
+        assert_eq!(redacted("https://token@example.org/"), "https://****@example.org/");
+        assert_eq!(redacted("https://:pw@example.org/"), "https://****@example.org/");
         assert_eq!(
-            redacted("https://joe:pw@example.org:8443/a?b=c#frag"),
-            "https://****@example.org:8443/a?b=c"
-        );
-        assert_eq!(
-            redacted("https://token@example.org/"),
-            "https://****@example.org/"
-        );
-        assert_eq!(
-            redacted("https://:pw@example.org/"),
-            "https://****@example.org/"
-        );
-        assert_eq!(
-            redacted(
-                "https://s3/b/k?X-Amz-Date=1&X-Amz-Credential=AKIA&X-Amz-Signature=ab&%73ig=x&access_token&page=2"
-            ),
+            redacted("https://s3/b/k?X-Amz-Date=1&X-Amz-Credential=AKIA&X-Amz-Signature=ab&%73ig=x&access_token&page=2"),
             "https://s3/b/k?X-Amz-Date=1&X-Amz-Credential=****&X-Amz-Signature=****&%73ig=****&access_token=****&page=2"
         );
     }
 
     #[test]
     fn harmless_urls_stay_as_they_are() {
-        for url in [
-            "https://example.org/a%20b?signed_by=x&key_id=7",
-            "file:///srv/mirror/PULP_MANIFEST",
-            "http://[::1]:80a/",
-        ] {
+        for url in ["https://example.org/a%20b?signed_by=x&key_id=7", "file:///srv/mirror/PULP_MANIFEST", "http://[::1]:80a/"] {
             match Url::parse(url) {
                 Ok(parsed) => assert_eq!(redacted(url), parsed.as_str()),
                 Err(_) => assert_eq!(redacted(url), "(not a URL: invalid port number)"),

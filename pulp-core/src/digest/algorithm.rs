@@ -28,14 +28,7 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// Every algorithm, weakest first.
-    pub const ALL: [Self; 6] = [
-        Self::Md5,
-        Self::Sha1,
-        Self::Sha224,
-        Self::Sha256,
-        Self::Sha384,
-        Self::Sha512,
-    ];
+    pub const ALL: [Self; 6] = [Self::Md5, Self::Sha1, Self::Sha224, Self::Sha256, Self::Sha384, Self::Sha512];
 
     /// What Pulp computes unless it is told otherwise.
     pub const DEFAULT: [Self; 4] = [Self::Sha224, Self::Sha256, Self::Sha384, Self::Sha512];
@@ -70,10 +63,7 @@ impl Algorithm {
     /// [`DigestError::Length`] or [`DigestError::NotHex`].
     pub fn normalize(self, text: &str) -> Result<String, DigestError> {
         if text.len() != self.hex_len() {
-            return Err(DigestError::Length {
-                algorithm: self,
-                found: text.chars().count(),
-            });
+            return Err(DigestError::Length { algorithm: self, found: text.chars().count() });
         }
         if !hex::check_raw(text) {
             return Err(DigestError::NotHex { algorithm: self });
@@ -117,11 +107,7 @@ pub fn allowed(list: impl IntoIterator<Item = Algorithm>) -> Result<Vec<Algorith
     let mut list: Vec<Algorithm> = list.into_iter().collect();
     list.sort_unstable();
     list.dedup();
-    if list.contains(&Algorithm::Sha256) {
-        Ok(list)
-    } else {
-        Err(DigestError::Sha256Required)
-    }
+    if list.contains(&Algorithm::Sha256) { Ok(list) } else { Err(DigestError::Sha256Required) }
 }
 
 #[cfg(test)]
@@ -132,10 +118,7 @@ mod tests {
     fn names_go_both_ways() {
         for algorithm in Algorithm::ALL {
             assert_eq!(algorithm.name().parse(), Ok(algorithm));
-            assert_eq!(
-                serde_json::to_value(algorithm).unwrap(),
-                algorithm.to_string()
-            );
+            assert_eq!(serde_json::to_value(algorithm).unwrap(), algorithm.to_string());
         }
         assert!("SHA256".parse::<Algorithm>().is_err());
         let error = "x".repeat(5000).parse::<Algorithm>().unwrap_err();
@@ -145,36 +128,18 @@ mod tests {
     #[test]
     fn normalize_lowers_and_refuses() {
         let md5 = "D41D8CD98F00B204E9800998ECF8427E";
-        assert_eq!(
-            Algorithm::Md5.normalize(md5).unwrap(),
-            md5.to_ascii_lowercase()
-        );
-        assert_eq!(
-            Algorithm::Sha1.normalize(md5),
-            Err(DigestError::Length {
-                algorithm: Algorithm::Sha1,
-                found: 32
-            })
-        );
+        assert_eq!(Algorithm::Md5.normalize(md5).unwrap(), md5.to_ascii_lowercase());
+        assert_eq!(Algorithm::Sha1.normalize(md5), Err(DigestError::Length { algorithm: Algorithm::Sha1, found: 32 }));
         for bad in ["g", " ", "\u{e9}", "0x"] {
             let text = format!("{bad}{}", &md5[bad.len()..]);
-            assert_eq!(
-                Algorithm::Md5.normalize(&text),
-                Err(DigestError::NotHex {
-                    algorithm: Algorithm::Md5
-                }),
-                "{text}"
-            );
+            assert_eq!(Algorithm::Md5.normalize(&text), Err(DigestError::NotHex { algorithm: Algorithm::Md5 }), "{text}");
         }
     }
 
     #[test]
     fn sha256_is_mandatory() {
         use Algorithm::{Md5, Sha256, Sha512};
-        assert_eq!(
-            allowed([Sha512, Sha256, Md5, Sha256]).unwrap(),
-            [Md5, Sha256, Sha512]
-        );
+        assert_eq!(allowed([Sha512, Sha256, Md5, Sha256]).unwrap(), [Md5, Sha256, Sha512]);
         assert_eq!(allowed([Sha512]), Err(DigestError::Sha256Required));
     }
 }

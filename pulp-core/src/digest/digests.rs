@@ -53,10 +53,7 @@ impl Digests {
 
     /// The digests, weakest algorithm first.
     pub fn iter(&self) -> DigestsIter<'_> {
-        DigestsIter {
-            digests: self,
-            algorithms: Algorithm::ALL.into_iter(),
-        }
+        DigestsIter { digests: self, algorithms: Algorithm::ALL.into_iter() }
     }
 
     /// Adds a digest, or replaces it.
@@ -80,14 +77,8 @@ impl Digests {
 
     pub(super) fn put(&mut self, algorithm: Algorithm, digest: &str) {
         let start = self.offset(algorithm);
-        let end = if self.contains(algorithm) {
-            start + algorithm.hex_len()
-        } else {
-            start
-        };
-        self.hex = [&self.hex[..start], digest, &self.hex[end..]]
-            .concat()
-            .into_boxed_str();
+        let end = if self.contains(algorithm) { start + algorithm.hex_len() } else { start };
+        self.hex = [&self.hex[..start], digest, &self.hex[end..]].concat().into_boxed_str();
         self.present |= algorithm.bit();
     }
 
@@ -126,9 +117,7 @@ impl<'a> Iterator for DigestsIter<'a> {
     type Item = (Algorithm, &'a str);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.algorithms
-            .by_ref()
-            .find_map(|algorithm| Some((algorithm, self.digests.get(algorithm)?)))
+        self.algorithms.by_ref().find_map(|algorithm| Some((algorithm, self.digests.get(algorithm)?)))
     }
 }
 
@@ -160,12 +149,8 @@ impl<'de> Deserialize<'de> for Digests {
 
             fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Digests, A::Error> {
                 let mut digests = Digests::new();
-                while let Some((algorithm, digest)) =
-                    map.next_entry::<Algorithm, std::borrow::Cow<'de, str>>()?
-                {
-                    digests
-                        .insert(algorithm, &digest)
-                        .map_err(de::Error::custom)?;
+                while let Some((algorithm, digest)) = map.next_entry::<Algorithm, std::borrow::Cow<'de, str>>()? {
+                    digests.insert(algorithm, &digest).map_err(de::Error::custom)?;
                 }
                 Ok(digests)
             }
@@ -192,18 +177,9 @@ mod tests {
             digests.insert(algorithm, &digit(algorithm, 'A')).unwrap();
             assert_eq!(digests.len(), i + 1);
         }
-        digests
-            .insert(Algorithm::Sha1, &digit(Algorithm::Sha1, 'b'))
-            .unwrap();
+        digests.insert(Algorithm::Sha1, &digit(Algorithm::Sha1, 'b')).unwrap();
         for algorithm in Algorithm::ALL {
-            let expected = digit(
-                algorithm,
-                if algorithm == Algorithm::Sha1 {
-                    'b'
-                } else {
-                    'a'
-                },
-            );
+            let expected = digit(algorithm, if algorithm == Algorithm::Sha1 { 'b' } else { 'a' });
             assert_eq!(digests.get(algorithm), Some(expected.as_str()));
         }
         assert_eq!(digests.iter().count(), 6);

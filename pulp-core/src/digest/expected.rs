@@ -58,22 +58,13 @@ impl Expected {
         if let Some(expected) = self.size
             && expected != size
         {
-            return Err(Mismatch::Size {
-                expected,
-                actual: size,
-            });
+            return Err(Mismatch::Size { expected, actual: size });
         }
         let mut compared = self.digests.is_empty();
         for algorithm in Algorithm::ALL.into_iter().rev() {
-            if let (Some(expected), Some(actual)) =
-                (self.digests.get(algorithm), digests.get(algorithm))
-            {
+            if let (Some(expected), Some(actual)) = (self.digests.get(algorithm), digests.get(algorithm)) {
                 if expected != actual {
-                    return Err(Mismatch::Digest {
-                        algorithm,
-                        expected: expected.into(),
-                        actual: actual.into(),
-                    });
+                    return Err(Mismatch::Digest { algorithm, expected: expected.into(), actual: actual.into() });
                 }
                 compared = true;
             }
@@ -81,13 +72,7 @@ impl Expected {
         if compared {
             Ok(())
         } else {
-            Err(Mismatch::Unverifiable {
-                announced: self
-                    .digests
-                    .iter()
-                    .map(|(algorithm, _)| algorithm)
-                    .collect(),
-            })
+            Err(Mismatch::Unverifiable { announced: self.digests.iter().map(|(algorithm, _)| algorithm).collect() })
         }
     }
 }
@@ -107,10 +92,7 @@ mod tests {
     #[test]
     fn equal_passes_and_differences_are_named() {
         let (digests, size) = hash_bytes(&Algorithm::DEFAULT, b"hello");
-        let mut expected = Expected {
-            size: Some(5),
-            digests: digests.clone(),
-        };
+        let mut expected = Expected { size: Some(5), digests: digests.clone() };
         assert_eq!(expected.check(size, &digests), Ok(()));
         assert_eq!(Expected::anything().check(size, &digests), Ok(()));
 
@@ -126,11 +108,7 @@ mod tests {
         let error = expected.check(size, &digests).unwrap_err();
         assert_eq!(
             error.to_string(),
-            format!(
-                "sha256 is {}, expected {}",
-                digests.get(Algorithm::Sha256).unwrap(),
-                other.get(Algorithm::Sha256).unwrap()
-            )
+            format!("sha256 is {}, expected {}", digests.get(Algorithm::Sha256).unwrap(), other.get(Algorithm::Sha256).unwrap())
         );
     }
 
@@ -138,16 +116,8 @@ mod tests {
     fn a_digest_that_was_not_computed_is_no_proof() {
         let (announced, _) = hash_bytes(&[Algorithm::Md5], b"hello");
         let (computed, size) = hash_bytes(&Algorithm::DEFAULT, b"hello");
-        let expected = Expected {
-            size: None,
-            digests: announced,
-        };
+        let expected = Expected { size: None, digests: announced };
         let error = expected.check(size, &computed).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("only a digest of type md5 is announced"),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("only a digest of type md5 is announced"), "{error}");
     }
 }

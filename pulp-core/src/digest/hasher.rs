@@ -96,9 +96,7 @@ impl Hasher {
 
 impl fmt::Debug for Hasher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hasher")
-            .field("size", &self.size)
-            .finish_non_exhaustive()
+        f.debug_struct("Hasher").field("size", &self.size).finish_non_exhaustive()
     }
 }
 
@@ -113,10 +111,7 @@ pub fn hash_bytes(algorithms: &[Algorithm], bytes: &[u8]) -> (Digests, u64) {
 ///
 /// # Errors
 /// What reading gives.
-pub async fn hash_file(
-    algorithms: &[Algorithm],
-    mut file: std::fs::File,
-) -> io::Result<(Digests, u64)> {
+pub async fn hash_file(algorithms: &[Algorithm], mut file: std::fs::File) -> io::Result<(Digests, u64)> {
     let mut hasher = Hasher::new(algorithms);
     tokio::task::spawn_blocking(move || {
         let mut buffer = vec![0; 256 * 1024];
@@ -165,10 +160,7 @@ mod tests {
     #[test]
     fn only_what_was_asked_for_is_computed() {
         let (digests, _) = hash_bytes(&[Algorithm::Sha256], b"abc");
-        assert_eq!(
-            digests.iter().collect::<Vec<_>>(),
-            [(Algorithm::Sha256, ABC[3])]
-        );
+        assert_eq!(digests.iter().collect::<Vec<_>>(), [(Algorithm::Sha256, ABC[3])]);
     }
 
     #[tokio::test]
@@ -177,9 +169,6 @@ mod tests {
         file.write_all(&vec![7; 600_000]).unwrap();
         std::io::Seek::rewind(&mut file).unwrap();
         let (digests, size) = hash_file(&Algorithm::ALL, file).await.unwrap();
-        assert_eq!(
-            (digests, size),
-            hash_bytes(&Algorithm::ALL, &vec![7; 600_000])
-        );
+        assert_eq!((digests, size), hash_bytes(&Algorithm::ALL, &vec![7; 600_000]));
     }
 }

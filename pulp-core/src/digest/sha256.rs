@@ -42,10 +42,7 @@ impl FromStr for Sha256 {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let algorithm = Algorithm::Sha256;
         if text.len() != algorithm.hex_len() {
-            return Err(DigestError::Length {
-                algorithm,
-                found: text.chars().count(),
-            });
+            return Err(DigestError::Length { algorithm, found: text.chars().count() });
         }
         let mut bytes = [0; 32];
         // `decode_to_slice` would skip a leading `0x`; the length rules out that any digits are left out then.
@@ -80,10 +77,7 @@ mod tests {
         let sha256: Sha256 = EMPTY.to_ascii_uppercase().parse().unwrap();
         assert_eq!(sha256.to_string(), EMPTY);
         assert_eq!(serde_json::to_value(sha256).unwrap(), EMPTY);
-        assert_eq!(
-            serde_json::from_value::<Sha256>(EMPTY.into()).unwrap(),
-            sha256
-        );
+        assert_eq!(serde_json::from_value::<Sha256>(EMPTY.into()).unwrap(), sha256);
     }
 
     #[test]

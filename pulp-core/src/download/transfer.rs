@@ -181,10 +181,9 @@ impl<'a> Transfer<'a> {
             return Ok(());
         }
         let download = match downloader.get(self.continued(source, request)).await {
-            Err(DownloadError::RangeNotSatisfiable { url }) if position > 0 => {
-                if !self.terms.live {
-                    self.discard(events);
-                }
+            // Nobody has seen the beginning, so what the source has now is as good.
+            Err(DownloadError::RangeNotSatisfiable { url }) if position > 0 && !self.terms.live => {
+                self.discard(events);
                 return Err(DownloadError::Changed { url });
             }
             other => other?,
@@ -233,7 +232,7 @@ impl<'a> Transfer<'a> {
             _ => {}
         }
         match self.total {
-            Some(total) if self.terms.live && total != actual => Err(DownloadError::Changed { url: url.clone() }),
+            Some(total) if self.terms.live && total != actual => Err(mismatched_size(url, total, actual)),
             _ => Ok(()),
         }
     }

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use pulp_migrations::MigrationSet;
 
 use super::{Plugin, PluginDescriptor};
-use crate::version::RepositoryType;
 use crate::resource::Resource;
-use crate::tasks::{Purge, Reconciler, Task, TaskKind};
+use crate::tasks::{Reconciler, Task, TaskKind};
+use crate::version::RepositoryType;
 
 /// The types, tasks and end points of one [`Pulp`](crate::Pulp): filled while it is built, fixed from then on.
+#[derive(Default)]
 pub struct Registry {
     descriptors: Vec<PluginDescriptor>,
     migrations: Vec<MigrationSet>,
@@ -22,24 +23,6 @@ pub struct Registry {
     resources_by_type: HashMap<&'static str, Vec<Arc<Resource>>>,
     tasks: BTreeMap<&'static str, TaskKind>,
     reconcilers: Vec<Reconciler>,
-}
-
-impl Default for Registry {
-    fn default() -> Self {
-        let mut registry = Self {
-            descriptors: Vec::new(),
-            migrations: Vec::new(),
-            conflicts: Vec::new(),
-            repositories: BTreeMap::new(),
-            resources: Vec::new(),
-            resources_by_path: HashMap::new(),
-            resources_by_type: HashMap::new(),
-            tasks: BTreeMap::new(),
-            reconcilers: Vec::new(),
-        };
-        registry.task::<Purge>();
-        registry
-    }
 }
 
 impl Registry {

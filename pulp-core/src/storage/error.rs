@@ -31,9 +31,7 @@ pub enum StorageError {
         size: u64,
     },
     /// The disk, or its quota, is full.
-    #[error(
-        "no space left to store {what}: free some (orphan cleanup, a larger volume) and try again"
-    )]
+    #[error("no space left to store {what}: free some (orphan cleanup, a larger volume) and try again")]
     Full {
         /// What was being written.
         what: String,
@@ -41,9 +39,7 @@ pub enum StorageError {
         source: io::Error,
     },
     /// The spool's own quota is used up.
-    #[error(
-        "the spool may hold {quota} bytes, which are in use: try again later, or raise its quota"
-    )]
+    #[error("the spool may hold {quota} bytes, which are in use: try again later, or raise its quota")]
     Quota {
         /// The quota in bytes.
         quota: u64,
@@ -94,18 +90,9 @@ impl StorageError {
     pub(super) fn io(what: impl Into<String>, source: io::Error) -> Self {
         let what = what.into();
         match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Self::Full { what, source }
-            }
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::Denied {
-                what,
-                source: source.into(),
-            },
-            kind => Self::Backend {
-                what,
-                reason: kind.to_string(),
-                source: source.into(),
-            },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { what, source },
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::Denied { what, source: source.into() },
+            kind => Self::Backend { what, reason: kind.to_string(), source: source.into() },
         }
     }
 
@@ -113,9 +100,7 @@ impl StorageError {
     pub(super) fn at(path: &ArtifactPath, source: io::Error) -> Self {
         match source.kind() {
             // A directory of that name, or a file where a directory should be, is no such file either.
-            io::ErrorKind::NotFound
-            | io::ErrorKind::NotADirectory
-            | io::ErrorKind::IsADirectory => Self::NotFound { path: path.clone() },
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => Self::NotFound { path: path.clone() },
             _ => Self::io(path.as_str(), source),
         }
     }

@@ -16,9 +16,7 @@ pub(super) const BLOCK: usize = 256 * 1024;
 /// Runs `work` on a blocking thread.
 ///
 /// If the caller is dropped, `work` still runs to its end, and what it returns is dropped there: results own their files.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         // It panicked, or the runtime is shutting down.

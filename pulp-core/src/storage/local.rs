@@ -15,16 +15,11 @@ use std::{
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-use super::{
-    ArtifactPath, ByteStream, Result, Spool, SpoolOptions, Spooled, Storage, StorageError,
-    io::blocking,
-};
+use super::{ArtifactPath, ByteStream, Result, Spool, SpoolOptions, Spooled, Storage, StorageError, io::blocking};
 
 /// What is on the disk for good when a file counts as adopted. Whatever the choice, a file appears whole or not at all
 /// to those who read it; the choice matters when the power fails or the kernel stops.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Durability {
     /// Nothing is waited for. After a power failure files of the last half minute may be missing or empty: for tests, and for caches that are thrown away.
@@ -90,14 +85,7 @@ impl LocalStorage {
         .await?;
         let spool = SpoolOptions::default().algorithms(&[]);
         let incoming = Spool::open(root.join(".incoming"), spool).await?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                root,
-                durability: options.durability,
-                incoming,
-                durable: Mutex::default(),
-            }),
-        })
+        Ok(Self { inner: Arc::new(Inner { root, durability: options.durability, incoming, durable: Mutex::default() }) })
     }
 
     /// The directory of this storage.
@@ -138,11 +126,9 @@ impl Storage for LocalStorage {
 
     async fn delete(&self, at: &ArtifactPath) -> Result<()> {
         let (file, at) = (at.below(&self.inner.root), at.clone());
-        blocking(move || {
-            match fs::remove_file(file).map_err(|error| StorageError::at(&at, error)) {
-                Err(StorageError::NotFound { .. }) => Ok(()),
-                result => result,
-            }
+        blocking(move || match fs::remove_file(file).map_err(|error| StorageError::at(&at, error)) {
+            Err(StorageError::NotFound { .. }) => Ok(()),
+            result => result,
         })
         .await
     }

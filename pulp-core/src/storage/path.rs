@@ -100,11 +100,7 @@ fn check(text: &str) -> Result<(), InvalidPath> {
     let refuse = |reason| {
         Err(InvalidPath {
             // It comes from outside, so it may hold anything and any amount of it.
-            shown: text
-                .chars()
-                .take(80)
-                .flat_map(char::escape_default)
-                .collect(),
+            shown: text.chars().take(80).flat_map(char::escape_default).collect(),
             reason,
         })
     };
@@ -124,10 +120,7 @@ fn check(text: &str) -> Result<(), InvalidPath> {
         if name.len() > MAX_NAME {
             return refuse("a part of it is longer than 255 bytes");
         }
-        if !name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-        {
+        if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
             return refuse("it holds something else than ASCII letters, digits, `-`, `_`, `.`");
         }
     }
@@ -145,19 +138,10 @@ mod tests {
         let hex = "6ba314dd58d5e95da49a52ef95b4c385b157b911e2a5a372fd80356b2e963777";
         let sha256 = hex.parse().unwrap();
         let tail = "a314dd58d5e95da49a52ef95b4c385b157b911e2a5a372fd80356b2e963777";
-        assert_eq!(
-            ArtifactPath::of(&sha256).as_str(),
-            format!("artifact/6b/{tail}")
-        );
+        assert_eq!(ArtifactPath::of(&sha256).as_str(), format!("artifact/6b/{tail}"));
         let domain = Uuid::nil();
-        assert_eq!(
-            ArtifactPath::in_domain(domain, &sha256).as_str(),
-            format!("artifact/00000000-0000-0000-0000-000000000000/6b/{tail}")
-        );
-        for path in [
-            ArtifactPath::of(&sha256),
-            ArtifactPath::in_domain(domain, &sha256),
-        ] {
+        assert_eq!(ArtifactPath::in_domain(domain, &sha256).as_str(), format!("artifact/00000000-0000-0000-0000-000000000000/6b/{tail}"));
+        for path in [ArtifactPath::of(&sha256), ArtifactPath::in_domain(domain, &sha256)] {
             assert_eq!(path.as_str().parse(), Ok(path));
         }
     }
@@ -191,10 +175,7 @@ mod tests {
         ] {
             assert!(bad.parse::<ArtifactPath>().is_err(), "{bad:?}");
         }
-        let error = "\u{1b}[2J"
-            .repeat(1000)
-            .parse::<ArtifactPath>()
-            .unwrap_err();
+        let error = "\u{1b}[2J".repeat(1000).parse::<ArtifactPath>().unwrap_err();
         assert!(!error.to_string().contains('\u{1b}') && error.to_string().len() < 1000);
     }
 

@@ -3,7 +3,7 @@
 mod options;
 mod upload;
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{fmt, ops::Range, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::{
@@ -19,9 +19,7 @@ use object_store::{
 use tokio::sync::Semaphore;
 use url::Url;
 
-use super::{
-    ArtifactPath, ByteStream, Presign, ResponseHeaders, Result, Spooled, Storage, StorageError,
-};
+use super::{ArtifactPath, ByteStream, Presign, ResponseHeaders, Result, Spooled, Storage, StorageError};
 
 pub use options::S3Options;
 
@@ -34,8 +32,8 @@ const PARTS_AT_ONCE: usize = 8;
 ///
 /// Requests that fail for a passing reason are repeated. Large files go up in parts; an upload that
 /// fails, or whose future is dropped, is aborted, so that its parts do not stay.
-#[derive(Debug)]
 pub struct S3Storage {
+    bucket: String,
     store: Arc<AmazonS3>,
     prefix: String,
     part_size: u64,
@@ -57,6 +55,7 @@ impl S3Storage {
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
         Ok(Self {
+            bucket: options.bucket.clone(),
             prefix: options.checked_prefix()?,
             part_size: options.checked_part_size()?,
             store: Arc::new(options.store()?),
@@ -89,18 +88,18 @@ impl S3Storage {
     }
 
     /// Tells a range beyond the end from other failures, which stores report in different ways.
-    async fn explain(
-        &self,
-        at: &ArtifactPath,
-        range: Range<u64>,
-        error: StorageError,
-    ) -> StorageError {
+    async fn explain(&self, at: &ArtifactPath, range: Range<u64>, error: StorageError) -> StorageError {
         match (&error, self.size(at).await) {
-            (StorageError::Backend { .. }, Ok(size)) if range.end > size => {
-                out_of_range(at, range, size)
-            }
+            (StorageError::Backend { .. }, Ok(size)) if range.end > size => out_of_range(at, range, size),
             _ => error,
         }
+    }
+}
+
+/// Without the client, which would show the access key.
+impl fmt::Debug for S3Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3Storage").field("bucket", &self.bucket).field("prefix", &self.prefix).finish_non_exhaustive()
     }
 }
 
@@ -111,11 +110,7 @@ impl Storage for S3Storage {
     }
 
     async fn adopt_many(&self, files: Vec<(Spooled, ArtifactPath)>) -> Result<()> {
-        stream::iter(files)
-            .map(|(file, to)| async move { self.adopt(file, &to).await })
-            .buffer_unordered(FILES_AT_ONCE)
-            .try_collect()
-            .await
+        stream::iter(files).map(|(file, to)| async move { self.adopt(file, &to).await }).buffer_unordered(FILES_AT_ONCE).try_collect().await
     }
 
     async fn open(&self, at: &ArtifactPath, range: Option<Range<u64>>) -> Result<ByteStream> {
@@ -127,10 +122,7 @@ impl Storage for S3Storage {
             }
             return Ok(stream::empty().boxed());
         }
-        let options = GetOptions {
-            range: range.clone().map(GetRange::Bounded),
-            ..GetOptions::default()
-        };
+        let options = GetOptions { range: range.clone().map(GetRange::Bounded), ..GetOptions::default() };
         let found = match self.store.get_opts(&self.key(at)?, options).await {
             Ok(found) => found,
             Err(error) => {
@@ -156,21 +148,14 @@ impl Storage for S3Storage {
     }
 
     async fn delete(&self, at: &ArtifactPath) -> Result<()> {
-        match self
-            .store
-            .delete(&self.key(at)?)
-            .await
-            .map_err(|error| missing(at, error))
-        {
+        match self.store.delete(&self.key(at)?).await.map_err(|error| missing(at, error)) {
             Err(StorageError::NotFound { .. }) => Ok(()),
             result => result,
         }
     }
 
     fn list(&self, prefix: &str) -> BoxStream<'_, Result<ArtifactPath>> {
-        let key = ArtifactPath::check_prefix(prefix)
-            .map_err(StorageError::from)
-            .and_then(|prefix| self.key_of(prefix));
+        let key = ArtifactPath::check_prefix(prefix).map_err(StorageError::from).and_then(|prefix| self.key_of(prefix));
         let key = match key {
             Ok(key) => key,
             Err(error) => return stream::iter([Err(error)]).boxed(),
@@ -190,58 +175,29 @@ impl Storage for S3Storage {
 
 #[async_trait]
 impl Presign for S3Storage {
-    async fn presign_get(
-        &self,
-        at: &ArtifactPath,
-        expires_in: Duration,
-        headers: &ResponseHeaders,
-    ) -> Result<Url> {
-        let query = [
-            ("response-content-type", &headers.content_type),
-            ("response-content-disposition", &headers.content_disposition),
-        ];
-        let options = SignedUrlOptions::new().with_query(
-            query
-                .into_iter()
-                .filter_map(|(name, value)| Some((name, value.as_deref()?))),
-        );
-        self.store
-            .signed_url_opts(Method::GET, &self.key(at)?, expires_in, &options)
-            .await
-            .map_err(|error| failed(at.as_str(), error))
+    async fn presign_get(&self, at: &ArtifactPath, expires_in: Duration, headers: &ResponseHeaders) -> Result<Url> {
+        let query = [("response-content-type", &headers.content_type), ("response-content-disposition", &headers.content_disposition)];
+        let options = SignedUrlOptions::new().with_query(query.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))));
+        self.store.signed_url_opts(Method::GET, &self.key(at)?, expires_in, &options).await.map_err(|error| failed(at.as_str(), error))
     }
 }
 
 /// Passes `expected` bytes on, and an error if there are fewer.
-fn whole(
-    bytes: BoxStream<'static, object_store::Result<bytes::Bytes>>,
-    at: ArtifactPath,
-    expected: u64,
-) -> ByteStream {
-    stream::try_unfold(
-        (bytes, at, expected),
-        async |(mut bytes, at, left)| match bytes.next().await {
-            Some(Ok(chunk)) => {
-                let left = left.saturating_sub(chunk.len() as u64);
-                Ok(Some((chunk, (bytes, at, left))))
-            }
-            Some(Err(error)) => Err(missing(&at, error)),
-            None if left == 0 => Ok(None),
-            None => Err(StorageError::io(
-                at.as_str(),
-                std::io::ErrorKind::UnexpectedEof.into(),
-            )),
-        },
-    )
+fn whole(bytes: BoxStream<'static, object_store::Result<bytes::Bytes>>, at: ArtifactPath, expected: u64) -> ByteStream {
+    stream::try_unfold((bytes, at, expected), async |(mut bytes, at, left)| match bytes.next().await {
+        Some(Ok(chunk)) => {
+            let left = left.saturating_sub(chunk.len() as u64);
+            Ok(Some((chunk, (bytes, at, left))))
+        }
+        Some(Err(error)) => Err(missing(&at, error)),
+        None if left == 0 => Ok(None),
+        None => Err(StorageError::io(at.as_str(), std::io::ErrorKind::UnexpectedEof.into())),
+    })
     .boxed()
 }
 
 fn out_of_range(at: &ArtifactPath, range: Range<u64>, size: u64) -> StorageError {
-    StorageError::OutOfRange {
-        path: at.clone(),
-        range,
-        size,
-    }
+    StorageError::OutOfRange { path: at.clone(), range, size }
 }
 
 /// A failure on an object that should be there.
@@ -256,19 +212,11 @@ fn missing(at: &ArtifactPath, error: object_store::Error) -> StorageError {
 fn failed(what: &str, error: object_store::Error) -> StorageError {
     let what = what.to_owned();
     let reason = match &error {
-        object_store::Error::PermissionDenied { .. }
-        | object_store::Error::Unauthenticated { .. } => {
-            return StorageError::Denied {
-                what,
-                source: error.into(),
-            };
+        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
+            return StorageError::Denied { what, source: error.into() };
         }
         object_store::Error::NotFound { .. } => "there is no such bucket",
         _ => "the object store did not answer as it should",
     };
-    StorageError::Backend {
-        what,
-        reason: reason.to_owned(),
-        source: error.into(),
-    }
+    StorageError::Backend { what, reason: reason.to_owned(), source: error.into() }
 }

@@ -32,11 +32,7 @@ pub struct SpoolOptions {
 
 impl Default for SpoolOptions {
     fn default() -> Self {
-        Self {
-            quota: None,
-            algorithms: Algorithm::DEFAULT.to_vec(),
-            hashing: std::thread::available_parallelism().map_or(2, usize::from),
-        }
+        Self { quota: None, algorithms: Algorithm::DEFAULT.to_vec(), hashing: std::thread::available_parallelism().map_or(2, usize::from) }
     }
 }
 
@@ -73,12 +69,7 @@ impl Spool {
     /// [`StorageError`](super::StorageError) where the directory cannot be made, written or locked.
     pub async fn open(dir: impl Into<PathBuf>, options: SpoolOptions) -> Result<Self> {
         let dir = dir.into();
-        blocking(move || {
-            Ok(Self {
-                area: Arc::new(Area::open(&dir, options)?),
-            })
-        })
-        .await
+        blocking(move || Ok(Self { area: Arc::new(Area::open(&dir, options)?) })).await
     }
 
     /// Begins a file with the digests of the spool and no limit but its quota.

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::Result;
 use crate::clock::Timestamp;
-use crate::db::{ExecutorExt, Executor, Sql};
+use crate::db::{Executor, ExecutorExt, Sql};
 use crate::ids::new_id;
 use crate::model::{Model, Repository};
 

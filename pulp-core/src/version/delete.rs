@@ -80,8 +80,7 @@ async fn pass_on<E: Executor + ?Sized>(executor: &E, version: Uuid, next: Uuid) 
                  or (earlier.version_removed_id is null and core_repositorycontent.version_removed_id is null)))",
     );
     executor.execute(absorb.bind(next)).await?;
-    let forget =
-        Sql::new("delete from core_repositoryversioncontentdetails where repository_version_id = $1 and count_type in ('A', 'R')");
+    let forget = Sql::new("delete from core_repositoryversioncontentdetails where repository_version_id = $1 and count_type in ('A', 'R')");
     executor.execute(forget.bind(next)).await?;
     count_changes(executor, next, "version_added_id", "A").await?;
     count_changes(executor, next, "version_removed_id", "R").await?;

@@ -4,13 +4,13 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use super::sweep::{discard, sweep_incomplete};
 use super::Members;
+use super::sweep::{discard, sweep_incomplete};
+use crate::Result;
 use crate::clock::Timestamp;
 use crate::db::{Db, DbError, Executor, ExecutorExt, Sql, rows_per_statement};
 use crate::ids::new_id;
 use crate::model::{Model, Repository, RepositoryVersion};
-use crate::Result;
 
 /// Keys in one `in (…)` list.
 pub(super) const KEYS: usize = 2_000;
@@ -62,7 +62,8 @@ impl VersionDraft {
         );
         let insert = insert.bind(id).bind(now).bind(repository.pulp_id).bind(number).bind(base.map(|base| base.pulp_id));
         tx.execute(insert).await?;
-        let inhabited = Sql::new("select 1 as one from core_repositorycontent where repository_id = $1 and version_removed_id is null limit 1");
+        let inhabited =
+            Sql::new("select 1 as one from core_repositorycontent where repository_id = $1 and version_removed_id is null limit 1");
         let inhabited = tx.optional::<(i32,)>(inhabited.bind(repository.pulp_id)).await?.is_some();
         tx.commit().await?;
         let mut draft =
@@ -147,9 +148,8 @@ impl VersionDraft {
             }
         }
         for some in missing.chunks(rows_per_statement(5)) {
-            let mut sql = Sql::new(
-                "insert into core_repositorycontent (pulp_id, pulp_created, content_id, repository_id, version_added_id) values ",
-            );
+            let mut sql =
+                Sql::new("insert into core_repositorycontent (pulp_id, pulp_created, content_id, repository_id, version_added_id) values ");
             sql.push_rows(some.iter().map(|unit| [new_id().into(), self.now.into(), unit.into(), repository.into(), self.id.into()]));
             sql.push(" on conflict (repository_id, content_id, version_added_id) do nothing");
             executor.execute(sql).await?;
@@ -166,10 +166,11 @@ impl VersionDraft {
     pub async fn remove(&mut self, units: &[Uuid]) -> Result<u64> {
         let mut gone = 0;
         for some in units.chunks(KEYS) {
-            gone += self.remove_where(|sql| {
-                sql.push(" and content_id in ").push_list(some);
-            })
-            .await?;
+            gone += self
+                .remove_where(|sql| {
+                    sql.push(" and content_id in ").push_list(some);
+                })
+                .await?;
         }
         Ok(gone)
     }

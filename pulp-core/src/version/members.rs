@@ -181,10 +181,7 @@ pub struct ContentCount {
 ///
 /// # Errors
 /// If the database cannot be reached.
-pub async fn content_summary<E: Executor + ?Sized>(
-    executor: &E,
-    version: Uuid,
-) -> Result<BTreeMap<CountType, Vec<ContentCount>>, DbError> {
+pub async fn content_summary<E: Executor + ?Sized>(executor: &E, version: Uuid) -> Result<BTreeMap<CountType, Vec<ContentCount>>, DbError> {
     let sql = Sql::new(
         "select count_type, content_type, count from core_repositoryversioncontentdetails \
          where repository_version_id = $1 order by content_type",

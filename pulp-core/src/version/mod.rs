@@ -22,7 +22,7 @@ mod tests;
 pub use create::create_repository;
 pub use delete::delete_version;
 pub use draft::VersionDraft;
-pub use members::{Members, content_summary, ContentCount, CountType};
+pub use members::{ContentCount, CountType, Members, content_summary};
 pub use retain::{protected_versions, retain_versions};
 pub use sweep::sweep_incomplete;
 

@@ -58,8 +58,7 @@ impl World {
     async fn with_units(paths: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let pulp = Pulp::builder().data_dir(dir.path()).build().await.unwrap();
-        let repository =
-            create_repository(pulp.db(), "test.test", "history", pulp.default_domain().pulp_id, pulp.now()).await.unwrap();
+        let repository = create_repository(pulp.db(), "test.test", "history", pulp.default_domain().pulp_id, pulp.now()).await.unwrap();
         let mut units = Vec::new();
         for path in paths {
             let id = new_id();
@@ -68,7 +67,8 @@ impl World {
                  values ($1, $2, 'test.unit', $2, $3)",
             );
             pulp.db().execute(sql.bind(id).bind(pulp.now()).bind(pulp.default_domain().pulp_id)).await.unwrap();
-            let sql = Sql::new("insert into core_contentartifact (pulp_id, pulp_created, relative_path, content_id) values ($1, $2, $3, $4)");
+            let sql =
+                Sql::new("insert into core_contentartifact (pulp_id, pulp_created, relative_path, content_id) values ($1, $2, $3, $4)");
             pulp.db().execute(sql.bind(new_id()).bind(pulp.now()).bind(*path).bind(id)).await.unwrap();
             units.push(id);
         }
@@ -101,11 +101,23 @@ impl World {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Modify { add: Vec<usize>, remove: Vec<usize>, clear: bool, base: Option<usize> },
-    Mirror { to: Vec<usize> },
-    Delete { which: usize },
+    Modify {
+        add: Vec<usize>,
+        remove: Vec<usize>,
+        clear: bool,
+        base: Option<usize>,
+    },
+    Mirror {
+        to: Vec<usize>,
+    },
+    Delete {
+        which: usize,
+    },
     /// A draft that its task never finished.
-    Die { add: Vec<usize>, remove: Vec<usize> },
+    Die {
+        add: Vec<usize>,
+        remove: Vec<usize>,
+    },
 }
 
 const UNITS: usize = 7;

@@ -301,6 +301,23 @@ async fn a_second_source_goes_on_where_the_first_broke_off() {
 }
 
 #[tokio::test]
+async fn a_source_with_a_file_of_another_length_is_passed_over() {
+    let blob = Blob::seeded(1, 3 * MIB);
+    for fault in [Fault::NoRange, Fault::NoEtag] {
+        let broken = Upstream::start().await.file("a", blob.clone()).fault("a", Fault::CutAt(2 * MIB));
+        let other = Upstream::start().await.file("a", Blob::seeded(2, 4 * MIB)).fault("a", fault);
+        let short = Upstream::start().await.file("a", Blob::seeded(2, MIB));
+        let whole = Upstream::start().await.file("a", blob.clone());
+        let world = World::new().await;
+        let (_, mut body) = world.open(&[&broken, &other, &short, &whole], &unsized_expected(&blob)).await.unwrap();
+        let mut seen = read(&mut body, 1).await;
+        seen.extend(rest(body).await.unwrap());
+        assert!(seen == blob.to_bytes());
+        assert_eq!(whole.bytes_sent("a"), MIB);
+    }
+}
+
+#[tokio::test]
 async fn one_source_is_continued_by_its_validator() {
     let blob = Blob::seeded(1, 3 * MIB);
     let upstream = Upstream::start().await.file("a", blob.clone()).fault("a", Fault::CutAt(2 * MIB).once());
@@ -536,6 +553,20 @@ async fn there_are_no_more_fetches_than_allowed() {
         assert_eq!(rest(opened.unwrap().1).await.unwrap(), "hello");
     }
     assert_eq!(upstream.hits("a"), 2);
+}
+
+#[tokio::test]
+async fn slow_clients_of_a_streamed_file_keep_nobody_from_fetching() {
+    let upstream = Upstream::start().await.file("a", Blob::seeded(1, 2 * MIB));
+    let mut options = FetcherOptions::default();
+    options.concurrency = 1;
+    let world = World { streamed: true, ..World::with(options, SpoolOptions::default(), Outcome::Stored).await };
+    let (_, slow) = world.open(&[&upstream], &Expected::anything()).await.unwrap();
+    assert_eq!(world.get(&[&upstream], &Expected::anything()).await.unwrap().len() as u64, 2 * MIB);
+    let mut other = world.request(&[&upstream], &Expected::anything());
+    other.key = "b".into();
+    let (_, body) = world.fetcher.open(other, None).await.unwrap();
+    assert_eq!(rest(body).await.unwrap(), rest(slow).await.unwrap());
 }
 
 #[tokio::test]

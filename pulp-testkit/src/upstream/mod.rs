@@ -58,6 +58,11 @@ const PATH: &AsciiSet = &CONTROLS
     .add(b'[')
     .add(b']');
 
+/// A path, percent-encoded as a part of a URL.
+pub(crate) fn encode(path: &str) -> String {
+    utf8_percent_encode(path, PATH).to_string()
+}
+
 /// A web server on the loopback interface that serves files, misbehaves as planned, and counts.
 ///
 /// Files are named by their decoded path without a leading slash. The server ends when the handle is
@@ -229,7 +234,7 @@ impl Upstream {
     /// The address of a file, its path percent-encoded.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
-        format!("{}/{}", self.base_url(), utf8_percent_encode(path, PATH))
+        format!("{}/{}", self.base_url(), encode(path))
     }
 
     /// The address that it listens on.

@@ -13,7 +13,7 @@ use crate::storage::{SpoolTail, Spooled};
 /// Runs until the file is stored, or nobody wants it any more, or no source is left.
 pub(super) async fn run(shared: Arc<Shared>, request: FetchRequest, entry: Arc<Entry>) {
     let _leave = Leave { shared: &shared, request: &request, entry: &entry };
-    let Ok(_slot) = shared.fills.acquire().await else {
+    let Ok(slot) = shared.fills.acquire().await else {
         return;
     };
     if request.streamed {
@@ -22,7 +22,7 @@ pub(super) async fn run(shared: Arc<Shared>, request: FetchRequest, entry: Arc<E
             fetched = fetch(&shared, &request, &entry) => {
                 // Those who come while others still read share the file; the spool has it as long as somebody reads.
                 if let Some(fetched) = fetched {
-                    drop(fetched);
+                    drop((fetched, slot));
                     unwanted(&shared, &request, &entry).await;
                 }
             }

@@ -138,7 +138,8 @@ impl Reader {
             }
             Some(open) if self.at < until => Ok(Step::Read(open.tail.clone(), until)),
             _ => match &state.ended {
-                Some(Ok(length)) if self.at >= *length => Ok(Step::Done),
+                // It ends where nobody had promised an end; or before the promised one.
+                Some(_) if self.end.is_none() => Ok(Step::Done),
                 Some(_) => Err(FetchError::Retracted),
                 None => Ok(Step::Wait),
             },

@@ -47,8 +47,7 @@ pub(super) async fn many(inner: &Arc<Inner>, files: Vec<(Spooled, ArtifactPath)>
     blocking(move || {
         if inner.durability != Durability::None {
             let spools: Vec<_> = files.iter().map(|(file, _)| file.path()).collect();
-            sync_all(&inner.root, &spools)
-                .map_err(|error| StorageError::io("a batch of files", error))?;
+            sync_all(&inner.root, &spools).map_err(|error| StorageError::io("a batch of files", error))?;
         }
         let mut placed = Vec::with_capacity(files.len());
         for (file, to) in files {
@@ -56,8 +55,7 @@ pub(super) async fn many(inner: &Arc<Inner>, files: Vec<(Spooled, ArtifactPath)>
             placed.push(to);
         }
         if inner.durability == Durability::Full {
-            sync_all_names(&inner, &placed)
-                .map_err(|error| StorageError::io("a batch of files", error))?;
+            sync_all_names(&inner, &placed).map_err(|error| StorageError::io("a batch of files", error))?;
         }
         Ok(())
     })
@@ -80,9 +78,7 @@ fn place(inner: &Inner, file: Spooled, to: &ArtifactPath) -> Result<()> {
             file.moved();
             Ok(())
         }
-        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-            copy(inner, &file, to, &target)
-        }
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => copy(inner, &file, to, &target),
         Err(error) => Err(spooled_lost(to, error)),
     }
 }
@@ -161,8 +157,7 @@ fn spooled_lost(to: &ArtifactPath, error: io::Error) -> StorageError {
     if error.kind() == io::ErrorKind::NotFound {
         StorageError::Backend {
             what: to.to_string(),
-            reason: "its spooled file is gone: is the spool directory cleaned by somebody else?"
-                .to_owned(),
+            reason: "its spooled file is gone: is the spool directory cleaned by somebody else?".to_owned(),
             source: error.into(),
         }
     } else {

@@ -24,11 +24,7 @@ pub(super) fn list(root: PathBuf, prefix: &str) -> BoxStream<'static, Result<Art
         Ok(prefix) => prefix.to_owned(),
         Err(error) => return stream::iter([Err(error.into())]).boxed(),
     };
-    let walk = Walk {
-        root,
-        directories: vec![prefix],
-        files: Vec::new().into_iter(),
-    };
+    let walk = Walk { root, directories: vec![prefix], files: Vec::new().into_iter() };
     stream::try_unfold(walk, |mut walk| async move {
         loop {
             if let Some(file) = walk.files.next() {
@@ -38,8 +34,8 @@ pub(super) fn list(root: PathBuf, prefix: &str) -> BoxStream<'static, Result<Art
                 return Ok(None);
             };
             walk = blocking(move || {
-                let (directories, files) = read(&walk.root, &directory)
-                    .map_err(|error| StorageError::io(format!("directory `{directory}`"), error))?;
+                let (directories, files) =
+                    read(&walk.root, &directory).map_err(|error| StorageError::io(format!("directory `{directory}`"), error))?;
                 walk.directories.extend(directories);
                 walk.files = files.into_iter();
                 Ok(walk)
@@ -55,12 +51,7 @@ fn read(root: &Path, directory: &str) -> io::Result<(Vec<String>, Vec<ArtifactPa
     let (mut directories, mut files) = (Vec::new(), Vec::new());
     let entries = match fs::read_dir(root.join(directory)) {
         Ok(entries) => entries,
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) =>
-        {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Ok((directories, files));
         }
         Err(error) => return Err(error),
@@ -71,11 +62,7 @@ fn read(root: &Path, directory: &str) -> io::Result<(Vec<String>, Vec<ArtifactPa
         let Some(name) = name.to_str() else {
             continue;
         };
-        let path = if directory.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{directory}/{name}")
-        };
+        let path = if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") };
         let Ok(checked) = path.parse::<ArtifactPath>() else {
             continue;
         };

@@ -18,11 +18,7 @@ struct Reader {
 
 impl Reader {
     /// Opens the file and reads the first block, so that a small file costs one hop. Blocking.
-    fn open(
-        file: &std::path::Path,
-        at: ArtifactPath,
-        range: Option<Range<u64>>,
-    ) -> Result<(Bytes, Self)> {
+    fn open(file: &std::path::Path, at: ArtifactPath, range: Option<Range<u64>>) -> Result<(Bytes, Self)> {
         let failed = |error| StorageError::at(&at, error);
         let file = File::open(file).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
@@ -32,17 +28,9 @@ impl Reader {
         let size = metadata.len();
         let rest = range.unwrap_or(0..size);
         if rest.end > size || rest.start > rest.end {
-            return Err(StorageError::OutOfRange {
-                path: at,
-                range: rest,
-                size,
-            });
+            return Err(StorageError::OutOfRange { path: at, range: rest, size });
         }
-        let mut reader = Self {
-            file: Arc::new(file),
-            at,
-            rest,
-        };
+        let mut reader = Self { file: Arc::new(file), at, rest };
         let first = reader.read()?;
         Ok((first, reader))
     }
@@ -67,11 +55,7 @@ impl Reader {
     }
 }
 
-pub(super) async fn open(
-    file: PathBuf,
-    at: ArtifactPath,
-    range: Option<Range<u64>>,
-) -> Result<ByteStream> {
+pub(super) async fn open(file: PathBuf, at: ArtifactPath, range: Option<Range<u64>>) -> Result<ByteStream> {
     let (first, reader) = blocking(move || Reader::open(&file, at, range)).await?;
     let first = stream::iter((!first.is_empty()).then_some(Ok(first)));
     let others = stream::try_unfold(reader, |mut reader| async move {

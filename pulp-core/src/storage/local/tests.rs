@@ -8,9 +8,7 @@ use crate::storage::Spool;
 async fn storage(dir: &Path, durability: Durability) -> (LocalStorage, Spool) {
     let options = LocalOptions::default().durability(durability);
     let storage = LocalStorage::open(dir, options).await.unwrap();
-    let spool = Spool::open(storage.spool_dir(), SpoolOptions::default())
-        .await
-        .unwrap();
+    let spool = Spool::open(storage.spool_dir(), SpoolOptions::default()).await.unwrap();
     (storage, spool)
 }
 
@@ -54,27 +52,19 @@ async fn the_file_lies_where_pulp_puts_it() {
     storage.adopt(spooled, &at).await.unwrap();
     let expected = "artifact/ba/7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     assert_eq!(std::fs::read(dir.path().join(expected)).unwrap(), b"abc");
-    assert_eq!(
-        storage.local_file(&at).unwrap(),
-        dir.path().canonicalize().unwrap().join(expected)
-    );
+    assert_eq!(storage.local_file(&at).unwrap(), dir.path().canonicalize().unwrap().join(expected));
 }
 
 /// The usual memory file system is another one than that of the usual temporary directory; where it is not, the rename is tested again.
 #[tokio::test]
 async fn a_spool_on_another_file_system_is_copied() {
-    let (here, elsewhere) = (
-        tempfile::tempdir_in(".").unwrap(),
-        tempfile::tempdir_in("/dev/shm"),
-    );
+    let (here, elsewhere) = (tempfile::tempdir_in(".").unwrap(), tempfile::tempdir_in("/dev/shm"));
     let Ok(elsewhere) = elsewhere else {
         eprintln!("skipped: no /dev/shm to write to");
         return;
     };
     let (storage, _) = storage(here.path(), Durability::Full).await;
-    let spool = Spool::open(elsewhere.path(), SpoolOptions::default())
-        .await
-        .unwrap();
+    let spool = Spool::open(elsewhere.path(), SpoolOptions::default()).await.unwrap();
     let mut files = Vec::new();
     for i in 0..20 {
         let spooled = spool.store(format!("{i}").repeat(100_000)).await.unwrap();
@@ -87,10 +77,7 @@ async fn a_spool_on_another_file_system_is_copied() {
     storage.adopt_many(files).await.unwrap();
     assert_eq!((all(&storage).await.len(), spool.used()), (20, 0));
     let incoming = std::fs::read_dir(here.path().join(".incoming")).unwrap();
-    for area in incoming
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.is_dir())
-    {
+    for area in incoming.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
         assert_eq!(std::fs::read_dir(area).unwrap().count(), 1, "only its lock");
     }
 }
@@ -102,20 +89,9 @@ async fn a_lost_spool_file_is_no_missing_artifact() {
         let (storage, spool) = storage(dir.path(), durability).await;
         let spooled = spool.store("gone").await.unwrap();
         std::fs::remove_file(spooled.path()).unwrap();
-        let error = storage
-            .adopt(spooled, &path("artifact/a"))
-            .await
-            .unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("artifact/a: its spooled file is gone"),
-            "{error}"
-        );
-        assert!(matches!(
-            storage.size(&path("artifact/a")).await,
-            Err(StorageError::NotFound { .. })
-        ));
+        let error = storage.adopt(spooled, &path("artifact/a")).await.unwrap_err();
+        assert!(error.to_string().contains("artifact/a: its spooled file is gone"), "{error}");
+        assert!(matches!(storage.size(&path("artifact/a")).await, Err(StorageError::NotFound { .. })));
     }
 }
 
@@ -126,12 +102,7 @@ async fn a_file_that_was_cut_ends_in_an_error() {
     let spooled = spool.store(vec![1; 1_000_000]).await.unwrap();
     storage.adopt(spooled, &path("f")).await.unwrap();
     let stream = Storage::open(&storage, &path("f"), None).await.unwrap();
-    std::fs::OpenOptions::new()
-        .write(true)
-        .open(dir.path().join("f"))
-        .unwrap()
-        .set_len(300_000)
-        .unwrap();
+    std::fs::OpenOptions::new().write(true).open(dir.path().join("f")).unwrap().set_len(300_000).unwrap();
     let error = stream.try_collect::<Vec<_>>().await.unwrap_err();
     assert!(matches!(error, StorageError::Backend { .. }), "{error}");
 }
@@ -145,14 +116,8 @@ async fn a_directory_or_a_link_is_no_file() {
     symlink("c", dir.path().join("a/b/link")).unwrap();
     for missing in ["a", "a/b", "a/b/c/d", "a/x"] {
         let missing = path(missing);
-        for error in [
-            storage.size(&missing).await.unwrap_err(),
-            Storage::open(&storage, &missing, None).await.err().unwrap(),
-        ] {
-            assert!(
-                matches!(error, StorageError::NotFound { .. }),
-                "{missing}: {error}"
-            );
+        for error in [storage.size(&missing).await.unwrap_err(), Storage::open(&storage, &missing, None).await.err().unwrap()] {
+            assert!(matches!(error, StorageError::NotFound { .. }), "{missing}: {error}");
         }
     }
     assert_eq!(all(&storage).await, [path("a/b/c")]);
@@ -165,10 +130,7 @@ async fn messages_do_not_show_directories_of_the_host() {
     // A file in the place of a directory.
     std::fs::write(dir.path().join("artifact"), "").unwrap();
     let spooled = spool.store("x").await.unwrap();
-    let error = storage
-        .adopt(spooled, &path("artifact/ab/c"))
-        .await
-        .unwrap_err();
+    let error = storage.adopt(spooled, &path("artifact/ab/c")).await.unwrap_err();
     let shown = error.to_string();
     assert!(shown.contains("artifact/ab/c"), "{shown}");
     assert!(!shown.contains(&*dir.path().to_string_lossy()), "{shown}");

@@ -115,17 +115,12 @@ impl S3Options {
     }
 
     pub(super) fn checked_prefix(&self) -> Result<String> {
-        ArtifactPath::check_prefix(&self.prefix)
-            .map(str::to_owned)
-            .map_err(|error| settings(format!("the prefix {error}")))
+        ArtifactPath::check_prefix(&self.prefix).map(str::to_owned).map_err(|error| settings(format!("the prefix {error}")))
     }
 
     pub(super) fn checked_part_size(&self) -> Result<u64> {
         if self.part_size < LEAST_PART {
-            return Err(settings(format!(
-                "part_size is {} bytes, and must be at least {LEAST_PART}",
-                self.part_size
-            )));
+            return Err(settings(format!("part_size is {} bytes, and must be at least {LEAST_PART}", self.part_size)));
         }
         Ok(self.part_size)
     }
@@ -135,9 +130,9 @@ impl S3Options {
             return Err(settings("bucket is empty"));
         }
         let mut builder = match (self.access_key, self.secret_key) {
-            (Some(access_key), Some(secret_key)) => AmazonS3Builder::new()
-                .with_access_key_id(access_key.into_exposed())
-                .with_secret_access_key(secret_key.into_exposed()),
+            (Some(access_key), Some(secret_key)) => {
+                AmazonS3Builder::new().with_access_key_id(access_key.into_exposed()).with_secret_access_key(secret_key.into_exposed())
+            }
             (None, None) => AmazonS3Builder::from_env(),
             (Some(_), None) => return Err(settings("access_key is set, and secret_key is not")),
             (None, Some(_)) => return Err(settings("secret_key is set, and access_key is not")),
@@ -150,32 +145,22 @@ impl S3Options {
         }
         if let Some(endpoint) = self.endpoint {
             if !endpoint.username().is_empty() || endpoint.password().is_some() {
-                return Err(settings(format!(
-                    "endpoint {} holds a login: use access_key and secret_key",
-                    redact_url(&endpoint)
-                )));
+                return Err(settings(format!("endpoint {} holds a login: use access_key and secret_key", redact_url(&endpoint))));
             }
             // Whoever writes `http://` means it.
-            builder = builder
-                .with_allow_http(endpoint.scheme() == "http")
-                .with_endpoint(endpoint.as_str().trim_end_matches('/'));
+            builder = builder.with_allow_http(endpoint.scheme() == "http").with_endpoint(endpoint.as_str().trim_end_matches('/'));
         }
         builder
             .with_bucket_name(self.bucket)
             .with_virtual_hosted_style_request(self.virtual_hosted)
-            .with_retry(RetryConfig {
-                max_retries: self.retries,
-                ..RetryConfig::default()
-            })
+            .with_retry(RetryConfig { max_retries: self.retries, ..RetryConfig::default() })
             .build()
             .map_err(|error| failed("the set-up of the bucket", error))
     }
 }
 
 fn settings(reason: impl Into<String>) -> StorageError {
-    StorageError::Settings {
-        reason: reason.into(),
-    }
+    StorageError::Settings { reason: reason.into() }
 }
 
 #[cfg(test)]
@@ -192,20 +177,8 @@ mod tests {
             (good.clone().prefix("../x"), "prefix"),
             (good.clone().part_size(1), "part_size"),
             (good.clone().endpoint(login), "https://****@store.example/"),
-            (
-                S3Options {
-                    access_key: key(),
-                    ..S3Options::new("b")
-                },
-                "secret_key",
-            ),
-            (
-                S3Options {
-                    secret_key: key(),
-                    ..S3Options::new("b")
-                },
-                "access_key",
-            ),
+            (S3Options { access_key: key(), ..S3Options::new("b") }, "secret_key"),
+            (S3Options { secret_key: key(), ..S3Options::new("b") }, "access_key"),
         ] {
             let error = S3Storage::open(bad).unwrap_err().to_string();
             assert!(error.contains(named), "{error}");
@@ -216,13 +189,7 @@ mod tests {
     #[test]
     fn keys_are_not_shown() {
         let options = S3Options::new("bucket").keys("AKIA1", "hush");
-        let shown = format!(
-            "{options:?} {:?}",
-            S3Storage::open(options.clone()).unwrap()
-        );
-        assert!(
-            !shown.contains("hush") && !shown.contains("AKIA1"),
-            "{shown}"
-        );
+        let shown = format!("{options:?} {:?}", S3Storage::open(options.clone()).unwrap());
+        assert!(!shown.contains("hush") && !shown.contains("AKIA1"), "{shown}");
     }
 }

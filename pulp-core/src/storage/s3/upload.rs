@@ -30,13 +30,7 @@ pub(super) async fn upload(storage: &S3Storage, file: &Spooled, to: &ArtifactPat
     put.map(drop).map_err(|error| failed(to.as_str(), error))
 }
 
-async fn in_parts(
-    storage: &S3Storage,
-    source: Arc<File>,
-    size: u64,
-    key: &Path,
-    to: &ArtifactPath,
-) -> Result<()> {
+async fn in_parts(storage: &S3Storage, source: Arc<File>, size: u64, key: &Path, to: &ArtifactPath) -> Result<()> {
     let failed = |error| failed(to.as_str(), error);
     let begun = storage.store.put_multipart(key).await.map_err(failed)?;
     let mut upload = Abort(Some(begun));
@@ -72,10 +66,7 @@ async fn in_parts(
     Ok(())
 }
 
-fn sent(
-    part: Option<Result<object_store::Result<()>, JoinError>>,
-    to: &ArtifactPath,
-) -> Result<()> {
+fn sent(part: Option<Result<object_store::Result<()>, JoinError>>, to: &ArtifactPath) -> Result<()> {
     match part {
         None | Some(Ok(Ok(()))) => Ok(()),
         Some(Ok(Err(error))) => Err(failed(to.as_str(), error)),
@@ -85,10 +76,7 @@ fn sent(
 
 /// Waits for room for one more part in memory.
 async fn permit(storage: &S3Storage) -> Result<tokio::sync::OwnedSemaphorePermit> {
-    Arc::clone(&storage.parts)
-        .acquire_owned()
-        .await
-        .map_err(|_| StorageError::Interrupted)
+    Arc::clone(&storage.parts).acquire_owned().await.map_err(|_| StorageError::Interrupted)
 }
 
 /// Reads a part of the file into memory.

@@ -42,11 +42,7 @@ impl Area {
     pub(super) fn open(parent: &Path, options: SpoolOptions) -> Result<Self> {
         let failed = |error| StorageError::io("the spool directory", error);
         // What lies here is not verified yet: nobody else has to read it.
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(parent)
-            .map_err(failed)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(failed)?;
         let gate = lock_file(&parent.join(GATE)).map_err(failed)?;
         gate.lock().map_err(failed)?;
         let dir = parent.join(format!("{PREFIX}{}", Uuid::now_v7().simple()));
@@ -69,19 +65,8 @@ impl Area {
     pub(super) fn create(area: &Arc<Self>) -> io::Result<(TempFile, File)> {
         let number = area.next.fetch_add(1, Ordering::Relaxed);
         let path = area.dir.join(number.to_string());
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&path)?;
-        Ok((
-            TempFile {
-                path,
-                leaves: AtomicBool::new(true),
-                area: Arc::clone(area),
-            },
-            file,
-        ))
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+        Ok((TempFile { path, leaves: AtomicBool::new(true), area: Arc::clone(area) }, file))
     }
 
     pub(super) fn algorithms(&self) -> &[Algorithm] {
@@ -99,9 +84,7 @@ impl Area {
     fn reserve(&self, bytes: u64) -> Result<()> {
         let quota = self.quota.unwrap_or(u64::MAX);
         self.used
-            .try_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-                used.checked_add(bytes).filter(|used| *used <= quota)
-            })
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, |used| used.checked_add(bytes).filter(|used| *used <= quota))
             .map(drop)
             .map_err(|_| StorageError::Quota { quota })
     }
@@ -118,11 +101,7 @@ impl Drop for Area {
 }
 
 fn lock_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)
+    OpenOptions::new().create(true).truncate(false).write(true).open(path)
 }
 
 /// Removes the areas that nobody holds.
@@ -192,10 +171,7 @@ pub(super) struct Reserved {
 
 impl Reserved {
     pub(super) fn nothing(area: Arc<Area>) -> Self {
-        Self {
-            bytes: AtomicU64::new(0),
-            area,
-        }
+        Self { bytes: AtomicU64::new(0), area }
     }
 
     /// Sees to it that `total` bytes are reserved. Only the one writer of the file calls it.

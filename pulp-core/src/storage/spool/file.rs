@@ -40,11 +40,7 @@ impl NewFile {
     /// A file whose size was announced: reserves that much, and refuses more.
     #[must_use]
     pub fn sized(size: u64) -> Self {
-        Self {
-            reserve: Some(size),
-            limit: Some(size),
-            ..Self::default()
-        }
+        Self { reserve: Some(size), limit: Some(size), ..Self::default() }
     }
 
     /// Sets [`limit`](Self::limit), in bytes.
@@ -187,12 +183,7 @@ impl SpoolFile {
             return Err(StorageError::Interrupted);
         };
         disk.watermark.send_modify(|mark| mark.complete = true);
-        Ok(Spooled {
-            temp: disk.temp,
-            size,
-            digests,
-            reserved: self.reserved,
-        })
+        Ok(Spooled { temp: disk.temp, size, digests, reserved: self.reserved })
     }
 
     /// Hashes and writes what is in memory, in one go.
@@ -208,12 +199,7 @@ impl SpoolFile {
             }
             write_chunks(&file, &chunks).map_err(failed)?;
             let (digests, size) = hasher.finish();
-            Ok(Spooled {
-                temp: Arc::new(temp),
-                size,
-                digests,
-                reserved,
-            })
+            Ok(Spooled { temp: Arc::new(temp), size, digests, reserved })
         })
         .await
     }
@@ -238,10 +224,7 @@ impl SpoolFile {
                 self.disk = Some(Disk {
                     temp: Arc::new(temp),
                     file: Arc::new(file),
-                    watermark: watch::Sender::new(Watermark {
-                        flushed: len,
-                        complete: false,
-                    }),
+                    watermark: watch::Sender::new(Watermark { flushed: len, complete: false }),
                 });
             }
             Some(disk) => {
@@ -277,10 +260,7 @@ impl SpoolFile {
             if hasher.size() == self.size {
                 return Ok(hasher);
             }
-            let permit = Arc::clone(self.area.hashing())
-                .acquire_owned()
-                .await
-                .map_err(|_| StorageError::Interrupted)?;
+            let permit = Arc::clone(self.area.hashing()).acquire_owned().await.map_err(|_| StorageError::Interrupted)?;
             self.start_hashing(hasher, permit);
         }
     }
@@ -289,11 +269,7 @@ impl SpoolFile {
     async fn hasher(&mut self) -> Result<Hasher> {
         match mem::replace(&mut self.hashing, Hashing::Lost) {
             Hashing::Idle(hasher) => Ok(hasher),
-            Hashing::Running(thread) => thread
-                .await
-                .map_err(io::Error::other)
-                .flatten()
-                .map_err(failed),
+            Hashing::Running(thread) => thread.await.map_err(io::Error::other).flatten().map_err(failed),
             Hashing::Lost => Err(StorageError::Interrupted),
         }
     }

@@ -57,10 +57,7 @@ impl Spooled {
     /// [`StorageError::Backend`], if somebody took the file away.
     pub async fn open(&self) -> Result<File> {
         let temp = Arc::clone(&self.temp);
-        blocking(move || {
-            File::open(temp.path()).map_err(|error| StorageError::io("a spooled file", error))
-        })
-        .await
+        blocking(move || File::open(temp.path()).map_err(|error| StorageError::io("a spooled file", error))).await
     }
 
     /// The file has moved to another place, by rename. Its quota is free again.

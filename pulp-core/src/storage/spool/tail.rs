@@ -73,9 +73,6 @@ impl SpoolTail {
             return Ok(Bytes::new());
         }
         let file = Arc::clone(&self.file);
-        blocking(move || {
-            read_at(&file, offset, max).map_err(|error| StorageError::io("a spooled file", error))
-        })
-        .await
+        blocking(move || read_at(&file, offset, max).map_err(|error| StorageError::io("a spooled file", error))).await
     }
 }

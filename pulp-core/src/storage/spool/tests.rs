@@ -40,12 +40,7 @@ async fn sizes_around_the_block_come_back_whole() {
             let (digests, size) = hash_bytes(spool.algorithms(), &content);
             assert_eq!((spooled.size(), spooled.digests()), (size, &digests));
             assert_eq!(std::fs::read(spooled.path()).unwrap(), content);
-            spooled
-                .verify(&Expected {
-                    size: Some(size),
-                    digests,
-                })
-                .unwrap();
+            spooled.verify(&Expected { size: Some(size), digests }).unwrap();
         }
     }
     assert_eq!((files(dir.path()), spool.used()), (0, 0));
@@ -110,15 +105,9 @@ async fn the_quota_is_shared_and_given_back() {
     let spool = Spool::open(dir.path(), options).await.unwrap();
     let first = spool.store(bytes(600)).await.unwrap();
     let error = spool.store(bytes(500)).await.unwrap_err();
-    assert!(
-        matches!(error, StorageError::Quota { quota: 1000 }),
-        "{error}"
-    );
+    assert!(matches!(error, StorageError::Quota { quota: 1000 }), "{error}");
     let mut announced = spool.create_with(NewFile::sized(401));
-    assert!(matches!(
-        announced.write(bytes(1)).await,
-        Err(StorageError::Quota { .. })
-    ));
+    assert!(matches!(announced.write(bytes(1)).await, Err(StorageError::Quota { .. })));
     assert_eq!(spool.used(), 600);
     drop(first);
     announced.write(bytes(1)).await.unwrap();
@@ -134,22 +123,14 @@ async fn a_file_beyond_its_limit_is_refused() {
     let mut file = spool.create_with(NewFile::sized(10));
     file.write(bytes(10)).await.unwrap();
     let error = file.write(bytes(1)).await.unwrap_err();
-    assert!(
-        matches!(error, StorageError::TooLarge { limit: 10 }),
-        "{error}"
-    );
+    assert!(matches!(error, StorageError::TooLarge { limit: 10 }), "{error}");
     assert_eq!(file.size(), 10);
 }
 
 #[tokio::test]
 async fn announced_digests_are_computed_besides() {
     let dir = tempfile::tempdir().unwrap();
-    let spool = Spool::open(
-        dir.path(),
-        SpoolOptions::default().algorithms(&[Algorithm::Sha256]),
-    )
-    .await
-    .unwrap();
+    let spool = Spool::open(dir.path(), SpoolOptions::default().algorithms(&[Algorithm::Sha256])).await.unwrap();
     let mut file = spool.create_with(NewFile::default().algorithms(&[Algorithm::Md5]));
     file.write("x".into()).await.unwrap();
     let spooled = file.finish().await.unwrap();
@@ -166,10 +147,7 @@ async fn a_tail_reads_behind_the_writer_and_after_it() {
     file.write(content.slice(..1000)).await.unwrap();
     let mut tail = file.share().await.unwrap();
     assert_eq!(tail.beyond(0).await.unwrap(), Some(1000));
-    assert_eq!(
-        tail.read_at(990, 100).await.unwrap(),
-        content.slice(990..1000)
-    );
+    assert_eq!(tail.read_at(990, 100).await.unwrap(), content.slice(990..1000));
     assert!(tail.read_at(1000, 100).await.unwrap().is_empty());
 
     let reader = tokio::spawn(async move {
@@ -184,10 +162,7 @@ async fn a_tail_reads_behind_the_writer_and_after_it() {
         file.write(Bytes::copy_from_slice(chunk)).await.unwrap();
     }
     let spooled = file.finish().await.unwrap();
-    assert_eq!(
-        spooled.digests(),
-        &hash_bytes(spool.algorithms(), &content).0
-    );
+    assert_eq!(spooled.digests(), &hash_bytes(spool.algorithms(), &content).0);
     let (read, tail) = reader.await.unwrap().unwrap();
     assert!(read == content);
 
@@ -208,10 +183,7 @@ async fn a_tail_learns_that_the_writer_gave_up() {
     file.write("half".into()).await.unwrap();
     drop(file);
     assert_eq!(tail.beyond(0).await.unwrap(), Some(4));
-    assert!(matches!(
-        tail.beyond(4).await,
-        Err(StorageError::Interrupted)
-    ));
+    assert!(matches!(tail.beyond(4).await, Err(StorageError::Interrupted)));
 }
 
 #[tokio::test]
@@ -222,39 +194,24 @@ async fn a_dropped_write_is_not_continued() {
     {
         let write = pin!(file.write(bytes(300_000)));
         // One poll starts the block on its way; then the caller goes.
-        assert!(
-            write
-                .poll(&mut Context::from_waker(std::task::Waker::noop()))
-                .is_pending()
-        );
+        assert!(write.poll(&mut Context::from_waker(std::task::Waker::noop())).is_pending());
     }
-    assert!(matches!(
-        file.write("x".into()).await,
-        Err(StorageError::Interrupted)
-    ));
-    assert!(matches!(
-        file.finish().await,
-        Err(StorageError::Interrupted)
-    ));
+    assert!(matches!(file.write("x".into()).await, Err(StorageError::Interrupted)));
+    assert!(matches!(file.finish().await, Err(StorageError::Interrupted)));
 }
 
 #[tokio::test]
 async fn a_directory_that_cannot_be_made_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("file"), "").unwrap();
-    let error = Spool::open(dir.path().join("file/spool"), SpoolOptions::default())
-        .await
-        .unwrap_err();
+    let error = Spool::open(dir.path().join("file/spool"), SpoolOptions::default()).await.unwrap_err();
     assert!(error.to_string().contains("spool directory"), "{error}");
 }
 
 /// `/dev/full` gives the error of a full disk without filling one.
 #[test]
 fn a_full_disk_is_named_as_such() {
-    let full = std::fs::OpenOptions::new()
-        .write(true)
-        .open("/dev/full")
-        .unwrap();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let error = crate::storage::io::write_chunks(&full, &[Bytes::from_static(b"x")]).unwrap_err();
     let error = StorageError::io("a spooled file", error);
     assert!(matches!(error, StorageError::Full { .. }), "{error:?}");

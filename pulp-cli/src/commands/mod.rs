@@ -1,0 +1,171 @@
+//! The commands, one file each.
+
+mod artifact;
+mod completions;
+mod config;
+mod content;
+mod debug;
+mod distribution;
+mod file;
+mod label;
+mod orphan;
+mod publication;
+mod remote;
+mod repository;
+mod show;
+mod status;
+mod task;
+mod task_group;
+mod upload;
+mod worker;
+
+use clap::{Args, FromArgMatches, Subcommand};
+
+use crate::context::Context;
+use crate::error::Result;
+
+/// Any command.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// One that needs no server, and no sound settings.
+    Local(LocalCommand),
+    /// One that talks to a server.
+    Remote(Box<RemoteCommand>),
+}
+
+/// Commands that need no server.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LocalCommand {
+    /// Make, check or edit the settings file
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Print the completions of a shell
+    Completions(completions::Completions),
+}
+
+/// Commands that talk to a server.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RemoteCommand {
+    /// Artifacts: stored files
+    #[command(subcommand)]
+    Artifact(artifact::ArtifactCommand),
+    /// Content units of all types
+    #[command(subcommand)]
+    Content(content::ContentCommand),
+    /// Questions about the server and its API
+    #[command(subcommand)]
+    Debug(debug::DebugCommand),
+    /// Distributions of all types
+    #[command(subcommand)]
+    Distribution(distribution::DistributionCommand),
+    /// Repositories of plain files
+    #[command(subcommand)]
+    File(file::FileCommand),
+    /// Content that is in no repository
+    #[command(subcommand)]
+    Orphan(orphan::OrphanCommand),
+    /// Publications of all types
+    #[command(subcommand)]
+    Publication(publication::PublicationCommand),
+    /// Remotes of all types
+    #[command(subcommand)]
+    Remote(remote::RemoteCommand),
+    /// Repositories of all types
+    #[command(subcommand)]
+    Repository(repository::RepositoryCommand),
+    /// Show any resource by its href or PRN
+    Show(show::Show),
+    /// Show the state of the server
+    Status(status::Status),
+    /// Tasks
+    #[command(subcommand)]
+    Task(task::TaskCommand),
+    /// Groups of tasks
+    #[command(subcommand)]
+    TaskGroup(task_group::TaskGroupCommand),
+    /// Unfinished uploads
+    #[command(subcommand)]
+    Upload(upload::UploadCommand),
+    /// Workers
+    #[command(subcommand)]
+    Worker(worker::WorkerCommand),
+}
+
+impl LocalCommand {
+    /// Runs the command.
+    pub(crate) fn exec(self) -> Result<()> {
+        match self {
+            Self::Config(command) => command.exec(),
+            Self::Completions(command) => command.exec(),
+        }
+    }
+}
+
+impl RemoteCommand {
+    /// Runs the command.
+    pub(crate) async fn exec(self, cx: &Context) -> Result<()> {
+        match self {
+            Self::Artifact(command) => command.exec(cx).await,
+            Self::Content(command) => command.exec(cx).await,
+            Self::Debug(command) => command.exec(cx).await,
+            Self::Distribution(command) => command.exec(cx).await,
+            Self::File(command) => command.exec(cx).await,
+            Self::Orphan(command) => command.exec(cx).await,
+            Self::Publication(command) => command.exec(cx).await,
+            Self::Remote(command) => command.exec(cx).await,
+            Self::Repository(command) => command.exec(cx).await,
+            Self::Show(command) => command.exec(cx).await,
+            Self::Status(command) => command.exec(cx).await,
+            Self::Task(command) => command.exec(cx).await,
+            Self::TaskGroup(command) => command.exec(cx).await,
+            Self::Upload(command) => command.exec(cx).await,
+            Self::Worker(command) => command.exec(cx).await,
+        }
+    }
+}
+
+// Both kinds of command stand side by side on the command line. The derive cannot merge two enums, these lines do.
+impl Subcommand for Command {
+    fn augment_subcommands(command: clap::Command) -> clap::Command {
+        RemoteCommand::augment_subcommands(LocalCommand::augment_subcommands(command))
+    }
+
+    fn augment_subcommands_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_subcommands(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        LocalCommand::has_subcommand(name) || RemoteCommand::has_subcommand(name)
+    }
+}
+
+impl FromArgMatches for Command {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        match matches.subcommand_name() {
+            Some(name) if LocalCommand::has_subcommand(name) => {
+                LocalCommand::from_arg_matches(matches).map(Self::Local)
+            }
+            _ => RemoteCommand::from_arg_matches(matches)
+                .map(|command| Self::Remote(Box::new(command))),
+        }
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// A command that lists a collection and takes no filters.
+#[derive(Debug, Args)]
+pub(crate) struct PlainList {
+    #[command(flatten)]
+    page: crate::list::Page,
+}
+
+impl PlainList {
+    /// Lists the collection.
+    pub(crate) async fn exec(&self, cx: &Context, path: &str) -> Result<()> {
+        self.page.exec(cx, path, crate::client::Query::new()).await
+    }
+}

@@ -1,0 +1,153 @@
+//! Progress on standard error: bars on a terminal, dots elsewhere.
+
+use std::collections::HashMap;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde_json::Value;
+
+/// How often a spinner turns.
+const TICK: Duration = Duration::from_millis(120);
+
+fn style(template: &str) -> ProgressStyle {
+    // The templates are constants; the default is shown should one be wrong.
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ")
+}
+
+/// Shows the progress reports of a task.
+#[derive(Debug)]
+pub(crate) enum TaskProgress {
+    Hidden,
+    Bars {
+        all: MultiProgress,
+        state: ProgressBar,
+        /// By the code of the report, or its message.
+        reports: HashMap<String, ProgressBar>,
+    },
+    Dots,
+}
+
+impl TaskProgress {
+    /// The show of one task; none if `quiet`.
+    pub(crate) fn new(quiet: bool) -> Self {
+        if quiet {
+            return Self::Hidden;
+        }
+        if !io::stderr().is_terminal() {
+            return Self::Dots;
+        }
+        let all = MultiProgress::new();
+        let state = all.add(ProgressBar::new_spinner());
+        state.set_style(style("{spinner} {msg} {elapsed}"));
+        state.enable_steady_tick(TICK);
+        Self::Bars {
+            all,
+            state,
+            reports: HashMap::new(),
+        }
+    }
+
+    /// Shows the task as it is now.
+    pub(crate) fn show(&mut self, task: &Value) {
+        match self {
+            Self::Hidden => {}
+            Self::Dots => {
+                let mut stderr = io::stderr();
+                let _ = stderr.write_all(b".").and_then(|()| stderr.flush());
+            }
+            Self::Bars {
+                all,
+                state,
+                reports,
+            } => {
+                if let Some(now) = task.get("state").and_then(Value::as_str) {
+                    state.set_message(now.to_owned());
+                }
+                for report in task
+                    .get("progress_reports")
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten()
+                {
+                    show_report(all, reports, report);
+                }
+            }
+        }
+    }
+
+    /// Ends the show; `last` stands in its place.
+    pub(crate) fn end(self, last: &str) {
+        let mut stderr = io::stderr();
+        let _ = match self {
+            Self::Hidden => Ok(()),
+            Self::Dots => writeln!(stderr, "{last}"),
+            Self::Bars { state, reports, .. } => {
+                state.finish_and_clear();
+                for bar in reports.values() {
+                    bar.abandon();
+                }
+                writeln!(stderr, "{last}")
+            }
+        };
+    }
+}
+
+fn show_report(all: &MultiProgress, bars: &mut HashMap<String, ProgressBar>, report: &Value) {
+    let text = |field: &str| {
+        report
+            .get(field)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let number = |field: &str| report.get(field).and_then(Value::as_u64);
+    let key = Some(text("code"))
+        .filter(|code| !code.is_empty())
+        .unwrap_or(text("message"));
+    let bar = bars.entry(key.to_owned()).or_insert_with(|| {
+        let bar = all.add(ProgressBar::no_length());
+        bar.set_style(style("  {msg:36} {human_pos} {per_sec}"));
+        bar
+    });
+    if let Some(total) = number("total")
+        && bar.length() != Some(total)
+    {
+        bar.set_length(total);
+        bar.set_style(style(
+            "  {msg:36} [{bar:28}] {human_pos}/{human_len} {per_sec} {eta}",
+        ));
+    }
+    bar.set_message(text("message").to_owned());
+    bar.set_position(number("done").unwrap_or(0));
+    if !matches!(text("state"), "running" | "waiting") && !bar.is_finished() {
+        bar.abandon();
+    }
+}
+
+/// Shows how much of something is done, in bytes; silent elsewhere than on a terminal.
+pub(crate) fn bytes(quiet: bool, total: u64, message: &str) -> ProgressBar {
+    if quiet || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(total);
+    bar.set_style(style(
+        "{msg:24} [{bar:28}] {bytes}/{total_bytes} {bytes_per_sec} {eta}",
+    ));
+    bar.set_message(message.to_owned());
+    bar
+}
+
+/// Shows how many of something are done; silent elsewhere than on a terminal.
+pub(crate) fn count(total: u64, message: &str) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(total);
+    bar.set_style(style(
+        "{msg:24} [{bar:28}] {human_pos}/{human_len} {per_sec} {eta}",
+    ));
+    bar.set_message(message.to_owned());
+    bar
+}

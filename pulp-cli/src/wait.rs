@@ -1,0 +1,205 @@
+//! Waiting for tasks.
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::client::Query;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::progress::TaskProgress;
+
+/// The pause before the second look at a task, and the longest one. Most tasks are short; a server may take most of a second
+/// of processor time to check a password.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// How many looks in a row may fail because the server is away, before the wait is given up.
+const FAILED_LOOKS: u32 = 8;
+
+/// Writes a note for the user to standard error. That nobody can read it is no reason to fail.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Tells the user of a task that was started. Scripts find the href of the task in this line.
+pub(crate) fn announce(cx: &Context, href: &str) {
+    if !cx.quiet {
+        note(&format!("Started background task {href}"));
+    }
+}
+
+/// Waits for the task to end and gives the completed task.
+///
+/// # Errors
+/// [`Error::Task`] when it failed or was canceled, [`Error::TimedOut`] after the time limit of the settings,
+/// [`Error::Interrupted`] on Ctrl-C.
+pub(crate) async fn task(cx: &Context, href: &str) -> Result<Value> {
+    let task = ended(cx, href).await?;
+    match state(&task) {
+        "completed" => Ok(task),
+        other => Err(Error::Task {
+            href: href.to_owned(),
+            state: other.to_owned(),
+            description: describe(&task),
+        }),
+    }
+}
+
+/// Waits for the task to end, well or not, and gives it.
+///
+/// # Errors
+/// As [`task`], but for [`Error::Task`].
+pub(crate) async fn ended(cx: &Context, href: &str) -> Result<Value> {
+    until(cx, href, |task| {
+        !matches!(state(task), "waiting" | "running" | "canceling")
+    })
+    .await
+}
+
+/// Waits until no task of the group is left to run, and gives the group.
+///
+/// # Errors
+/// [`Error::TaskGroup`] when tasks failed or were canceled; else as [`ended`].
+pub(crate) async fn group(cx: &Context, href: &str) -> Result<Value> {
+    let count = |group: &Value, state: &str| group.get(state).and_then(Value::as_u64).unwrap_or(0);
+    let group = until(cx, href, |group| {
+        group.get("all_tasks_dispatched") == Some(&Value::Bool(true))
+            && ["waiting", "running", "canceling"]
+                .iter()
+                .all(|state| count(group, state) == 0)
+    })
+    .await?;
+    match (count(&group, "failed"), count(&group, "canceled")) {
+        (0, 0) => Ok(group),
+        (failed, canceled) => Err(Error::TaskGroup {
+            href: href.to_owned(),
+            failed,
+            canceled,
+        }),
+    }
+}
+
+async fn until(cx: &Context, href: &str, done: impl Fn(&Value) -> bool) -> Result<Value> {
+    let deadline = cx.timeout.map(|limit| Instant::now() + limit);
+    let mut progress = TaskProgress::new(cx.quiet);
+    let mut pause = PAUSES.0;
+    let mut failed_looks = 0;
+    let interrupt = tokio::signal::ctrl_c();
+    tokio::pin!(interrupt);
+    loop {
+        let look = async {
+            let answer = cx.client.get(href, &Query::new()).await;
+            if !matches!(&answer, Ok(value) if done(value)) {
+                tokio::time::sleep(pause).await;
+            }
+            answer
+        };
+        let late = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        let answer = tokio::select! {
+            biased;
+            signal = &mut interrupt => {
+                // Without a handler for the signal there is nothing to wait for it with; the wait goes on.
+                if signal.is_ok() {
+                    progress.end("");
+                    return Err(Error::Interrupted { href: href.to_owned() });
+                }
+                std::future::pending().await
+            }
+            answer = look => answer,
+            () = late => {
+                progress.end("");
+                return Err(Error::TimedOut { href: href.to_owned() });
+            }
+        };
+        match answer {
+            Ok(value) if done(&value) => {
+                progress.show(&value);
+                progress.end("Done.");
+                return Ok(value);
+            }
+            Ok(value) => {
+                progress.show(&value);
+                failed_looks = 0;
+            }
+            // The task does not end because a proxy or the network hiccups.
+            Err(error) if is_passing(&error) && failed_looks < FAILED_LOOKS => {
+                failed_looks += 1;
+            }
+            Err(error) => {
+                progress.end("");
+                return Err(error);
+            }
+        }
+        pause = (pause * 3 / 2).min(PAUSES.1);
+    }
+}
+
+/// Whether an error may be gone in a moment.
+pub(crate) fn is_passing(error: &Error) -> bool {
+    match error {
+        Error::Transport { .. } => true,
+        Error::Server { status, .. } => matches!(
+            *status,
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
+        ),
+        _ => false,
+    }
+}
+
+/// The state of a task.
+pub(crate) fn state(task: &Value) -> &str {
+    task.get("state")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+/// Why the task failed, in the server's words.
+fn describe(task: &Value) -> String {
+    let error = task.get("error").filter(|error| !error.is_null());
+    let description = error
+        .and_then(|error| error.get("description"))
+        .and_then(Value::as_str);
+    match (description, error) {
+        (Some(text), _) => text.to_owned(),
+        (None, Some(error)) => error.to_string(),
+        (None, None) => "the server gives no reason".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_failed_task_says_why() {
+        assert_eq!(
+            describe(&json!({"error": {"description": "no such host", "traceback": "…"}})),
+            "no such host"
+        );
+        assert_eq!(
+            describe(&json!({"error": {"code": "PLP0000"}})),
+            r#"{"code":"PLP0000"}"#
+        );
+        assert!(describe(&json!({"error": null})).contains("no reason"));
+    }
+
+    #[test]
+    fn what_passes() {
+        let answered = |status| Error::Server {
+            status,
+            message: String::new(),
+        };
+        assert!(is_passing(&answered(StatusCode::BAD_GATEWAY)));
+        assert!(!is_passing(&answered(StatusCode::NOT_FOUND)));
+    }
+}
