@@ -11,6 +11,7 @@
 
 pub mod body;
 pub mod clock;
+pub mod content;
 pub mod crypto;
 pub mod db;
 pub mod digest;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
 use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::content::{self, Content};
 use crate::db::{self, Db, DbOptions};
 use crate::ids::Hrefs;
 use crate::model::Domain;
@@ -29,6 +30,7 @@ struct Inner {
     data_dir: PathBuf,
     storage: Arc<dyn Storage>,
     spool: Spool,
+    content: Arc<content::State>,
     hub: Hub,
 }
 
@@ -93,6 +95,15 @@ impl Pulp {
     /// The domain that is always there.
     pub fn default_domain(&self) -> &Arc<Domain> {
         &self.0.default_domain
+    }
+
+    /// Serves content over HTTP.
+    pub fn content(&self) -> Content {
+        Content::new(self.clone(), Arc::clone(&self.0.content))
+    }
+
+    pub(crate) fn content_state(&self) -> &content::State {
+        &self.0.content
     }
 
     /// The directory of keys, unfinished files and, unless they lie elsewhere, artifacts.
@@ -240,6 +251,7 @@ impl PulpBuilder {
             data_dir: self.data_dir,
             storage,
             spool,
+            content: Arc::default(),
             hub: Hub::default(),
         }));
         pulp.tasks().recover().await?;

@@ -202,7 +202,7 @@ create table core_publishedartifact (
     pulp_id uuid primary key,
     pulp_created timestamptz not null,
     pulp_last_updated timestamptz,
-    relative_path text not null,
+    relative_path text collate "C" not null,
     content_artifact_id uuid not null,
     publication_id uuid not null references core_publication (pulp_id) on delete cascade,
     unique (publication_id, relative_path)
@@ -212,7 +212,7 @@ create index core_publishedartifact_ca on core_publishedartifact (content_artifa
 -- Published metadata is content: its file hangs on a content artifact as every other.
 create table core_publishedmetadata (
     content_ptr_id uuid primary key,
-    relative_path text not null,
+    relative_path text collate "C" not null,
     publication_id uuid not null references core_publication (pulp_id) on delete cascade,
     unique (publication_id, relative_path)
 );
@@ -235,7 +235,7 @@ create table core_distribution (
     pulp_type text not null,
     pulp_labels jsonb not null default '{}',
     name text not null,
-    base_path text not null,
+    base_path text collate "C" not null,
     hidden boolean default false,
     checkpoint boolean not null default false,
     content_guard_id uuid references core_contentguard (pulp_id) on delete set null,

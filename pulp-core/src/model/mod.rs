@@ -9,6 +9,7 @@ mod remote;
 mod repository;
 pub mod save;
 mod task;
+mod tree;
 mod upload;
 mod user;
 
@@ -20,6 +21,7 @@ pub use publication::{Publication, PublishedArtifact, PublishedMetadata};
 pub use remote::{Policy, Remote};
 pub use repository::{Repository, RepositoryVersion};
 pub use task::{AppStatus, CreatedResource, GroupProgressRow, ProgressRow, TaskGroup, TaskRow, TaskState};
+pub use tree::{Cursor, PublishedVersion, Tree, TreeEntry, TreeFile, after_all_below};
 pub use upload::{Upload, UploadChunk};
 pub use user::User;
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use pulp_migrations::MigrationSet;
 
 use super::{Plugin, PluginDescriptor};
+use crate::content::{ContentGuard, DistributionHandler};
 use crate::resource::Resource;
 use crate::tasks::{Reconciler, Task, TaskKind};
 use crate::version::RepositoryType;
@@ -23,6 +24,8 @@ pub struct Registry {
     resources_by_type: HashMap<&'static str, Vec<Arc<Resource>>>,
     tasks: BTreeMap<&'static str, TaskKind>,
     reconcilers: Vec<Reconciler>,
+    distributions: BTreeMap<&'static str, Arc<dyn DistributionHandler>>,
+    guards: BTreeMap<&'static str, Arc<dyn ContentGuard>>,
 }
 
 impl Registry {
@@ -122,6 +125,30 @@ impl Registry {
         let mut ends: Vec<usize> = path.match_indices('/').map(|(at, _)| at).take(4).collect();
         ends.reverse();
         ends.into_iter().find_map(|at| Some((self.resource_at(&path[..at])?, &path[at + 1..])))
+    }
+
+    /// Adds a type of distributions: `file.file`, and what it serves.
+    pub fn distribution(&mut self, pulp_type: &'static str, handler: impl DistributionHandler + 'static) {
+        if self.distributions.insert(pulp_type, Arc::new(handler)).is_some() {
+            self.conflict(format!("the distribution type `{pulp_type}` is registered twice"));
+        }
+    }
+
+    /// What serves distributions of this type.
+    pub fn distribution_handler(&self, pulp_type: &str) -> Option<&dyn DistributionHandler> {
+        self.distributions.get(pulp_type).map(AsRef::as_ref)
+    }
+
+    /// Adds a type of content guards: `core.rbac`, say.
+    pub fn guard(&mut self, pulp_type: &'static str, guard: impl ContentGuard + 'static) {
+        if self.guards.insert(pulp_type, Arc::new(guard)).is_some() {
+            self.conflict(format!("the content guard type `{pulp_type}` is registered twice"));
+        }
+    }
+
+    /// What answers for content guards of this type.
+    pub fn content_guard(&self, pulp_type: &str) -> Option<&dyn ContentGuard> {
+        self.guards.get(pulp_type).map(AsRef::as_ref)
     }
 
     /// Notes that two registrations do not go together: building the [`Pulp`](crate::Pulp) fails with it.

@@ -1,0 +1,110 @@
+//! What a type of distributions does with a path, and the handlers that most types are made of.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::{HeaderMap, Method};
+
+use super::{ContentPath, ServeError, Served};
+use crate::Pulp;
+use crate::model::Distribution;
+
+/// What a handler is given: the library, and what is known of the request.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct ServeContext<'a> {
+    /// The library.
+    pub pulp: &'a Pulp,
+    /// The distribution. Its guard has let the request pass.
+    pub distribution: &'a Distribution,
+    /// `GET` or `HEAD`.
+    pub method: &'a Method,
+    /// The path and query of the request, as they were sent.
+    pub uri: &'a http::Uri,
+    /// The request’s headers.
+    pub headers: &'a HeaderMap,
+}
+
+/// A type of distributions: what lies at a path below one of them.
+///
+/// Most types need no more than [`PublishedHandler`](super::PublishedHandler), or a [`Chain`] of the handlers of this module.
+///
+/// ```
+/// use async_trait::async_trait;
+/// use pulp_core::content::{
+///     ContentPath, DistributionHandler, PublishedHandler, Representation, ServeContext, ServeError, Served, ServedBytes,
+/// };
+///
+/// /// Published files, and one that is made up as it is read.
+/// struct WithGreeting;
+///
+/// #[async_trait]
+/// impl DistributionHandler for WithGreeting {
+///     async fn handle(&self, cx: &ServeContext<'_>, path: &ContentPath) -> Result<Served, ServeError> {
+///         if path.as_str() == "hello.txt" {
+///             let text = format!("This is {}.", cx.distribution.name);
+///             return Ok(Served::Bytes(ServedBytes::new(Representation::named("hello.txt"), text)));
+///         }
+///         PublishedHandler.handle(cx, path).await
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait DistributionHandler: Send + Sync {
+    /// Decides what lies at `path`. Nothing needs to be read yet.
+    ///
+    /// # Errors
+    /// [`ServeError`], by meaning.
+    async fn handle(&self, cx: &ServeContext<'_>, path: &ContentPath) -> Result<Served, ServeError>;
+
+    /// Whether the same decision would be made for every request of this path, until the distribution or its repository
+    /// [changes](super::Change). Only stored files, redirects and `NotFound` are remembered.
+    fn remembers(&self, decision: &Served) -> bool {
+        let _ = decision;
+        false
+    }
+}
+
+/// Asks one handler after the other until one finds something.
+#[derive(Clone, Default)]
+pub struct Chain(Vec<Arc<dyn DistributionHandler>>);
+
+impl Chain {
+    /// No handler yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks this one, too, if those before found nothing.
+    #[must_use]
+    pub fn then(mut self, handler: impl DistributionHandler + 'static) -> Self {
+        self.0.push(Arc::new(handler));
+        self
+    }
+}
+
+impl fmt::Debug for Chain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Chain of {}", self.0.len())
+    }
+}
+
+#[async_trait]
+impl DistributionHandler for Chain {
+    async fn handle(&self, cx: &ServeContext<'_>, path: &ContentPath) -> Result<Served, ServeError> {
+        let mut nothing = None;
+        for handler in &self.0 {
+            match handler.handle(cx, path).await? {
+                // The first knows best what should have been there.
+                Served::NotFound(reason) => nothing = nothing.or(Some(reason)),
+                found => return Ok(found),
+            }
+        }
+        Ok(Served::NotFound(nothing.unwrap_or_else(|| "distributions of this type serve nothing".to_owned())))
+    }
+
+    fn remembers(&self, decision: &Served) -> bool {
+        self.0.iter().all(|handler| handler.remembers(decision))
+    }
+}

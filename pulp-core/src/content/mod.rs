@@ -1,0 +1,61 @@
+//! Serving: what lies at a path below the content prefix, and how it looks on the wire.
+//!
+//! [`Pulp::content`] gives a [`Content`], whose [`handle`](Content::handle) takes a request and gives a response. A request goes
+//! its way in steps that do not know of each other:
+//!
+//! 1. the distribution whose base path is the longest that the request’s path lies under;
+//! 2. its [`ContentGuard`], at every request;
+//! 3. the [`DistributionHandler`] of its type, which decides: a [`Served`] is a value. [`PublishedHandler`],
+//!    [`PassThroughHandler`] and [`PullThroughHandler`] are what most types need, alone or in a [`Chain`];
+//! 4. rendering: conditions, ranges, headers, bytes.
+//!
+//! Decisions about stored files are remembered in the process until a [`Change`] is announced.
+
+mod changes;
+mod conditional;
+mod error;
+pub mod grace;
+mod guard;
+mod handler;
+mod html;
+mod listing;
+mod mime;
+mod path;
+mod published;
+mod range;
+mod render;
+mod served;
+mod service;
+mod state;
+mod stored;
+
+pub use changes::Change;
+pub use error::ServeError;
+pub use guard::{ContentGuard, Denied, GuardRequest};
+pub use handler::{Chain, DistributionHandler, ServeContext};
+pub use listing::{Entries, Entry, Listing};
+pub use mime::media_type;
+pub use path::ContentPath;
+pub use published::{PassThroughHandler, PublishedHandler};
+pub use served::{Redirect, Representation, Served, ServedBytes, ServedFile, ServedStream, Source};
+pub use service::Content;
+pub(crate) use state::State;
+
+use crate::model::TreeFile;
+
+/// A file of a tree, as it is served.
+async fn file_at(cx: &ServeContext<'_>, file: TreeFile) -> Result<Served, ServeError> {
+    let mut representation = Representation::named(file.relative_path);
+    representation.modified = file.stored;
+    let stored = (file.artifact_id, file.file, file.size, file.sha256);
+    let (Some(artifact), Some(path), Some(size), Some(sha256)) = stored else {
+        let _ = cx;
+        return Ok(Served::NotFound(format!("the file \"{}\" is not stored", representation.name)));
+    };
+    let broken = |what: &dyn std::fmt::Display| ServeError::Internal(format!("the record of artifact {artifact} is damaged: {what}"));
+    let size = u64::try_from(size).map_err(|error| broken(&error))?;
+    representation.size = Some(size);
+    representation.sha256 = Some(sha256.parse().map_err(|error| broken(&error))?);
+    let path = path.parse().map_err(|error| broken(&error))?;
+    Ok(Served::File(ServedFile { representation, path, artifact, size }))
+}

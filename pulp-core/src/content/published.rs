@@ -1,0 +1,134 @@
+//! Serving publications.
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::{ContentPath, DistributionHandler, Listing, Redirect, ServeContext, ServeError, Served, file_at, grace};
+use crate::db::Db;
+use crate::model::{Distribution, PublishedVersion, Tree};
+
+/// Serves the publication of a distribution: the one it names, or the newest of its version or repository.
+///
+/// A directory shows its `index.html` if the publication has published one, else a listing. Files of publications that the
+/// distribution served until lately are still found. What the publication does not name is found at the path of its unit, if the
+/// publication passes through.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PublishedHandler;
+
+#[async_trait]
+impl DistributionHandler for PublishedHandler {
+    async fn handle(&self, cx: &ServeContext<'_>, path: &ContentPath) -> Result<Served, ServeError> {
+        let db = cx.pulp.db();
+        let publication = match publication_of(db, cx.distribution).await? {
+            Publication::Found(publication) => publication,
+            Publication::Missing(what) => return Ok(Served::NotFound(format!("{what} has no publication"))),
+            Publication::NotSet => return Ok(Served::NotFound(POINTS_NOWHERE.to_owned())),
+        };
+        if path.is_directory() {
+            let index = format!("{path}index.html");
+            if let Some(file) = publication.published().find(db, &index).await? {
+                return file_at(cx, file).await;
+            }
+        } else {
+            for tree in publication.trees() {
+                if let Some(file) = tree.find(db, path.as_str()).await? {
+                    return file_at(cx, file).await;
+                }
+            }
+        }
+        match directory(cx, publication.trees(), path).await? {
+            Served::NotFound(reason) if !path.is_directory() => match grace::find(db, cx.distribution.pulp_id, path, cx.pulp.now()).await? {
+                Some(file) => file_at(cx, file).await,
+                None => Ok(Served::NotFound(reason)),
+            },
+            found => Ok(found),
+        }
+    }
+
+    fn remembers(&self, decision: &Served) -> bool {
+        matches!(decision, Served::File(_) | Served::Redirect(_) | Served::NotFound(_))
+    }
+}
+
+/// Serves the files of a repository version, or of a repository’s newest one, at the paths of their units; no publication is needed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PassThroughHandler;
+
+#[async_trait]
+impl DistributionHandler for PassThroughHandler {
+    async fn handle(&self, cx: &ServeContext<'_>, path: &ContentPath) -> Result<Served, ServeError> {
+        let db = cx.pulp.db();
+        let distribution = cx.distribution;
+        let tree = match (distribution.repository_version_id, distribution.repository_id) {
+            (Some(version), _) => version_tree(db, "pulp_id = $1", version).await?,
+            (None, Some(repository)) => {
+                version_tree(db, "repository_id = $1 and complete order by number desc limit 1", repository).await?
+            }
+            (None, None) => return Ok(Served::NotFound(POINTS_NOWHERE.to_owned())),
+        };
+        let Some(tree) = tree else {
+            return Ok(Served::NotFound("the repository has no version".to_owned()));
+        };
+        if path.is_directory() {
+            let index = format!("{path}index.html");
+            if let Some(file) = tree.find(db, &index).await? {
+                return file_at(cx, file).await;
+            }
+        } else if let Some(file) = tree.find(db, path.as_str()).await? {
+            return file_at(cx, file).await;
+        }
+        directory(cx, vec![tree], path).await
+    }
+
+    fn remembers(&self, decision: &Served) -> bool {
+        matches!(decision, Served::File(_) | Served::Redirect(_) | Served::NotFound(_))
+    }
+}
+
+const POINTS_NOWHERE: &str = "the distribution is not pointing to a publication, repository, repository version, or remote";
+
+enum Publication {
+    Found(PublishedVersion),
+    Missing(&'static str),
+    NotSet,
+}
+
+async fn publication_of(db: &Db, distribution: &Distribution) -> Result<Publication, ServeError> {
+    let (found, what) = if let Some(publication) = distribution.publication_id {
+        (PublishedVersion::of_publication(db, publication).await?, "the distribution’s publication is not complete: it")
+    } else if let Some(version) = distribution.repository_version_id {
+        (PublishedVersion::of_version(db, version).await?, "the distribution’s repository version")
+    } else if let Some(repository) = distribution.repository_id {
+        (PublishedVersion::of_repository(db, repository).await?, "the distribution’s repository")
+    } else {
+        return Ok(Publication::NotSet);
+    };
+    Ok(found.map_or(Publication::Missing(what), Publication::Found))
+}
+
+async fn version_tree(db: &Db, condition: &str, id: Uuid) -> Result<Option<Tree>, ServeError> {
+    use crate::db::{ExecutorExt as _, Sql};
+    let sql = Sql::new(format!("select repository_id, number from core_repositoryversion where {condition}")).bind(id);
+    let row: Option<(Uuid, i64)> = db.optional(sql).await?;
+    Ok(row.map(|(repository, number)| Tree::Version { repository, number }))
+}
+
+/// A path that is no file: a listing, a redirect to one, or nothing.
+async fn directory(cx: &ServeContext<'_>, trees: Vec<Tree>, path: &ContentPath) -> Result<Served, ServeError> {
+    let directory = path.to_directory();
+    if path.is_directory() {
+        if let Some(listing) = Listing::of_trees(cx.pulp.db().clone(), trees, directory).await? {
+            return Ok(Served::Listing(listing));
+        }
+        if path.as_str().is_empty() {
+            return Ok(Served::NotFound("the distribution serves an empty set of files".to_owned()));
+        }
+        return Ok(Served::NotFound(format!("the distribution has no directory \"{path}\"")));
+    }
+    for tree in trees {
+        if tree.has_below(cx.pulp.db(), &directory).await? {
+            return Ok(Served::Redirect(Redirect::Directory));
+        }
+    }
+    Ok(Served::NotFound(format!("the distribution has no file \"{path}\"")))
+}

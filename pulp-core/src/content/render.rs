@@ -1,0 +1,329 @@
+//! A decision as a response.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use rand::RngExt as _;
+
+use super::conditional::{Outcome, Validators, evaluate, range_counts};
+use super::range::{Requested, parse};
+use super::stored::{SmallFiles, slice};
+use super::{Listing, Representation, ServeError, Served, ServedFile, ServedStream, State, html, media_type};
+use crate::body::{Body, BodyError};
+use crate::storage::{Presign, ResponseHeaders, Storage};
+
+/// How long a URL that leads to the object store is good for.
+const PRESIGNED_FOR: Duration = Duration::from_secs(3_600);
+
+/// What a response is rendered from.
+pub(super) struct Rendering<'a> {
+    pub(super) state: &'a State,
+    pub(super) storage: &'a Arc<dyn Storage>,
+    /// Whether files in object storage are served by sending the client there.
+    pub(super) redirects: bool,
+    pub(super) method: &'a Method,
+    pub(super) uri: &'a http::Uri,
+    pub(super) headers: &'a HeaderMap,
+    /// Whether a guard let the request pass: then no shared cache may keep the answer.
+    pub(super) guarded: bool,
+}
+
+/// Where the bytes of a representation are.
+#[derive(Clone)]
+enum Origin {
+    File { file: ServedFile, storage: Arc<dyn Storage>, small: SmallFiles },
+    Stream(ServedStream),
+    Memory(Bytes),
+}
+
+impl Origin {
+    async fn open(&self, range: Option<Range<u64>>) -> Result<Body, ServeError> {
+        match self {
+            Self::File { file, storage, small } => small.read(storage, file, range).await,
+            Self::Stream(stream) => Ok(Body::stream(stream.source.open(range).await?)),
+            Self::Memory(bytes) => Ok(Body::from(match range {
+                None => bytes.clone(),
+                Some(range) => slice(bytes, &range),
+            })),
+        }
+    }
+}
+
+impl Rendering<'_> {
+    pub(super) async fn render(&self, served: Served) -> Result<Response<Body>, ServeError> {
+        match served {
+            Served::File(file) => {
+                if self.redirects
+                    && let Some(presigner) = self.storage.presigner()
+                {
+                    return self.presigned(presigner, &file).await;
+                }
+                let representation = file.representation.clone();
+                let (storage, small) = (Arc::clone(self.storage), self.state.small.clone());
+                self.bytes(&representation, Origin::File { file, storage, small }).await
+            }
+            Served::Stream(stream) => self.bytes(&stream.representation.clone(), Origin::Stream(stream)).await,
+            Served::Bytes(memory) => self.bytes(&memory.representation, Origin::Memory(memory.bytes)).await,
+            Served::Redirect(super::Redirect::Directory) => Ok(self.add_slash()),
+            Served::Redirect(super::Redirect::To(to)) => Ok(redirect(StatusCode::FOUND, &to)),
+            Served::Listing(listing) => Ok(self.listing(listing)),
+            Served::NotFound(reason) => Ok(message(StatusCode::NOT_FOUND, &reason)),
+        }
+    }
+
+    /// 301 to the same path with a slash at its end. The query is left behind, as Pulp does.
+    pub(super) fn add_slash(&self) -> Response<Body> {
+        // Two slashes at the start would name another host.
+        redirect(StatusCode::MOVED_PERMANENTLY, &format!("/{}/", self.uri.path().trim_matches('/')))
+    }
+
+    async fn presigned(&self, presigner: &dyn Presign, file: &ServedFile) -> Result<Response<Body>, ServeError> {
+        let name = file_name(&file.representation.name);
+        let headers = ResponseHeaders {
+            content_type: Some(self.content_type(&file.representation)),
+            content_disposition: Some(format!("attachment;filename=\"{}\"", name.replace(['"', '\\'], "_"))),
+        };
+        let url = presigner.presign_get(&file.path, PRESIGNED_FOR, &headers).await?;
+        Ok(redirect(StatusCode::FOUND, url.as_str()))
+    }
+
+    fn content_type(&self, representation: &Representation) -> String {
+        let own = representation.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        own.unwrap_or_else(|| media_type(&representation.name)).to_owned()
+    }
+
+    /// A representation: whole, in part, or not at all.
+    async fn bytes(&self, representation: &Representation, origin: Origin) -> Result<Response<Body>, ServeError> {
+        let validators = validators(representation);
+        let mut headers = self.entity_headers(representation, &validators);
+        match evaluate(self.headers, &validators) {
+            Outcome::Proceed => {}
+            Outcome::NotModified => {
+                for name in [header::CONTENT_TYPE, REPR_DIGEST] {
+                    headers.remove(name);
+                }
+                return Ok(respond(StatusCode::NOT_MODIFIED, headers, Body::empty()));
+            }
+            Outcome::Failed => return Ok(message(StatusCode::PRECONDITION_FAILED, "the file is not the one that was asked for")),
+        }
+        let requested = match (representation.size, self.headers.get(header::RANGE)) {
+            // A range means something for a GET only (RFC 9110, 14.2).
+            (Some(size), Some(range)) if *self.method == Method::GET && range_counts(self.headers, &validators) => {
+                // What is no text is no range of bytes either.
+                range.to_str().map_or(Requested::Whole, |range| parse(range, size))
+            }
+            _ => Requested::Whole,
+        };
+        if representation.size.is_some() {
+            headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        }
+        let size = representation.size.unwrap_or(0);
+        match requested {
+            Requested::Whole => {
+                if let Some(size) = representation.size {
+                    headers.insert(header::CONTENT_LENGTH, size.into());
+                }
+                let body = if *self.method == Method::HEAD { Body::empty() } else { origin.open(None).await? };
+                Ok(respond(StatusCode::OK, headers, body))
+            }
+            Requested::One(range) => {
+                headers.insert(header::CONTENT_LENGTH, (range.end - range.start).into());
+                headers.insert(header::CONTENT_RANGE, content_range(&range, size)?);
+                let body = origin.open(Some(range)).await?;
+                Ok(respond(StatusCode::PARTIAL_CONTENT, headers, body))
+            }
+            Requested::Many(ranges) => multipart(headers, origin, ranges, size).await,
+            Requested::Unsatisfiable => {
+                let mut response = message(StatusCode::RANGE_NOT_SATISFIABLE, &format!("the file has {size} bytes"));
+                response.headers_mut().insert(header::CONTENT_RANGE, header_value(&format!("bytes */{size}"))?);
+                response.headers_mut().insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+                Ok(response)
+            }
+        }
+    }
+
+    fn entity_headers(&self, representation: &Representation, validators: &Validators) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(&representation.name)));
+        // The same path may serve another file after the next publication: keep it, but ask each time.
+        let cache = if self.guarded { "private, max-age=0, must-revalidate" } else { "public, max-age=0, must-revalidate" };
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+        if let Some(etag) = &validators.etag {
+            headers.insert(header::ETAG, etag.clone());
+        }
+        if let Some(modified) = validators.modified
+            && let Ok(value) = HeaderValue::try_from(httpdate::fmt_http_date(modified))
+        {
+            headers.insert(header::LAST_MODIFIED, value);
+        }
+        if let Some(sha256) = &representation.sha256
+            && let Ok(value) = HeaderValue::try_from(format!("sha-256=:{}:", BASE64.encode(sha256.as_bytes())))
+        {
+            headers.insert(REPR_DIGEST, value);
+        }
+        if let Some(size) = representation.size {
+            headers.insert(ARTIFACT_SIZE, size.into());
+        }
+        for name in representation.headers.keys() {
+            headers.remove(name);
+        }
+        headers.extend(representation.headers.clone());
+        headers
+    }
+
+    fn listing(&self, listing: Listing) -> Response<Body> {
+        let path = super::path::decode(self.uri.path()).unwrap_or_else(|| self.uri.path().to_owned());
+        let title = listing.title.unwrap_or(path);
+        let mut headers = HeaderMap::new();
+        headers.insert(header::VARY, HeaderValue::from_static("accept"));
+        let (kind, body) = if self.wants_json() {
+            let start = format!("{{\"path\": {}, \"entries\": [", serde_json::Value::from(title));
+            let mut first = true;
+            let entries = listing.entries.map_ok(move |entries| {
+                let mut text = String::new();
+                for entry in &entries {
+                    text.push_str(if std::mem::take(&mut first) { "\n" } else { ",\n" });
+                    text.push_str(&html::json(entry).to_string());
+                }
+                Bytes::from(text)
+            });
+            ("application/json", (Bytes::from(start), entries.boxed(), "\n]}\n"))
+        } else {
+            let start = html::head(&title, listing.parent);
+            let entries = listing.entries.map_ok(|entries| Bytes::from(html::lines(&entries)));
+            ("text/html; charset=utf-8", (Bytes::from(start), entries.boxed(), html::TAIL))
+        };
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        if self.guarded {
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
+        }
+        if *self.method == Method::HEAD {
+            return respond(StatusCode::OK, headers, Body::empty());
+        }
+        let (start, entries, end) = body;
+        let end = Bytes::from_static(end.as_bytes());
+        let chunks = stream::iter([Ok(start)]).chain(entries).chain(stream::iter([Ok(end)]));
+        let chunks = chunks.try_filter(|chunk| std::future::ready(!chunk.is_empty()));
+        respond(StatusCode::OK, headers, Body::stream(chunks))
+    }
+
+    /// Whether a listing is asked for as JSON: by `?format=json`, or because the client names that type and not HTML.
+    fn wants_json(&self) -> bool {
+        let query = self.uri.query().unwrap_or_default();
+        if let Some((_, format)) = url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "format") {
+            return format == "json";
+        }
+        let accept = self.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let names = |kind: &str| accept.split(',').any(|part| part.split(';').next().is_some_and(|name| name.trim() == kind));
+        names("application/json") && !names("text/html")
+    }
+}
+
+/// Several parts in one response (RFC 9110, 14.6). Each is opened when the one before has been sent.
+async fn multipart(mut headers: HeaderMap, origin: Origin, ranges: Vec<Range<u64>>, size: u64) -> Result<Response<Body>, ServeError> {
+    let boundary = format!("{:032x}", rand::rng().random::<u128>());
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let tail = format!("\r\n--{boundary}--\r\n");
+    let mut length = tail.len() as u64;
+    let mut parts = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        let (first, last) = (range.start, range.end - 1);
+        let head = format!("\r\n--{boundary}\r\nContent-Type: {kind}\r\nContent-Range: bytes {first}-{last}/{size}\r\n\r\n");
+        length += head.len() as u64 + (range.end - range.start);
+        parts.push((head, range));
+    }
+    headers.insert(header::CONTENT_TYPE, header_value(&format!("multipart/byteranges; boundary={boundary}"))?);
+    headers.insert(header::CONTENT_LENGTH, length.into());
+    let chunks = stream::iter(parts).then(move |(head, range)| {
+        let origin = origin.clone();
+        async move {
+            let part = origin.open(Some(range)).await?;
+            Ok::<_, BodyError>(Body::from(head).into_data_stream().chain(part.into_data_stream()))
+        }
+    });
+    let tail = stream::iter([Ok(Bytes::from(tail))]);
+    Ok(respond(StatusCode::PARTIAL_CONTENT, headers, Body::stream(chunks.try_flatten().chain(tail))))
+}
+
+const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
+const ARTIFACT_SIZE: HeaderName = HeaderName::from_static("x-pulp-artifact-size");
+
+fn validators(representation: &Representation) -> Validators {
+    let etag = representation.sha256.and_then(|sha256| HeaderValue::try_from(format!("\"{sha256}\"")).ok());
+    // HTTP dates have no fractions.
+    let modified = representation.modified.and_then(|at| u64::try_from(at.timestamp()).ok());
+    Validators { etag, modified: modified.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)) }
+}
+
+fn content_range(range: &Range<u64>, size: u64) -> Result<HeaderValue, ServeError> {
+    header_value(&format!("bytes {}-{}/{size}", range.start, range.end - 1))
+}
+
+fn header_value(text: &str) -> Result<HeaderValue, ServeError> {
+    HeaderValue::try_from(text).map_err(|error| ServeError::Internal(error.to_string()))
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+fn respond(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// A status with a line of text: `404: …`.
+pub(super) fn message(status: StatusCode, text: &str) -> Response<Body> {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    let text = format!("{}: {text}", status.as_u16());
+    headers.insert(header::CONTENT_LENGTH, (text.len() as u64).into());
+    respond(status, headers, text.into())
+}
+
+fn redirect(status: StatusCode, to: &str) -> Response<Body> {
+    let reason = status.canonical_reason().unwrap_or_default();
+    let mut response = message(status, reason);
+    match HeaderValue::try_from(to) {
+        Ok(location) => {
+            response.headers_mut().insert(header::LOCATION, location);
+            response
+        }
+        Err(_) => message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
+    }
+}
+
+/// An error as a response. What is not for clients goes to the log.
+pub(super) fn error(error: &ServeError, path: &str) -> Response<Body> {
+    use crate::db::DbError;
+    match error {
+        ServeError::Denied(reason) => message(StatusCode::FORBIDDEN, reason),
+        ServeError::BadGateway(reason) => message(StatusCode::BAD_GATEWAY, reason),
+        ServeError::GatewayTimeout(reason) => message(StatusCode::GATEWAY_TIMEOUT, reason),
+        ServeError::Busy(reason) => retry_later(reason),
+        ServeError::Db(DbError::Unavailable(_) | DbError::Retry(_)) => {
+            tracing::warn!(%error, path, "content cannot be looked up");
+            retry_later("the database cannot be reached at the moment; try again")
+        }
+        ServeError::Db(_) | ServeError::Storage(_) | ServeError::Internal(_) => {
+            tracing::error!(%error, path, "content cannot be served");
+            message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+        }
+    }
+}
+
+fn retry_later(reason: &str) -> Response<Body> {
+    let mut response = message(StatusCode::SERVICE_UNAVAILABLE, reason);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    response
+}

@@ -1,0 +1,232 @@
+//! From a request to a response.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use uuid::Uuid;
+
+use super::path::{ContentPath, base_paths, decode};
+use super::render::{self, Rendering};
+use super::state::{Decision, Remembered, Route};
+use super::{GuardRequest, Listing, PublishedHandler, Redirect, ServeContext, ServeError, Served, State};
+use crate::Pulp;
+use crate::body::Body;
+use crate::db::{DbError, ExecutorExt as _, Sql};
+use crate::model::{Distribution, Domain};
+use crate::storage::StorageError;
+
+/// Serves content: a cheap handle, to be mounted under any server.
+///
+/// ```
+/// # async fn example(pulp: pulp_core::Pulp) {
+/// let content = pulp.content();
+/// let request = http::Request::get("/pulp/content/my/files/PULP_MANIFEST").body(()).unwrap();
+/// let response = content.handle(request).await;
+/// assert_eq!(response.status(), 404); // until somebody distributes something there
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Content {
+    pulp: Pulp,
+    state: Arc<State>,
+}
+
+impl Content {
+    pub(crate) fn new(pulp: Pulp, state: Arc<State>) -> Self {
+        state.listen(pulp.db());
+        Self { pulp, state }
+    }
+
+    /// Answers a request. Whatever goes wrong is a response, too; a body of the request is not read.
+    ///
+    /// What the front end knows of the connection (a client certificate, say) goes to guards through the request’s extensions.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<Body> {
+        let (parts, _) = request.into_parts();
+        self.answer(&parts).await
+    }
+
+    async fn answer(&self, request: &http::request::Parts) -> Response<Body> {
+        if request.method != Method::GET && request.method != Method::HEAD {
+            let mut response = render::message(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET,HEAD"));
+            return response;
+        }
+        let mut response = match self.serve(request).await {
+            Ok(response) => response,
+            Err(error) => render::error(&error, request.uri.path()),
+        };
+        if request.method == Method::HEAD {
+            *response.body_mut() = Body::empty();
+        }
+        response
+    }
+
+    async fn serve(&self, request: &http::request::Parts) -> Result<Response<Body>, ServeError> {
+        let settings = self.pulp.settings();
+        let below = request.uri.path().strip_prefix(settings.content_path_prefix.as_str()).and_then(decode);
+        let Some(below) = below else {
+            return Ok(render::message(StatusCode::NOT_FOUND, "Not Found"));
+        };
+        let (domain, path) = if settings.domain_enabled {
+            let (name, path) = below.split_once('/').unwrap_or((&below, ""));
+            match self.domain(name).await? {
+                Some(domain) => (domain, path),
+                None => return Ok(render::message(StatusCode::NOT_FOUND, &format!("there is no domain \"{name}\""))),
+            }
+        } else {
+            (Arc::clone(self.pulp.default_domain()), below.as_str())
+        };
+        let first = self.found(request, &domain, path, true).await?;
+        match self.render(request, &domain, first).await {
+            // The file is gone, so what was remembered is not true any more: look again, once.
+            Err(ServeError::Storage(StorageError::NotFound { .. })) => {
+                self.state.forget(domain.pulp_id, path).await;
+                let again = self.found(request, &domain, path, false).await?;
+                self.render(request, &domain, again).await
+            }
+            result => result,
+        }
+    }
+
+    async fn render(&self, request: &http::request::Parts, domain: &Domain, found: Found) -> Result<Response<Body>, ServeError> {
+        let rendering = Rendering {
+            state: &self.state,
+            storage: self.pulp.storage(),
+            redirects: domain.redirect_to_object_storage,
+            method: &request.method,
+            uri: &request.uri,
+            headers: &request.headers,
+            guarded: found.guarded,
+        };
+        rendering.render(found.served).await
+    }
+
+    async fn domain(&self, name: &str) -> Result<Option<Arc<Domain>>, ServeError> {
+        if name == Domain::DEFAULT {
+            return Ok(Some(Arc::clone(self.pulp.default_domain())));
+        }
+        let sql = Sql::new("select * from core_domain where name = $1").bind(name);
+        Ok(self.pulp.db().optional(sql).await?.map(Arc::new))
+    }
+
+    /// What lies at a path, after the guard has let the request pass.
+    async fn found(&self, request: &http::request::Parts, domain: &Domain, path: &str, recall: bool) -> Result<Found, ServeError> {
+        let remembered = if recall { self.state.recall(domain.pulp_id, path).await } else { None };
+        match remembered {
+            Some(remembered) if remembered.is_fresh() => self.recalled(request, path, &remembered).await,
+            Some(remembered) => match self.decide(request, domain, path).await {
+                // Old, but as far as anybody can tell still true: better than nothing.
+                Err(ServeError::Db(DbError::Unavailable(_))) => self.recalled(request, path, &remembered).await,
+                decided => decided,
+            },
+            None => self.decide(request, domain, path).await,
+        }
+    }
+
+    async fn recalled(&self, request: &http::request::Parts, path: &str, remembered: &Remembered) -> Result<Found, ServeError> {
+        let route = &remembered.route;
+        self.guard(request, route, &below(&route.distribution, path)).await?;
+        Ok(Found { served: remembered.decision.clone().into(), guarded: route.guard.is_some() })
+    }
+
+    async fn decide(&self, request: &http::request::Parts, domain: &Domain, path: &str) -> Result<Found, ServeError> {
+        let stamp = self.state.changes.stamp();
+        let Some(route) = self.route(domain, path).await? else {
+            return Ok(Found { served: self.prefix(domain, path).await?, guarded: false });
+        };
+        let content_path = below(&route.distribution, path);
+        self.guard(request, &route, &content_path).await?;
+        let guarded = route.guard.is_some();
+        if path == route.distribution.base_path {
+            return Ok(Found { served: Served::Redirect(Redirect::Directory), guarded });
+        }
+        let cx = ServeContext {
+            pulp: &self.pulp,
+            distribution: &route.distribution,
+            method: &request.method,
+            uri: &request.uri,
+            headers: &request.headers,
+        };
+        let registered = self.pulp.registry().distribution_handler(&route.distribution.pulp_type);
+        let handler = registered.unwrap_or(&PublishedHandler);
+        let served = handler.handle(&cx, &content_path).await?;
+        if handler.remembers(&served)
+            && let Some(decision) = Decision::of(&served)
+        {
+            self.state.remember(domain.pulp_id, path, Arc::new(route), decision, stamp).await;
+        }
+        Ok(Found { served, guarded })
+    }
+
+    async fn guard(&self, request: &http::request::Parts, route: &Route, path: &ContentPath) -> Result<(), ServeError> {
+        let Some((guard, guard_type)) = &route.guard else {
+            return Ok(());
+        };
+        let Some(handler) = self.pulp.registry().content_guard(guard_type) else {
+            tracing::error!(guard_type, distribution = route.distribution.name, "no plugin knows this type of content guard");
+            return Err(ServeError::Denied("the content guard of this distribution cannot be asked".to_owned()));
+        };
+        let question = GuardRequest {
+            pulp: &self.pulp,
+            guard: *guard,
+            distribution: &route.distribution,
+            path,
+            method: &request.method,
+            uri: &request.uri,
+            headers: &request.headers,
+            extensions: &request.extensions,
+        };
+        handler.permit(&question).await.map_err(|denied| ServeError::Denied(denied.0))
+    }
+
+    /// The distribution whose base path is the longest that this path lies under.
+    async fn route(&self, domain: &Domain, path: &str) -> Result<Option<Route>, DbError> {
+        let bases = base_paths(path);
+        if bases.is_empty() {
+            return Ok(None);
+        }
+        let mut sql = Sql::new(
+            "select d.*, g.pulp_type as guard_type, coalesce(d.repository_id, v.repository_id, pv.repository_id) as followed \
+             from core_distribution d left join core_contentguard g on g.pulp_id = d.content_guard_id \
+             left join core_repositoryversion v on v.pulp_id = d.repository_version_id \
+             left join core_publication p on p.pulp_id = d.publication_id \
+             left join core_repositoryversion pv on pv.pulp_id = p.repository_version_id where d.pulp_domain_id = ",
+        );
+        sql.push_bind(domain.pulp_id).push(" and d.base_path in ").push_list(bases);
+        sql.push(" order by length(d.base_path) desc limit 1");
+        let rows = crate::db::Executor::rows(self.pulp.db(), sql).await?;
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
+        let distribution: Distribution = row.read()?;
+        let guard_type: Option<String> = row.get("guard_type")?;
+        let repository: Option<Uuid> = row.get("followed")?;
+        // A guard of a type that is gone from its table still guards.
+        let guard = distribution.content_guard_id.map(|guard| (guard, guard_type.unwrap_or_default()));
+        Ok(Some(Route { distribution, guard, repository }))
+    }
+
+    /// A path that no distribution has: perhaps some lie below it.
+    async fn prefix(&self, domain: &Domain, path: &str) -> Result<Served, ServeError> {
+        let nothing = || Served::NotFound(format!("no distribution has a base path that \"{path}\" lies under"));
+        let directory = if path.is_empty() || path.ends_with('/') { path.to_owned() } else { format!("{path}/") };
+        let hide_guarded = self.pulp.settings().hide_guarded_distributions;
+        let listing = Listing::of_distributions(self.pulp.db(), domain, &directory, hide_guarded).await?;
+        Ok(match listing {
+            Some(listing) if directory == path => Served::Listing(listing),
+            Some(_) => Served::Redirect(Redirect::Directory),
+            None => nothing(),
+        })
+    }
+}
+
+/// What was found, and whether a guard was asked.
+struct Found {
+    served: Served,
+    guarded: bool,
+}
+
+/// The part of a path below its distribution.
+fn below(distribution: &Distribution, path: &str) -> ContentPath {
+    ContentPath::new(path.strip_prefix(distribution.base_path.as_str()).unwrap_or(path))
+}

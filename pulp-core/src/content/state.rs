@@ -1,0 +1,170 @@
+//! What serving keeps in the process.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use moka::future::Cache;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::AbortHandle;
+use uuid::Uuid;
+
+use super::changes::{CHANNEL, Change, Changes, Stamp};
+use super::stored::SmallFiles;
+use super::{Redirect, Served, ServedFile};
+use crate::db::Db;
+use crate::model::Distribution;
+
+/// How many decisions are remembered.
+const DECISIONS: u64 = 100_000;
+/// Longer paths are not remembered: a client could fill the memory with them.
+const LONGEST: usize = 512;
+/// After this a decision is made again, in case that a change was not heard of. It stays in use while the database is away.
+const FRESH: Duration = Duration::from_secs(60);
+
+/// A remembered decision.
+#[derive(Debug, Clone)]
+pub(super) enum Decision {
+    File(ServedFile),
+    Redirect(Redirect),
+    NotFound(String),
+}
+
+impl Decision {
+    /// The part of a decision that can be remembered.
+    pub(super) fn of(served: &Served) -> Option<Self> {
+        match served {
+            Served::File(file) => Some(Self::File(file.clone())),
+            Served::Redirect(to) => Some(Self::Redirect(to.clone())),
+            Served::NotFound(reason) => Some(Self::NotFound(reason.clone())),
+            _ => None,
+        }
+    }
+}
+
+impl From<Decision> for Served {
+    fn from(decision: Decision) -> Self {
+        match decision {
+            Decision::File(file) => Self::File(file),
+            Decision::Redirect(to) => Self::Redirect(to),
+            Decision::NotFound(reason) => Self::NotFound(reason),
+        }
+    }
+}
+
+/// A distribution as it was found for a path.
+#[derive(Debug)]
+pub(super) struct Route {
+    pub(super) distribution: Distribution,
+    /// The guard’s key and type.
+    pub(super) guard: Option<(Uuid, String)>,
+    /// The repository whose changes change what is served.
+    pub(super) repository: Option<Uuid>,
+}
+
+/// What is remembered of a path.
+#[derive(Debug)]
+pub(super) struct Remembered {
+    pub(super) route: Arc<Route>,
+    pub(super) decision: Decision,
+    stamp: Stamp,
+    since: Instant,
+}
+
+impl Remembered {
+    pub(super) fn is_fresh(&self) -> bool {
+        self.since.elapsed() < FRESH
+    }
+}
+
+/// Domain and path of a request.
+type Key = (Uuid, Box<str>);
+
+/// What serving keeps in the process: one per [`Pulp`](crate::Pulp).
+#[derive(Debug)]
+pub(crate) struct State {
+    /// Tells our own announcements from those of others.
+    pub(super) id: Uuid,
+    pub(super) changes: Changes,
+    pub(super) small: SmallFiles,
+    decisions: Cache<Key, Arc<Remembered>>,
+    listening: std::sync::OnceLock<AbortOnDrop>,
+}
+
+#[derive(Debug)]
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            id: Uuid::new_v4(),
+            changes: Changes::default(),
+            small: SmallFiles::default(),
+            decisions: Cache::new(DECISIONS),
+            listening: std::sync::OnceLock::new(),
+        }
+    }
+}
+
+impl State {
+    /// Begins, once, to listen for changes that other processes announce.
+    pub(super) fn listen(self: &Arc<Self>, db: &Db) {
+        self.listening.get_or_init(|| {
+            let (state, db) = (Arc::downgrade(self), db.clone());
+            AbortOnDrop(tokio::spawn(follow(state, db)).abort_handle())
+        });
+    }
+
+    /// What is remembered of a path and still holds; perhaps not [fresh](Remembered::is_fresh).
+    pub(super) async fn recall(&self, domain: Uuid, path: &str) -> Option<Arc<Remembered>> {
+        if path.len() > LONGEST {
+            return None;
+        }
+        let found = self.decisions.get(&(domain, path.into())).await?;
+        self.changes.holds(found.stamp, found.route.repository).then_some(found)
+    }
+
+    /// Remembers a decision that began to be made at `stamp`.
+    pub(super) async fn remember(&self, domain: Uuid, path: &str, route: Arc<Route>, decision: Decision, stamp: Stamp) {
+        if path.len() <= LONGEST {
+            let remembered = Arc::new(Remembered { route, decision, stamp, since: Instant::now() });
+            self.decisions.insert((domain, path.into()), remembered).await;
+        }
+    }
+
+    /// Forgets a path: what was decided for it turned out to be wrong.
+    pub(super) async fn forget(&self, domain: Uuid, path: &str) {
+        self.decisions.invalidate(&(domain, path.into())).await;
+    }
+}
+
+/// Applies what other processes announce, as long as there is something to apply it to.
+async fn follow(state: Weak<State>, db: Db) {
+    let mut notifications = db.notifications();
+    loop {
+        let change = match notifications.recv().await {
+            Ok(notification) if notification.channel == CHANNEL => {
+                let (sender, word) = notification.payload.split_once(' ').unwrap_or_default();
+                let ours = state.upgrade().is_some_and(|state| sender == state.id.simple().to_string());
+                if ours {
+                    continue;
+                }
+                Change::from_word(word)
+            }
+            // The connection was lost for a while.
+            Ok(notification) if notification.channel.is_empty() => Change::Everything,
+            Ok(_) => continue,
+            Err(RecvError::Lagged(_)) => Change::Everything,
+            Err(RecvError::Closed) => return,
+        };
+        match state.upgrade() {
+            Some(state) => state.changes.apply(change),
+            None => return,
+        }
+    }
+}
