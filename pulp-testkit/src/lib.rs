@@ -5,6 +5,8 @@
 //! - [`Authority`]: certificates for TLS tests;
 //! - [`both_databases!`] with [`Kit`] and [`TestDatabase`]: a Pulp, or only a database, on SQLite and on PostgreSQL;
 //! - [`Client`]: typed calls to a server, and [`Client::file_repo`], which makes a whole file repository in one expression;
+//! - [`storage::conforms`]: what every storage must do;
+//! - `S3Server` (feature `s3`): a real S3 server on a directory;
 //! - [`Blob`] and [`Tree`]: reproducible content of any size.
 //!
 //! Everything listens on the loopback interface, on a port that the system chooses, and ends with
@@ -18,7 +20,10 @@ pub mod fixtures;
 mod kit;
 pub mod pg;
 mod proxy;
+#[cfg(feature = "s3")]
+mod s3;
 mod server;
+pub mod storage;
 mod tls;
 
 pub mod upstream;
@@ -31,6 +36,8 @@ pub use fixtures::{ManifestFault, Tree, bad_manifest};
 pub use kit::Kit;
 pub use pg::{Postgres, PostgresDatabase};
 pub use proxy::{Proxied, Proxy};
+#[cfg(feature = "s3")]
+pub use s3::S3Server;
 pub use server::Server;
 pub use tls::{Authority, Identity};
 pub use upstream::{Fault, Recorded, Upstream};
