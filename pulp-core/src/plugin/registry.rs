@@ -7,9 +7,9 @@ use std::sync::Arc;
 use pulp_migrations::MigrationSet;
 
 use super::{Plugin, PluginDescriptor};
-use crate::version::RepositoryType;
 use crate::resource::Resource;
 use crate::tasks::{Reconciler, Task, TaskKind};
+use crate::version::RepositoryType;
 
 /// The types, tasks and end points of one [`Pulp`](crate::Pulp): filled while it is built, fixed from then on.
 #[derive(Default)]

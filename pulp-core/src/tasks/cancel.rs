@@ -2,9 +2,9 @@
 
 use uuid::Uuid;
 
+use super::Tasks;
 use super::finish::{after_end, needs, release};
 use super::hub::tell_others;
-use super::Tasks;
 use crate::db::{Executor, ExecutorExt, Sql};
 use crate::model::{TaskRow, TaskState};
 use crate::{Error, Result};

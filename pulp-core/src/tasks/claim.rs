@@ -81,9 +81,10 @@ pub(super) async fn claim_one(pulp: &Pulp, lease: Uuid, id: Uuid) -> Result<Opti
 
 async fn take(pulp: &Pulp, lease: Uuid, which: Sql) -> Result<Vec<TaskRow>, DbError> {
     let dialect = pulp.db().dialect();
-    let mut sql = Sql::new("update core_task set state = 'running', fence = fence + 1, started_at = $1, pulp_last_updated = $1, app_lock_id = $2")
-        .bind(pulp.now())
-        .bind(lease);
+    let mut sql =
+        Sql::new("update core_task set state = 'running', fence = fence + 1, started_at = $1, pulp_last_updated = $1, app_lock_id = $2")
+            .bind(pulp.now())
+            .bind(lease);
     sql.push(" where sequence in (");
     sql.append(which);
     sql.push(dialect.for_update_skip_locked()).push(") returning *");

@@ -91,7 +91,11 @@ impl Housekeeping {
 async fn repeat(pulp: Pulp, reconciler: Reconciler) {
     loop {
         if let Err(error) = reconciler.run(&pulp).await {
-            tracing::warn!(name = reconciler.name, error = &error as &dyn std::error::Error, "housekeeping could not be done; trying again");
+            tracing::warn!(
+                name = reconciler.name,
+                error = &error as &dyn std::error::Error,
+                "housekeeping could not be done; trying again"
+            );
         }
         // Not all processes at the same moment.
         tokio::time::sleep(reconciler.every.mul_f64(0.75 + 0.5 * rand::random::<f64>())).await;

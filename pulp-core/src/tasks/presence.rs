@@ -172,7 +172,8 @@ async fn check_leases(pulp: &Pulp, lease: Uuid) -> Result<(), DbError> {
     if ours.is_empty() {
         return Ok(());
     }
-    let sql = Sql::new("select pulp_id, fence, state from core_task where app_lock_id = $1 and state in ('running', 'canceling')").bind(lease);
+    let sql =
+        Sql::new("select pulp_id, fence, state from core_task where app_lock_id = $1 and state in ('running', 'canceling')").bind(lease);
     let held: Vec<(Uuid, i64, String)> = pulp.db().all(sql).await?;
     for (id, running) in ours {
         match held.iter().find(|(task, fence, _)| *task == id && *fence == running.fence) {

@@ -54,10 +54,11 @@ impl Task for Purge {
 /// A batch of them in the order of dispatch, from behind `after`.
 async fn ended(db: &Db, domain: Uuid, before: Timestamp, states: &[TaskState], after: i64) -> Result<Vec<(i64, Uuid)>, DbError> {
     let states = states.iter().filter(|state| state.is_final()).map(|state| state.as_str());
-    let mut sql = Sql::new("select sequence, pulp_id from core_task where pulp_domain_id = $1 and finished_at < $2 and sequence > $3 and state in ")
-        .bind(domain)
-        .bind(before)
-        .bind(after);
+    let mut sql =
+        Sql::new("select sequence, pulp_id from core_task where pulp_domain_id = $1 and finished_at < $2 and sequence > $3 and state in ")
+            .bind(domain)
+            .bind(before)
+            .bind(after);
     sql.push_list(states).push(format!(" order by sequence limit {BATCH}"));
     db.all(sql).await
 }
