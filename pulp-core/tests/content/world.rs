@@ -51,6 +51,10 @@ impl World {
         let sha256 = spooled.sha256().unwrap();
         let path = ArtifactPath::of(&sha256);
         self.pulp.storage().adopt(spooled, &path).await.unwrap();
+        let known = Sql::new("select pulp_id from core_artifact where sha256 = $1").bind(sha256.to_string());
+        if let Some((known,)) = self.pulp.db().optional(known).await.unwrap() {
+            return known;
+        }
         let id = new_id();
         let sql = Sql::new(
             "insert into core_artifact (pulp_id, pulp_created, file, size, sha256, timestamp_of_interest, pulp_domain_id) \
