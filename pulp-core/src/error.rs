@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::db::DbError;
+use crate::download::DownloadError;
 use crate::storage::StorageError;
 
 /// What every fallible call of the library gives.
@@ -58,6 +59,9 @@ pub enum Error {
     /// The storage of artifacts.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// A remote source.
+    #[error(transparent)]
+    Download(#[from] DownloadError),
     /// Settings that cannot be used.
     #[error("setting {name}: {reason}")]
     Setting {
@@ -111,6 +115,7 @@ impl Error {
             Self::Db(_) => "database",
             Self::Storage(StorageError::Full { .. } | StorageError::Quota { .. }) => "storage_full",
             Self::Storage(_) => "storage",
+            Self::Download(_) => "download",
             Self::Setting { .. } => "setting",
             Self::Io { .. } => "io",
             Self::Internal(_) => "internal",

@@ -11,6 +11,7 @@
 
 pub mod api;
 pub mod body;
+mod clients;
 pub mod clock;
 pub mod content;
 pub mod crypto;
@@ -28,5 +29,6 @@ pub mod storage;
 pub mod tasks;
 pub mod version;
 
+pub use clients::RemoteClient;
 pub use error::{Error, Result};
 pub use pulp::{Pulp, PulpBuilder};

@@ -5,6 +5,8 @@ use uuid::Uuid;
 
 use super::model;
 use crate::clock::Timestamp;
+use crate::digest::{Algorithm, Digests, Sha256};
+use crate::storage::ArtifactPath;
 
 /// A row of `core_artifact`.
 #[derive(Debug, Clone, PartialEq, FromRow)]
@@ -37,3 +39,28 @@ pub struct Artifact {
     pub pulp_domain_id: Uuid,
 }
 model!(Artifact, "core_artifact", "artifact");
+
+impl Artifact {
+    /// Where the artifact with this sha256 lies in the storage. With domains each has a directory of its own.
+    pub fn place(sha256: &Sha256, domain: Uuid, domains: bool) -> ArtifactPath {
+        if domains { ArtifactPath::in_domain(domain, sha256) } else { ArtifactPath::of(sha256) }
+    }
+
+    /// Its digests.
+    pub fn digests(&self) -> Digests {
+        let columns = [
+            (Algorithm::Md5, &self.md5),
+            (Algorithm::Sha1, &self.sha1),
+            (Algorithm::Sha224, &self.sha224),
+            (Algorithm::Sha384, &self.sha384),
+            (Algorithm::Sha512, &self.sha512),
+        ];
+        let mut digests = Digests::new();
+        for (algorithm, digest) in columns.into_iter().filter_map(|(algorithm, digest)| Some((algorithm, digest.as_deref()?))) {
+            // What is no digest in the database is none.
+            let _ = digests.insert(algorithm, digest);
+        }
+        let _ = digests.insert(Algorithm::Sha256, &self.sha256);
+        digests
+    }
+}

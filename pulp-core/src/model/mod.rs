@@ -7,6 +7,7 @@ mod domain;
 mod publication;
 mod remote;
 mod repository;
+pub mod save;
 mod task;
 mod tree;
 mod upload;

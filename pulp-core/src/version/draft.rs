@@ -111,28 +111,37 @@ impl VersionDraft {
     /// # Errors
     /// If the database cannot be reached.
     pub async fn add(&mut self, units: &[Uuid]) -> Result<u64> {
+        let db = self.db.clone();
+        self.add_in(&db, units).await
+    }
+
+    /// As [`VersionDraft::add`], as part of a transaction.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn add_in<E: Executor + ?Sized>(&mut self, executor: &E, units: &[Uuid]) -> Result<u64> {
         let mut seen = HashSet::with_capacity(units.len());
         let units: Vec<Uuid> = units.iter().copied().filter(|unit| seen.insert(*unit)).collect();
         let mut new = 0;
         for some in units.chunks(KEYS) {
-            new += self.add_some(some).await?;
+            new += self.add_some(executor, some).await?;
         }
         Ok(new)
     }
 
-    async fn add_some(&mut self, units: &[Uuid]) -> Result<u64> {
+    async fn add_some<E: Executor + ?Sized>(&mut self, executor: &E, units: &[Uuid]) -> Result<u64> {
         let repository = self.repository.pulp_id;
         let mut back = 0;
         if self.removed {
             let mut sql = Sql::new("update core_repositorycontent set version_removed_id = null where repository_id = ");
             sql.push_bind(repository).push(" and version_removed_id = ").push_bind(self.id).push(" and content_id in ").push_list(units);
-            back = self.db.execute(sql).await?;
+            back = executor.execute(sql).await?;
         }
         let mut missing = units.to_vec();
         if self.inhabited {
             let mut sql = Sql::new("select content_id from core_repositorycontent where repository_id = ");
             sql.push_bind(repository).push(" and version_removed_id is null and content_id in ").push_list(units);
-            let present: HashSet<Uuid> = self.db.column(sql).await?.into_iter().collect();
+            let present: HashSet<Uuid> = executor.column(sql).await?.into_iter().collect();
             missing.retain(|unit| !present.contains(unit));
             if let Some(kept) = &mut self.kept {
                 kept.extend(present);
@@ -143,7 +152,7 @@ impl VersionDraft {
                 Sql::new("insert into core_repositorycontent (pulp_id, pulp_created, content_id, repository_id, version_added_id) values ");
             sql.push_rows(some.iter().map(|unit| [new_id().into(), self.now.into(), unit.into(), repository.into(), self.id.into()]));
             sql.push(" on conflict (repository_id, content_id, version_added_id) do nothing");
-            self.db.execute(sql).await?;
+            executor.execute(sql).await?;
         }
         // From now on the same unit can be added twice.
         self.inhabited = true;
@@ -289,7 +298,8 @@ impl VersionDraft {
                 return Ok(());
             };
             after = Some(*last);
-            self.add_some(&page).await?;
+            let db = self.db.clone();
+            self.add_some(&db, &page).await?;
         }
     }
 }

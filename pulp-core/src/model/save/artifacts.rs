@@ -1,0 +1,108 @@
+//! Rows of stored files.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::db::{DbError, Executor, ExecutorExt, Sql, Value, rows_per_statement};
+use crate::digest::{Algorithm, Digests};
+use crate::ids::new_id;
+use crate::model::Artifact;
+
+/// A file that lies in the storage and has no row yet, or may have one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewArtifact {
+    /// Its path in the domain’s storage.
+    pub file: String,
+    /// Bytes.
+    pub size: i64,
+    /// Its digests; sha256 is among them.
+    pub digests: Digests,
+}
+
+/// Inserts rows for stored files; a file whose sha256 the domain has already gets no second row. The keys, by sha256, of all of
+/// them: new and old alike now count as of use.
+///
+/// # Errors
+/// If the database cannot be reached.
+pub async fn save_artifacts<E: Executor + ?Sized>(
+    executor: &E,
+    artifacts: &[NewArtifact],
+    domain: Uuid,
+    now: Timestamp,
+) -> Result<HashMap<String, Uuid>, DbError> {
+    let mut rows: Vec<(&str, &NewArtifact)> =
+        artifacts.iter().filter_map(|artifact| Some((artifact.digests.get(Algorithm::Sha256)?, artifact))).collect();
+    rows.sort_unstable_by_key(|(sha256, _)| *sha256);
+    rows.dedup_by_key(|(sha256, _)| *sha256);
+    let mut keys = HashMap::with_capacity(rows.len());
+    for some in rows.chunks(rows_per_statement(13)) {
+        let ids: Vec<Uuid> = some.iter().map(|_| new_id()).collect();
+        let mut sql = Sql::new(
+            "insert into core_artifact (pulp_id, pulp_created, pulp_last_updated, file, size, md5, sha1, sha224, sha256, sha384, sha512, \
+             timestamp_of_interest, pulp_domain_id) values ",
+        );
+        sql.push_rows(some.iter().zip(&ids).map(|((_, artifact), id)| -> [Value; 13] {
+            let digest = |algorithm| artifact.digests.get(algorithm).into();
+            [
+                id.into(),
+                now.into(),
+                now.into(),
+                artifact.file.as_str().into(),
+                artifact.size.into(),
+                digest(Algorithm::Md5),
+                digest(Algorithm::Sha1),
+                digest(Algorithm::Sha224),
+                digest(Algorithm::Sha256),
+                digest(Algorithm::Sha384),
+                digest(Algorithm::Sha512),
+                now.into(),
+                domain.into(),
+            ]
+        }));
+        sql.push(" on conflict (sha256, pulp_domain_id) do nothing");
+        if executor.execute(sql).await? == some.len() as u64 {
+            keys.extend(some.iter().zip(ids).map(|((sha256, _), id)| ((*sha256).to_owned(), id)));
+            continue;
+        }
+        let mut sql = Sql::new("update core_artifact set timestamp_of_interest = ");
+        sql.push_bind(now).push(" where pulp_domain_id = ").push_bind(domain).push(" and sha256 in ");
+        sql.push_list(some.iter().map(|(sha256, _)| *sha256)).push(" returning sha256, pulp_id");
+        keys.extend(executor.all::<(String, Uuid)>(sql).await?);
+    }
+    Ok(keys)
+}
+
+/// The domain’s artifacts that have one of these digests.
+///
+/// # Errors
+/// If the database cannot be reached.
+pub async fn find_artifacts<E: Executor + ?Sized>(
+    executor: &E,
+    algorithm: Algorithm,
+    digests: &[&str],
+    domain: Uuid,
+) -> Result<Vec<Artifact>, DbError> {
+    let mut found = Vec::new();
+    for some in digests.chunks(2_000) {
+        let mut sql = Sql::new("select * from core_artifact where pulp_domain_id = ");
+        sql.push_bind(domain).push(" and ").push(algorithm.name()).push(" in ").push_list(some.iter().copied());
+        found.extend(executor.all::<Artifact>(sql).await?);
+    }
+    Ok(found)
+}
+
+/// Notes that artifacts are of use now, which keeps them from orphan cleanup; those that were noted since `since` already are
+/// left as they are.
+///
+/// # Errors
+/// If the database cannot be reached.
+pub async fn touch_artifacts<E: Executor + ?Sized>(executor: &E, ids: &[Uuid], since: Timestamp, now: Timestamp) -> Result<(), DbError> {
+    for some in ids.chunks(2_000) {
+        let mut sql = Sql::new("update core_artifact set timestamp_of_interest = ");
+        sql.push_bind(now).push(" where timestamp_of_interest < ").push_bind(since).push(" and pulp_id in ").push_list(some);
+        executor.execute(sql).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! Rows that say which files a unit has, and where missing ones can be fetched.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use super::SavedUnit;
+use crate::clock::Timestamp;
+use crate::db::{DbError, Executor, ExecutorExt, Sql, Value, rows_per_statement};
+use crate::digest::{Algorithm, Expected};
+use crate::ids::new_id;
+
+/// A file of a unit.
+#[derive(Debug, Clone)]
+pub struct UnitFile<'a> {
+    /// The unit.
+    pub unit: SavedUnit,
+    /// Where the file lies in the unit.
+    pub relative_path: &'a str,
+    /// The stored file, if it is.
+    pub artifact: Option<Uuid>,
+    /// Where it can be fetched, and through which remote.
+    pub source: Option<(Uuid, &'a str)>,
+    /// What the source’s metadata say about it.
+    pub expected: &'a Expected,
+}
+
+/// Notes the files of units, and their sources. A file that was missing and is stored now is filled in; a source that a remote
+/// names anew replaces that remote’s former one.
+///
+/// # Errors
+/// If the database cannot be reached.
+pub async fn save_files<E: Executor + ?Sized>(executor: &E, files: &[UnitFile<'_>], domain: Uuid, now: Timestamp) -> Result<(), DbError> {
+    let mut sorted: Vec<&UnitFile<'_>> = files.iter().collect();
+    sorted.sort_unstable_by(|a, b| (a.unit.id, a.relative_path).cmp(&(b.unit.id, b.relative_path)));
+    sorted.dedup_by(|a, b| (a.unit.id, a.relative_path) == (b.unit.id, b.relative_path));
+    for some in sorted.chunks(rows_per_statement(6)) {
+        let keys = save_content_artifacts(executor, some, now).await?;
+        save_sources(executor, some, &keys, domain, now).await?;
+    }
+    Ok(())
+}
+
+/// The key of each file’s row, in the same order; none where the row vanished meanwhile.
+async fn save_content_artifacts<E: Executor + ?Sized>(
+    executor: &E,
+    files: &[&UnitFile<'_>],
+    now: Timestamp,
+) -> Result<Vec<Option<Uuid>>, DbError> {
+    let mut keys: Vec<Option<Uuid>> = files.iter().map(|_| Some(new_id())).collect();
+    let mut sql =
+        Sql::new("insert into core_contentartifact (pulp_id, pulp_created, pulp_last_updated, relative_path, artifact_id, content_id) values ");
+    sql.push_rows(files.iter().zip(&keys).map(|(file, id)| -> [Value; 6] {
+        [(*id).into(), now.into(), now.into(), file.relative_path.into(), file.artifact.into(), file.unit.id.into()]
+    }));
+    sql.push(
+        " on conflict (content_id, relative_path) do update \
+         set artifact_id = excluded.artifact_id, pulp_last_updated = excluded.pulp_last_updated \
+         where core_contentartifact.artifact_id is null and excluded.artifact_id is not null",
+    );
+    executor.execute(sql).await?;
+    // Whose unit is new has the key that was given; of others it must be asked for.
+    let old: Vec<Uuid> = files.iter().filter(|file| !file.unit.new).map(|file| file.unit.id).collect();
+    if !old.is_empty() {
+        let mut sql = Sql::new("select content_id, relative_path, pulp_id from core_contentartifact where content_id in ");
+        sql.push_list(&old);
+        let stored: HashMap<(Uuid, String), Uuid> =
+            executor.all::<(Uuid, String, Uuid)>(sql).await?.into_iter().map(|(unit, path, id)| ((unit, path), id)).collect();
+        for (file, key) in files.iter().zip(&mut keys).filter(|(file, _)| !file.unit.new) {
+            *key = stored.get(&(file.unit.id, file.relative_path.to_owned())).copied();
+        }
+    }
+    Ok(keys)
+}
+
+async fn save_sources<E: Executor + ?Sized>(
+    executor: &E,
+    files: &[&UnitFile<'_>],
+    keys: &[Option<Uuid>],
+    domain: Uuid,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    let rows: Vec<(Uuid, Uuid, &str, &Expected)> = files
+        .iter()
+        .zip(keys)
+        .filter_map(|(file, key)| file.source.and_then(|(remote, url)| Some(((*key)?, remote, url, file.expected))))
+        .collect();
+    // Few upstreams announce more than one digest: columns that would be null throughout are left out.
+    let algorithms: Vec<Algorithm> =
+        Algorithm::ALL.into_iter().filter(|algorithm| rows.iter().any(|row| row.3.digests.contains(*algorithm))).collect();
+    for some in rows.chunks(rows_per_statement(8 + algorithms.len())) {
+        let mut sql = Sql::new(
+            "insert into core_remoteartifact (pulp_id, pulp_created, pulp_last_updated, url, size, content_artifact_id, remote_id, pulp_domain_id",
+        );
+        for algorithm in &algorithms {
+            sql.push(", ").push(algorithm.name());
+        }
+        sql.push(") values ");
+        let mut first = true;
+        for (file, remote, url, expected) in some {
+            if !std::mem::take(&mut first) {
+                sql.push(", ");
+            }
+            let size = expected.size.and_then(|size| i64::try_from(size).ok());
+            let fixed: [Value; 8] =
+                [new_id().into(), now.into(), now.into(), (*url).into(), size.into(), file.into(), remote.into(), domain.into()];
+            let digests = algorithms.iter().map(|algorithm| expected.digests.get(*algorithm).into());
+            sql.push_list(fixed.into_iter().chain(digests));
+        }
+        sql.push(" on conflict (content_artifact_id, remote_id) do update set url = excluded.url, size = excluded.size, failed_at = null");
+        for algorithm in &algorithms {
+            sql.push(", ").push(algorithm.name()).push(" = excluded.").push(algorithm.name());
+        }
+        sql.push(", pulp_last_updated = excluded.pulp_last_updated where core_remoteartifact.url <> excluded.url");
+        sql.push(" or core_remoteartifact.failed_at is not null");
+        executor.execute(sql).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! The stage that finds out which files are stored already.
+
+use std::collections::{BTreeMap, HashMap};
+
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::{Declared, DeclaredFile, FileSource, SyncContext};
+use crate::Result;
+use crate::clock::Timestamp;
+use crate::digest::Algorithm;
+use crate::model::save::{find_artifacts, touch_artifacts};
+
+/// A declared unit on its way through the pipeline.
+#[derive(Debug)]
+pub(super) struct Resolved {
+    pub(super) declared: Declared,
+    /// What is to become of each of its files.
+    pub(super) files: Vec<FileState>,
+}
+
+/// What is known about where a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FileState {
+    /// It is stored.
+    Stored(Uuid),
+    /// It must be stored now.
+    Wanted,
+    /// It stays at the upstream until somebody asks for it.
+    Later,
+}
+
+/// Runs until the first stage has no more.
+pub(super) async fn resolve(
+    mut from: mpsc::Receiver<Declared>,
+    to: mpsc::Sender<Resolved>,
+    cx: &SyncContext,
+    since: Timestamp,
+    batch: usize,
+) -> Result<()> {
+    let lazy = cx.policy() != crate::model::Policy::Immediate;
+    let mut batch_of = Vec::with_capacity(batch);
+    while from.recv_many(&mut batch_of, batch).await > 0 {
+        let stored = stored(&batch_of, cx, since).await?;
+        for declared in batch_of.drain(..) {
+            let files = declared
+                .files
+                .iter()
+                .map(|file| match (strongest(file).and_then(|digest| stored.get(&digest)), &file.source) {
+                    (Some(artifact), _) => FileState::Stored(*artifact),
+                    (None, FileSource::Url(_)) if lazy => FileState::Later,
+                    (None, _) => FileState::Wanted,
+                })
+                .collect();
+            if to.send(Resolved { declared, files }).await.is_err() {
+                // A later stage has failed and says why.
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The digest by which a file is looked up.
+fn strongest(file: &DeclaredFile) -> Option<(Algorithm, String)> {
+    // sha256 first: it alone is sure to be recorded for every artifact.
+    let digests = match &file.source {
+        FileSource::Url(_) => &file.expected.digests,
+        FileSource::Spooled(spooled) => spooled.digests(),
+    };
+    let sha256 = digests.get(Algorithm::Sha256).map(|digest| (Algorithm::Sha256, digest));
+    let (algorithm, digest) = sha256.or_else(|| digests.iter().last())?;
+    Some((algorithm, digest.to_owned()))
+}
+
+/// The artifacts that the batch’s files are, by digest. From now on they count as of use.
+async fn stored(batch: &[Declared], cx: &SyncContext, since: Timestamp) -> Result<HashMap<(Algorithm, String), Uuid>> {
+    let mut wanted: BTreeMap<Algorithm, Vec<String>> = BTreeMap::new();
+    for (algorithm, digest) in batch.iter().flat_map(|declared| &declared.files).filter_map(strongest) {
+        wanted.entry(algorithm).or_default().push(digest);
+    }
+    let mut stored = HashMap::new();
+    for (algorithm, digests) in wanted {
+        let digests: Vec<&str> = digests.iter().map(String::as_str).collect();
+        let found = find_artifacts(cx.pulp().db(), algorithm, &digests, cx.task().domain().pulp_id).await?;
+        let idle: Vec<Uuid> = found.iter().filter(|found| found.timestamp_of_interest < since).map(|found| found.pulp_id).collect();
+        touch_artifacts(cx.pulp().db(), &idle, since, cx.pulp().now()).await?;
+        for artifact in found {
+            if let Some(digest) = artifact.digests().get(algorithm) {
+                stored.insert((algorithm, digest.to_owned()), artifact.pulp_id);
+            }
+        }
+    }
+    Ok(stored)
+}

@@ -1,0 +1,116 @@
+//! All stages together, and the version that comes of it.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::download::{Budget, download};
+use super::resolve::resolve;
+use super::save::save;
+use super::{FirstStage, Sink, SyncContext};
+use crate::model::{Policy, Repository, RepositoryVersion};
+use crate::version::VersionDraft;
+use crate::{Error, Result};
+
+/// Units that are resolved, or saved, in one go.
+const BATCH: usize = 2_000;
+
+/// How a repository is synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct SyncOptions {
+    /// Whether what the upstream no longer has is removed; otherwise it stays.
+    pub mirror: bool,
+}
+
+impl SyncOptions {
+    /// Sets [`mirror`](Self::mirror).
+    #[must_use]
+    pub fn mirror(mut self, mirror: bool) -> Self {
+        self.mirror = mirror;
+        self
+    }
+}
+
+/// Runs a sync: all that `first` declares comes into the next version of the repository. `None` if that would equal the version
+/// before it.
+///
+/// Whoever calls it holds the repository exclusively, and the remote at least shared.
+///
+/// # Errors
+/// What the first stage, a download, the storage or the database says; files and units that were saved until then stay stored,
+/// but no version is made.
+pub async fn synchronize(
+    cx: &SyncContext,
+    repository: &Repository,
+    first: Box<dyn FirstStage>,
+    options: SyncOptions,
+) -> Result<Option<RepositoryVersion>> {
+    let rules = cx
+        .pulp()
+        .registry()
+        .repository_type(&repository.pulp_type)
+        .cloned()
+        .ok_or_else(|| Error::Internal(format!("the repository type {} is not registered", repository.pulp_type)))?;
+    let mut draft = VersionDraft::begin(cx.pulp().db(), repository.pulp_id, None, cx.pulp().now()).await?;
+    if options.mirror {
+        draft.mirror();
+    }
+    match fill(cx, &mut draft, first).await {
+        Ok(()) => finish(cx, draft, &rules).await,
+        Err(error) => {
+            if let Err(left) = draft.discard().await {
+                tracing::warn!(error = %left, "the rows of a failed sync stay until the next one");
+            }
+            Err(error)
+        }
+    }
+}
+
+async fn finish(
+    cx: &SyncContext,
+    mut draft: VersionDraft,
+    rules: &Arc<dyn crate::version::RepositoryType>,
+) -> Result<Option<RepositoryVersion>> {
+    let removed = draft.remove_unseen().await?;
+    if removed > 0 {
+        let report = cx.task().progress("Un-Associating Content", "unassociating.content");
+        report.increase(i64::try_from(removed).unwrap_or(i64::MAX));
+        report.finish();
+    }
+    draft.commit(rules.as_ref()).await
+}
+
+/// The pipeline.
+async fn fill(cx: &SyncContext, draft: &mut VersionDraft, first: Box<dyn FirstStage>) -> Result<()> {
+    // Three channels, and what a stage holds in its hands.
+    let room = (cx.pulp().settings().sync_max_in_flight_items / 4).clamp(1, BATCH);
+    let (out, declared) = mpsc::channel(room);
+    let (resolving, resolved) = mpsc::channel(room);
+    let (downloading, downloaded) = mpsc::channel(room);
+    let budget = Budget::new(cx.pulp().settings().sync_max_in_flight_bytes);
+    let since = cx.pulp().now();
+    let artifacts = cx.task().progress("Downloading Artifacts", "sync.downloading.artifacts");
+    let content = cx.task().progress("Associating Content", "associating.content");
+    let first = async {
+        let ended = first.run(Sink(out), cx).await;
+        // A later stage that failed closes the channel; its error is the one to show.
+        match ended {
+            Err(Error::Canceled) => Ok(()),
+            other => other,
+        }
+    };
+    tokio::try_join!(
+        first,
+        resolve(declared, resolving, cx, since, room),
+        download(resolved, downloading, cx, &budget, &artifacts),
+        save(downloaded, cx, draft, &content, since, room),
+    )?;
+    if cx.policy() == Policy::Immediate {
+        artifacts.finish();
+    } else {
+        artifacts.finish();
+    }
+    content.finish();
+    Ok(())
+}

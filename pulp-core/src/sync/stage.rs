@@ -1,0 +1,155 @@
+//! What a content type writes of a sync, and what it is given.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+use url::Url;
+
+use super::Declared;
+use crate::digest::Expected;
+use crate::download::{DownloadRequest, Downloader, RetryPolicy, SaveOptions, download_to_spool};
+use crate::model::{Policy, Remote};
+use crate::storage::Spooled;
+use crate::tasks::TaskContext;
+use crate::{Error, Pulp, Result};
+
+/// The first stage of a sync: reads an upstream’s metadata and declares what it has.
+///
+/// ```
+/// use async_trait::async_trait;
+/// use pulp_core::Result;
+/// use pulp_core::model::save::{ContentKind, Unit};
+/// use pulp_core::sync::{Declared, DeclaredFile, FileSource, FirstStage, Sink, SyncContext};
+///
+/// static NOTE: ContentKind = ContentKind { pulp_type: "notes.note", table: "notes_note", columns: &["name"], key: &["name"] };
+///
+/// /// One note, always the same.
+/// struct OneNote;
+///
+/// #[async_trait]
+/// impl FirstStage for OneNote {
+///     async fn run(self: Box<Self>, out: Sink, cx: &SyncContext) -> Result<()> {
+///         let text = cx.pulp().spool().store("remember the milk").await?;
+///         let file = DeclaredFile {
+///             relative_path: "milk.txt".to_owned(),
+///             expected: Default::default(),
+///             source: FileSource::Spooled(text),
+///         };
+///         out.send(Declared::one(Unit::new(&NOTE, vec!["milk".into()]), file)).await?;
+///         Ok(())
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait FirstStage: Send {
+    /// Declares all that the upstream has. When it returns, nothing more comes; with an error, no version is made.
+    async fn run(self: Box<Self>, out: Sink, cx: &SyncContext) -> Result<()>;
+}
+
+/// Takes declared units. It makes its caller wait while the pipeline is full.
+#[derive(Debug, Clone)]
+pub struct Sink(pub(super) mpsc::Sender<Declared>);
+
+/// The pipeline has ended, for an error that it reports itself: stop declaring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the sync has ended")]
+pub struct SyncEnded;
+
+impl From<SyncEnded> for Error {
+    fn from(_: SyncEnded) -> Self {
+        Error::Canceled
+    }
+}
+
+impl Sink {
+    /// Declares a unit.
+    ///
+    /// # Errors
+    /// [`SyncEnded`]: return; the error that ended it is the one that is shown.
+    pub async fn send(&self, declared: Declared) -> Result<(), SyncEnded> {
+        self.0.send(declared).await.map_err(|_| SyncEnded)
+    }
+}
+
+/// What a sync knows: the task that it is, the remote, how to fetch from it.
+#[derive(Clone)]
+pub struct SyncContext {
+    task: TaskContext,
+    remote: Arc<Remote>,
+    downloader: Arc<dyn Downloader>,
+    retry: RetryPolicy,
+    concurrency: usize,
+}
+
+impl SyncContext {
+    /// Of this task, from this remote.
+    ///
+    /// # Errors
+    /// If an option of the remote cannot be used; the message names the field.
+    pub fn new(task: TaskContext, remote: Remote) -> Result<Self> {
+        let access = task.pulp().remote_access(&remote)?;
+        Ok(Self {
+            task,
+            remote: Arc::new(remote),
+            downloader: access.downloader,
+            retry: access.retry,
+            concurrency: access.concurrency,
+        })
+    }
+
+    /// The library.
+    pub fn pulp(&self) -> &Pulp {
+        self.task.pulp()
+    }
+
+    /// The task, for progress reports.
+    pub fn task(&self) -> &TaskContext {
+        &self.task
+    }
+
+    /// The remote.
+    pub fn remote(&self) -> &Remote {
+        &self.remote
+    }
+
+    /// When files are fetched.
+    pub fn policy(&self) -> Policy {
+        self.remote.policy()
+    }
+
+    /// Downloads at the same time.
+    pub fn concurrency(&self) -> usize {
+        self.concurrency
+    }
+
+    /// How the remote is asked, once and without retries.
+    pub fn downloader(&self) -> &Arc<dyn Downloader> {
+        &self.downloader
+    }
+
+    /// The remote’s address.
+    ///
+    /// # Errors
+    /// [`Error::Validation`] if it is not a URL.
+    pub fn url(&self) -> Result<Url> {
+        self.remote.url.parse().map_err(|_| Error::field("url", "The remote's url is not a valid URL."))
+    }
+
+    /// Fetches a file into the spool, with the remote’s retries, and verifies it. Of a file whose size nobody announced no more than
+    /// `limit` bytes are taken.
+    ///
+    /// # Errors
+    /// [`Error::Coded`] or [`Error::Download`]: what is wrong with the source or the file, with its URL.
+    pub async fn fetch(&self, url: Url, expected: Expected, limit: Option<u64>) -> Result<Spooled> {
+        let mut options = SaveOptions::expecting(expected).retry(self.retry);
+        options.limit = limit;
+        Ok(download_to_spool(&self.downloader, DownloadRequest::new(url), self.pulp().spool(), &options).await?)
+    }
+}
+
+impl std::fmt::Debug for SyncContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SyncContext").field("task", &self.task).field("remote", &self.remote).finish_non_exhaustive()
+    }
+}
