@@ -74,6 +74,15 @@ impl Resource {
     pub(crate) async fn remove(&self, cx: &Context, id: Uuid) -> Result<bool> {
         let tx = cx.pulp().db().begin().await?;
         self.hooks.deleting(cx, &tx, id).await?;
+        // These tables are too large for foreign keys.
+        let related = match self.noun {
+            Noun::Repository => Some("delete from core_repositorycontent where repository_id = $1"),
+            Noun::Remote => Some("delete from core_remoteartifact where remote_id = $1"),
+            _ => None,
+        };
+        if let Some(related) = related {
+            tx.execute(Sql::new(related).bind(id)).await?;
+        }
         let key: Value = if self.integer_key { key_number(id).into() } else { id.into() };
         if let Some((table, pointer)) = self.detail {
             self.told(tx.execute(Sql::new(format!("delete from {table} where {pointer} = $1")).bind(key.clone())).await)?;
