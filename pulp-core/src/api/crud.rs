@@ -39,11 +39,8 @@ pub(super) async fn list_of(request: Request, resource: &Resource, scope: Fragme
 
 /// The address of another page: the same query, its parameters in order, with another offset.
 fn page_url(url: &str, query: &[(String, String)], limit: i64, offset: i64) -> String {
-    let mut query: Vec<(&str, String)> = query
-        .iter()
-        .filter(|(name, _)| name != "limit" && name != "offset")
-        .map(|(name, value)| (name.as_str(), value.clone()))
-        .collect();
+    let mut query: Vec<(&str, String)> =
+        query.iter().filter(|(name, _)| name != "limit" && name != "offset").map(|(name, value)| (name.as_str(), value.clone())).collect();
     query.push(("limit", limit.to_string()));
     if offset > 0 {
         query.push(("offset", offset.to_string()));

@@ -18,7 +18,6 @@ mod crud;
 mod endpoints;
 mod error;
 mod negotiate;
-mod openapi;
 mod payload;
 mod request;
 mod response;

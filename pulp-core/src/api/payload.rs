@@ -34,10 +34,7 @@ pub(super) async fn read(pulp: &Pulp, headers: &HeaderMap, body: Body) -> Result
             }
             Ok(RawBody { values, form: true, ..RawBody::default() })
         }
-        _ => Err(ApiError::detail(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            format!("Unsupported media type \"{content_type}\" in request."),
-        )),
+        _ => Err(ApiError::detail(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("Unsupported media type \"{content_type}\" in request."))),
     }
 }
 
@@ -75,7 +72,8 @@ fn add(values: &mut Map<String, Json>, name: String, value: String) {
 }
 
 async fn multipart(pulp: &Pulp, content_type: &str, body: Body) -> Result<RawBody, ApiError> {
-    let refused = |reason: &dyn std::fmt::Display| ApiError::detail(StatusCode::BAD_REQUEST, format!("Multipart form parse error - {reason}"));
+    let refused =
+        |reason: &dyn std::fmt::Display| ApiError::detail(StatusCode::BAD_REQUEST, format!("Multipart form parse error - {reason}"));
     let boundary = multer::parse_boundary(content_type).map_err(|error| refused(&error))?;
     let limit = pulp.settings().max_request_body_bytes;
     let most = pulp.settings().max_upload_bytes;

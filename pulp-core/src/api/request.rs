@@ -1,6 +1,8 @@
 //! A request on its way to its handler.
 
-use http::{HeaderMap, Method};
+use std::sync::{Mutex, PoisonError};
+
+use http::HeaderMap;
 use percent_encoding::percent_decode_str;
 
 use super::error::ApiError;
@@ -13,12 +15,12 @@ use crate::resource::{Context, RawBody};
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) cx: Context,
-    pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) parameters: Vec<(String, String)>,
-    pub(crate) body: Body,
+    /// A body can be read by one only; the lock makes that known to the compiler.
+    pub(crate) body: Mutex<Body>,
 }
 
 impl Request {
@@ -34,7 +36,8 @@ impl Request {
 
     /// Reads the body, whichever of the three kinds it is; files go to the spool.
     pub(crate) async fn payload(&mut self) -> Result<RawBody, ApiError> {
-        payload::read(self.cx.pulp(), &self.headers, std::mem::take(&mut self.body)).await
+        let body = std::mem::take(self.body.get_mut().unwrap_or_else(PoisonError::into_inner));
+        payload::read(self.cx.pulp(), &self.headers, body).await
     }
 
     /// The URL of this request, without its query.

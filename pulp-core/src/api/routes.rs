@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::endpoints::{login, orphans, root, status, tasks, uploads, versions};
+use super::crud;
+use super::endpoints::{login, root, status, tasks, uploads, versions};
 use super::router::{Access, Route, Router};
-use super::{crud, openapi};
 use crate::plugin::Registry;
 use crate::resource::{Action, Change, Create, Noun, On, Purpose, Resource};
 
@@ -20,33 +20,19 @@ pub(super) fn all(registry: &Registry) -> Router {
     router.add("", open().get(root::index));
     router.add("status/", open().get(status::status));
     router.add("livez/", open().get(status::alive).any_type());
-    router.add("docs/", open().get(openapi::page).any_type());
-    router.add("docs/api.json", open().get(openapi::json).any_type());
-    router.add("docs/api.yaml", open().get(openapi::yaml).any_type());
-    router.add(
-        "login/",
-        user().get(login::read).post(login::open).on(Method::PATCH, login::update).on(Method::DELETE, login::close),
-    );
+    router.add("login/", user().get(login::read).post(login::open).on(Method::PATCH, login::update).on(Method::DELETE, login::close));
     router.add("tasks/purge/", admin().post(tasks::purge));
-    router.add(
-        "tasks/{id}/",
-        admin().get(tasks::read).on(Method::PATCH, tasks::cancel).on(Method::DELETE, tasks::delete),
-    );
+    router.add("tasks/{id}/", admin().get(tasks::read).on(Method::PATCH, tasks::cancel).on(Method::DELETE, tasks::delete));
     router.add("task-groups/{id}/", admin().get(tasks::read_group).on(Method::PATCH, tasks::cancel_group));
-    router.add(
-        "uploads/{id}/",
-        admin().get(uploads::read).on(Method::PUT, uploads::chunk).on(Method::DELETE, uploads::delete),
-    );
+    router.add("uploads/{id}/", admin().get(uploads::read).on(Method::PUT, uploads::chunk).on(Method::DELETE, uploads::delete));
     router.add("uploads/{id}/commit/", admin().post(uploads::commit));
-    router.add("orphans/", admin().on(Method::DELETE, orphans::delete));
-    router.add("orphans/cleanup/", admin().post(orphans::cleanup));
 
     for resource in registry.resources() {
         add_resource(&mut router, resource);
     }
     for resource in registry.resources().iter().filter(|resource| resource.noun == Noun::Repository && resource.pulp_type.is_some()) {
         let path = format!("{}/{{id}}/versions/", resource.path);
-        let (list, read, delete, repair) = (Arc::clone(resource), Arc::clone(resource), Arc::clone(resource), Arc::clone(resource));
+        let (list, read, delete) = (Arc::clone(resource), Arc::clone(resource), Arc::clone(resource));
         router.add(path.as_str(), admin().get(move |request| versions::list(request, Arc::clone(&list))));
         router.add(
             format!("{path}{{number}}/"),
@@ -54,7 +40,6 @@ pub(super) fn all(registry: &Registry) -> Router {
                 .get(move |request| versions::read(request, Arc::clone(&read)))
                 .on(Method::DELETE, move |request| versions::delete(request, Arc::clone(&delete))),
         );
-        router.add(format!("{path}{{number}}/repair/"), admin().post(move |request| versions::repair(request, Arc::clone(&repair))));
     }
     router
 }

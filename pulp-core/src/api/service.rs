@@ -12,8 +12,8 @@ use super::request::{Request, pairs};
 use super::router::{Access, Answer, Router};
 use super::{auth, negotiate, response, routes};
 use crate::body::{Body, BodyError};
-use crate::model::{Domain, Model};
 use crate::db::{ExecutorExt, Sql};
+use crate::model::{Domain, Model};
 use crate::resource::Context;
 use crate::{Error, Pulp};
 
@@ -91,15 +91,7 @@ impl Api {
             }
             return Err(ApiError::method(&parts.method, allow));
         };
-        let request = Request {
-            cx,
-            path: path.to_owned(),
-            method: parts.method,
-            headers: parts.headers,
-            query,
-            parameters,
-            body,
-        };
+        let request = Request { cx, path: path.to_owned(), headers: parts.headers, query, parameters, body: body.into() };
         let answer = handler(request).await.unwrap_or_else(ApiError::into_response);
         Ok(allowed(answer, &allow))
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Reply, Target};
 use super::relation::Link;
+use super::{Reply, Target};
 use crate::Pulp;
 use crate::db::{ExecutorExt, Sql};
 use crate::ids::Prn;

@@ -42,6 +42,7 @@ pub use record::Record;
 pub use relation::Target;
 pub use tasks::{GeneralCreate, GeneralDelete, GeneralUpdate};
 
+pub(crate) use field::hidden_fields_shape;
 pub(crate) use query::mask;
 pub(crate) use tasks::register;
 pub(crate) use validate::{Purpose, RawBody, action_body, type_name};
