@@ -32,3 +32,7 @@ pub mod version;
 pub use clients::RemoteClient;
 pub use error::{Error, Result};
 pub use pulp::{Pulp, PulpBuilder};
+
+/// What the core says about itself in the status: the Pulp whose wire protocol it speaks.
+pub const CORE: plugin::PluginDescriptor =
+    plugin::PluginDescriptor { label: "core", version: "3.123.1", package: "pulpcore", module: "pulpcore.app", domain_compatible: true };

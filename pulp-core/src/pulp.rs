@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use crate::clients::{Clients, RemoteClient};
 use crate::clock::{Clock, SystemClock, Timestamp};
@@ -304,7 +304,9 @@ impl PulpBuilder {
                 let beside = || self.data_dir.join("database_fields.symmetric.key");
                 let path = self.settings.db_encryption_key.clone().unwrap_or_else(beside);
                 let found = tokio::task::spawn_blocking(move || Fernet::load_or_create(&path)).await;
-                found.map_err(|error| Error::Internal(error.to_string()))?.map_err(|error| Error::Setting { name: "db_encryption_key".to_owned(), reason: error.to_string() })?
+                found
+                    .map_err(|error| Error::Internal(error.to_string()))?
+                    .map_err(|error| Error::Setting { name: "db_encryption_key".to_owned(), reason: error.to_string() })?
             }
         };
         let default_domain = Arc::new(Domain::default(&db, self.clock.now()).await?);

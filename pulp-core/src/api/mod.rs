@@ -1,2 +1,31 @@
-//! The REST API.
-pub(crate) fn register(_: &mut crate::plugin::Registry) {}
+//! The REST API: a request in, a response out, no server and no framework.
+//!
+//! [`Pulp::api`](crate::Pulp::api) gives the service. [`routes`](self) is the one place that lists every path.
+//!
+//! ```no_run
+//! # async fn run() -> pulp_core::Result<()> {
+//! use pulp_core::{Pulp, body::Body};
+//!
+//! let pulp = Pulp::builder().build().await?;
+//! let status = pulp.api().handle(http::Request::get("/pulp/api/v3/status/").body(Body::empty()).unwrap()).await;
+//! assert_eq!(status.status(), 200);
+//! # Ok(())
+//! # }
+//! ```
+
+mod auth;
+mod crud;
+mod endpoints;
+mod error;
+mod negotiate;
+mod payload;
+mod request;
+mod response;
+mod router;
+mod routes;
+mod service;
+mod session;
+
+pub use service::Api;
+
+pub(crate) use endpoints::register;

@@ -94,6 +94,7 @@ impl Db {
             .synchronous(synchronous)
             .busy_timeout(Duration::from_secs(30))
             .foreign_keys(true)
+            .with_regexp()
             .statement_cache_capacity(256)
             .pragma("temp_store", "memory")
             .pragma("mmap_size", "268435456");

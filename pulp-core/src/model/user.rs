@@ -4,7 +4,9 @@ use std::fmt;
 
 use sqlx::FromRow;
 
+use crate::Result;
 use crate::clock::Timestamp;
+use crate::db::{DbError, Executor, ExecutorExt, Sql};
 
 /// A row of `auth_user`.
 #[derive(Clone, FromRow)]
@@ -36,5 +38,49 @@ pub struct User {
 impl fmt::Debug for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("User").field("id", &self.id).field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+impl User {
+    /// The user of this name.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn by_name<E: Executor + ?Sized>(executor: &E, name: &str) -> Result<Option<Self>, DbError> {
+        // PostgreSQL refuses a text with a null character; there is no such user.
+        if name.contains('\0') {
+            return Ok(None);
+        }
+        executor.optional(Sql::new("select * from auth_user where username = $1").bind(name)).await
+    }
+
+    /// The user with this key.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn by_id<E: Executor + ?Sized>(executor: &E, id: i64) -> Result<Option<Self>, DbError> {
+        executor.optional(Sql::new("select * from auth_user where id = $1").bind(id)).await
+    }
+
+    /// Makes a user that may do everything. `hash` is the password as
+    /// [`CredentialCache::hash`](crate::crypto::CredentialCache::hash) gives it.
+    ///
+    /// # Errors
+    /// A unique violation if there is a user of this name.
+    pub async fn create_superuser<E: Executor + ?Sized>(executor: &E, name: &str, hash: &str, now: Timestamp) -> Result<Self> {
+        let sql = Sql::new(
+            "insert into auth_user (password, is_superuser, username, is_staff, is_active, date_joined) \
+             values ($1, true, $2, true, true, $3) returning *",
+        );
+        Ok(executor.one(sql.bind(hash).bind(name).bind(now)).await?)
+    }
+
+    /// Gives a user another password; sessions that were opened with the old one end. Whether there is such a user.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn set_password<E: Executor + ?Sized>(executor: &E, name: &str, hash: &str) -> Result<bool> {
+        let sql = Sql::new("update auth_user set password = $1 where username = $2").bind(hash).bind(name);
+        Ok(executor.execute(sql).await? > 0)
     }
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::Target;
 use super::relation::Link;
+use super::{Reply, Target};
 use crate::Pulp;
 use crate::db::{ExecutorExt, Sql};
 use crate::ids::Prn;
 use crate::model::{Domain, User};
+use crate::tasks::{DispatchOptions, Task};
 
 /// Who asks, where, and through which Pulp: of a request, or of a task that goes on with it.
 #[derive(Debug, Clone)]
@@ -71,6 +72,25 @@ impl Context {
     /// Scheme, host and port under which the client reached us.
     pub fn origin(&self) -> Option<&str> {
         self.origin.as_deref()
+    }
+
+    /// Dispatches a task in the name of whoever asks: what an [`ActionHandler`](super::ActionHandler) answers with.
+    ///
+    /// # Errors
+    /// As [`Tasks::dispatch`](crate::tasks::Tasks::dispatch).
+    pub async fn dispatch<T: Task>(&self, task: T) -> crate::Result<Reply> {
+        let row = self.pulp.tasks().dispatch(task, self.dispatch_options()).await?;
+        Ok(Reply::Task(row.pulp_id))
+    }
+
+    /// How a task is dispatched in the name of whoever asks.
+    pub fn dispatch_options(&self) -> DispatchOptions {
+        DispatchOptions {
+            domain: Some(Arc::clone(&self.domain)),
+            cid: self.correlation_id.clone(),
+            user: self.user.as_ref().map(|user| user.id),
+            ..DispatchOptions::default()
+        }
     }
 
     /// The href of an object, where its type is known; `pulp_type` is needed where one table holds several types. Versions

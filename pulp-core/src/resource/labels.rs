@@ -39,13 +39,7 @@ fn condition(dialect: Dialect, term: &str) -> Result<Fragment> {
         let mut sides = like.splitn(3, "{}").map(str::to_owned);
         let (before, between, after) =
             (sides.next().unwrap_or_default(), sides.next().unwrap_or_default(), sides.next().unwrap_or_default());
-        Ok(Fragment::new("coalesce(")
-            .text(before)
-            .then(value(key))
-            .text(between)
-            .bind(infix(wanted))
-            .text(after)
-            .text(", 1 = 0)"))
+        Ok(Fragment::new("coalesce(").text(before).then(value(key)).text(between).bind(infix(wanted)).text(after).text(", 1 = 0)"))
     } else {
         Err(bad())
     }

@@ -42,6 +42,7 @@ pub use record::Record;
 pub use relation::Target;
 pub use tasks::{GeneralCreate, GeneralDelete, GeneralUpdate};
 
+pub(crate) use field::hidden_fields_shape;
 pub(crate) use query::mask;
 pub(crate) use tasks::register;
 pub(crate) use validate::{Purpose, RawBody, action_body, type_name};
@@ -51,6 +52,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use http::Method;
+use uuid::Uuid;
 
 /// Which of the shared kinds of object a resource is: says its base table, and which cross-type list shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -373,6 +375,16 @@ impl Resource {
     pub fn extra(mut self, column: &'static str, kind: Extra) -> Self {
         self.extra.push((column, kind));
         self
+    }
+
+    /// The key that a segment of a path is, in the shape that keys of this resource have.
+    pub(crate) fn key_of(&self, text: &str) -> Option<Uuid> {
+        if self.integer_key { text.parse::<u32>().ok().map(|id| select::integer_key(i64::from(id))) } else { Uuid::try_parse(text).ok() }
+    }
+
+    /// What messages call one of its objects: `FileRepository`.
+    pub(crate) fn model_name(&self) -> &'static str {
+        self.schema.rsplit('.').next().unwrap_or(self.schema)
     }
 
     /// Whether the base table holds several types.

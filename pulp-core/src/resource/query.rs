@@ -115,10 +115,7 @@ impl Resource {
                 let wanted: Vec<&str> = if many { value.split(',').collect() } else { vec![value] };
                 for one in &wanted {
                     if cx.pulp().registry().resource_of_type(self.table, one).is_none() {
-                        return Err(Error::field(
-                            name,
-                            format!("Select a valid choice. {one} is not one of the available choices."),
-                        ));
+                        return Err(Error::field(name, format!("Select a valid choice. {one} is not one of the available choices.")));
                     }
                 }
                 return Ok(Some(Fragment::new("b.pulp_type in ").list(wanted)));

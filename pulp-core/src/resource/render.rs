@@ -7,10 +7,10 @@ use serde_json::Value as Json;
 use super::relation::Link;
 use super::select::key_number;
 use super::{Compute, Context, Field, Kind, Record, Resource, Target};
+use crate::Result;
 use crate::clock::to_wire;
 use crate::db::Value;
 use crate::ids::Prn;
-use crate::Result;
 
 /// Which fields a response shows.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -234,4 +234,10 @@ impl Resource {
         let rows = Rows { condition: key.and(self.scope(cx)), ..Rows::default() };
         Ok(self.select(executor, &rows).await?.pop())
     }
+
+    /// The first row that meets a condition.
+    pub(crate) async fn first(&self, cx: &Context, condition: Fragment) -> Result<Option<Record>, DbError> {
+        let rows = Rows { condition, order: String::new(), page: Some((1, 0)) };
+        Ok(self.select(cx.pulp().db(), &rows).await?.pop())
+    }
 }

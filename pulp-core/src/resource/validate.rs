@@ -80,7 +80,10 @@ impl Resource {
             condition = condition.and(if self.integer_key { key.bind(super::select::key_number(id)) } else { key.bind(id) });
         }
         // Over all types: a name is unique in its base table.
-        let join = self.detail.filter(|_| column.starts_with("d.")).map(|(table, pointer)| format!(" join {table} d on d.{pointer} = b.{}", self.key));
+        let join = self
+            .detail
+            .filter(|_| column.starts_with("d."))
+            .map(|(table, pointer)| format!(" join {table} d on d.{pointer} = b.{}", self.key));
         let mut sql = Sql::new(format!("select 1 from {} b{} where ", self.table, join.unwrap_or_default()));
         condition.write(&mut sql);
         sql.push(" limit 1");
@@ -219,7 +222,9 @@ fn convert<'a>(cx: &'a Context, kind: &'a Kind, field: &'a Field, value: &'a Jso
             Kind::Time => match value.as_str().and_then(moment) {
                 Some(moment) => Ok(json!(to_wire(moment))),
                 None => {
-                    return one("Datetime has wrong format. Use one of these formats instead: YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z].");
+                    return one(
+                        "Datetime has wrong format. Use one of these formats instead: YYYY-MM-DDThh:mm[:ss[.uuuuuu]][+HH:MM|-HH:MM|Z].",
+                    );
                 }
             },
             Kind::Uuid => match value.as_str().and_then(|text| Uuid::try_parse(text).ok()) {

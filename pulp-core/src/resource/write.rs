@@ -20,8 +20,7 @@ impl Resource {
         let id = new_id();
         let now = cx.pulp().now();
         let tx = cx.pulp().db().begin().await?;
-        let mut columns: Vec<(&str, Value)> =
-            vec![(self.key, id.into()), ("pulp_created", now.into()), ("pulp_last_updated", now.into())];
+        let mut columns: Vec<(&str, Value)> = vec![(self.key, id.into()), ("pulp_created", now.into()), ("pulp_last_updated", now.into())];
         if let Some(pulp_type) = self.pulp_type {
             columns.push(("pulp_type", pulp_type.into()));
         }
@@ -74,6 +73,15 @@ impl Resource {
     pub(crate) async fn remove(&self, cx: &Context, id: Uuid) -> Result<bool> {
         let tx = cx.pulp().db().begin().await?;
         self.hooks.deleting(cx, &tx, id).await?;
+        // These tables are too large for foreign keys.
+        let related = match self.noun {
+            Noun::Repository => Some("delete from core_repositorycontent where repository_id = $1"),
+            Noun::Remote => Some("delete from core_remoteartifact where remote_id = $1"),
+            _ => None,
+        };
+        if let Some(related) = related {
+            tx.execute(Sql::new(related).bind(id)).await?;
+        }
         let key: Value = if self.integer_key { key_number(id).into() } else { id.into() };
         if let Some((table, pointer)) = self.detail {
             self.told(tx.execute(Sql::new(format!("delete from {table} where {pointer} = $1")).bind(key.clone())).await)?;
@@ -160,9 +168,7 @@ pub(crate) fn to_sql(field: &Field, value: &Json) -> Result<Value> {
             Some(text) => Value::Time(Some(super::query::moment(text).ok_or_else(wrong)? as Timestamp)),
         },
         Kind::Uuid => Value::Uuid(value.as_str().map(|text| text.parse()).transpose().map_err(|_| wrong())?),
-        Kind::Href(_) => {
-            Value::Uuid(value.as_str().map(|text| text.parse::<Prn>().map(|prn| prn.id)).transpose().map_err(|_| wrong())?)
-        }
+        Kind::Href(_) => Value::Uuid(value.as_str().map(|text| text.parse::<Prn>().map(|prn| prn.id)).transpose().map_err(|_| wrong())?),
         Kind::Json | Kind::Dictionary | Kind::Labels | Kind::List(_) | Kind::Object(..) => {
             Value::Json(if value.is_null() { None } else { Some(value.clone()) })
         }
@@ -174,7 +180,14 @@ pub(crate) fn to_sql(field: &Field, value: &Json) -> Result<Value> {
 ///
 /// # Errors
 /// [`Error::NotFound`] if the object is gone.
-pub(crate) async fn set_label(db: &Db, resource: &Resource, id: Uuid, now: Timestamp, key: &str, value: Option<Json>) -> Result<Option<Json>> {
+pub(crate) async fn set_label(
+    db: &Db,
+    resource: &Resource,
+    id: Uuid,
+    now: Timestamp,
+    key: &str,
+    value: Option<Json>,
+) -> Result<Option<Json>> {
     let tx = db.begin().await?;
     use crate::db::Executor;
     let table = resource.table;

@@ -12,6 +12,7 @@ use super::super::{
     ActionHandler, Compute, Condition, Context, Field, Filter, FilterKind, FilterValue, Fragment, Lookup, Noun, Record, Resource, Returns,
     Shape, Target,
 };
+use crate::clock::Timestamp;
 use crate::db::{ExecutorExt, Sql};
 use crate::{Error, Result};
 
@@ -108,13 +109,13 @@ impl Compute for OfArtifact {
     }
 }
 
+/// Nobody has looked for vulnerabilities yet.
 struct VulnerabilityReport;
 
 #[async_trait]
 impl Compute for VulnerabilityReport {
-    async fn compute(&self, cx: &Context, _: &[&'static str], rows: &[Record]) -> Result<Vec<Vec<Json>>> {
-        let prefix = format!("{}vuln_report/?", cx.pulp().hrefs().base(&cx.domain().name));
-        Ok(rows.iter().map(|row| vec![json!(format!("{prefix}{}", row.id()))]).collect())
+    async fn compute(&self, _: &Context, _: &[&'static str], rows: &[Record]) -> Result<Vec<Vec<Json>>> {
+        Ok(rows.iter().map(|_| vec![Json::Null]).collect())
     }
 }
 
@@ -144,7 +145,7 @@ impl Condition for InVersion {
 }
 
 /// A statement that gives the keys of a version’s units.
-async fn members(cx: &Context, version: Uuid) -> Result<Fragment> {
+pub(crate) async fn members(cx: &Context, version: Uuid) -> Result<Fragment> {
     let found: Option<(Uuid, i64)> = cx
         .pulp()
         .db()
@@ -175,10 +176,11 @@ impl Condition for Between {
         let name = if self.added { "added_between" } else { "removed_between" };
         let hrefs: Vec<&str> = value.as_text().unwrap_or_default().split(',').map(str::trim).collect();
         let &[first, second] = hrefs.as_slice() else {
-            return Err(Error::field(name, "Two repository versions are needed, separated by a comma."));
+            return Err(Error::field(name, "Range query expects two values."));
         };
-        let first = cx.resolve(Target::REPOSITORY_VERSION, first).await.map_err(|message| Error::field(name, message))?;
-        let second = cx.resolve(Target::REPOSITORY_VERSION, second).await.map_err(|message| Error::field(name, message))?;
+        let not_valid = |href: &str| Error::Refused(json!([format!("URI not valid: {href}")]));
+        let first = cx.resolve(Target::REPOSITORY_VERSION, first).await.map_err(|_| not_valid(first))?;
+        let second = cx.resolve(Target::REPOSITORY_VERSION, second).await.map_err(|_| not_valid(second))?;
         let (has, has_not) = if self.added { (second.id, first.id) } else { (first.id, second.id) };
         Ok(Fragment::new("b.pulp_id in (")
             .then(members(cx, has).await?)
@@ -188,19 +190,24 @@ impl Condition for Between {
     }
 }
 
+/// The moment that lies so many minutes in the past.
+pub(crate) fn minutes_ago(cx: &Context, filter: &str, value: &FilterValue) -> Result<Timestamp> {
+    let minutes = match value {
+        FilterValue::Integer(minutes) => *minutes,
+        _ => 0,
+    };
+    chrono::TimeDelta::try_minutes(minutes)
+        .and_then(|span| cx.pulp().now().checked_sub_signed(span))
+        .ok_or_else(|| Error::field(filter, "Enter a number of minutes that is not out of reach."))
+}
+
 /// Units in no repository, for long enough.
 struct OrphanedFor;
 
 #[async_trait]
 impl Condition for OrphanedFor {
     async fn condition(&self, cx: &Context, _: Lookup, value: &FilterValue) -> Result<Fragment> {
-        let minutes = match value {
-            FilterValue::Integer(minutes) => *minutes,
-            _ => return Ok(Fragment::never()),
-        };
-        let until = chrono::TimeDelta::try_minutes(minutes)
-            .and_then(|span| cx.pulp().now().checked_sub_signed(span))
-            .ok_or_else(|| Error::field("orphaned_for", "Enter a number of minutes that is not out of reach."))?;
+        let until = minutes_ago(cx, "orphaned_for", value)?;
         Ok(Fragment::new(
             "not exists (select 1 from core_repositorycontent rc where rc.content_id = b.pulp_id) and b.timestamp_of_interest < ",
         )

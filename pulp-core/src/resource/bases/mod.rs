@@ -8,6 +8,7 @@ mod remote;
 mod repository;
 
 pub use content::digest_fields;
+pub(crate) use content::{VersionContent, members, minutes_ago};
 pub use distribution::{publication, repository, repository_version};
 pub use remote::{network_fields, policy};
 

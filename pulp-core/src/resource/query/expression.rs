@@ -152,7 +152,12 @@ impl<'a> Parser<'a> {
         (!word.is_empty()).then_some(word)
     }
 
-    fn joined(&mut self, word: &str, part: fn(&mut Self) -> Option<Expression>, join: fn(Vec<Expression>) -> Expression) -> Option<Expression> {
+    fn joined(
+        &mut self,
+        word: &str,
+        part: fn(&mut Self) -> Option<Expression>,
+        join: fn(Vec<Expression>) -> Expression,
+    ) -> Option<Expression> {
         let first = part(self)?;
         let mut parts = vec![first];
         while self.keyword(word) {
@@ -243,7 +248,21 @@ mod tests {
 
     #[test]
     fn what_is_no_expression_is_refused() {
-        for text in ["name=", "name", "(name=a", "name=a name=b", "name in [a]", "NOT", "a AND", "not name=a", "name=a and name=b", "name!=a", "name=a/b", "name=a:b", "name=\"a"] {
+        for text in [
+            "name=",
+            "name",
+            "(name=a",
+            "name=a name=b",
+            "name in [a]",
+            "NOT",
+            "a AND",
+            "not name=a",
+            "name=a and name=b",
+            "name!=a",
+            "name=a/b",
+            "name=a:b",
+            "name=\"a",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
         assert_eq!(parse(&"(".repeat(100_000)), None);

@@ -129,7 +129,14 @@ mod tests {
     #[test]
     fn moments_are_read_as_people_write_them() {
         let wanted = DateTime::parse_from_rfc3339("2026-01-02T03:04:00Z").unwrap().with_timezone(&Utc);
-        for text in ["2026-01-02T03:04:00Z", "2026-01-02 03:04", "2026-01-02T03:04", "2026-01-02T04:04:00+01:00", "2026-01-02T04:04+0100", "2026-01-02T03:04:00.000"] {
+        for text in [
+            "2026-01-02T03:04:00Z",
+            "2026-01-02 03:04",
+            "2026-01-02T03:04",
+            "2026-01-02T04:04:00+01:00",
+            "2026-01-02T04:04+0100",
+            "2026-01-02T03:04:00.000",
+        ] {
             assert_eq!(moment(text), Some(wanted), "{text}");
         }
         assert_eq!(moment("2026-01-02").map(|moment| moment.to_rfc3339()).as_deref(), Some("2026-01-02T00:00:00+00:00"));

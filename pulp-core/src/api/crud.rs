@@ -1,0 +1,196 @@
+//! What every resource can do: list, make, read, change, remove, labels, actions.
+
+use std::sync::Arc;
+
+use http::{Response, StatusCode};
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+
+use super::error::ApiError;
+use super::request::Request;
+use super::response;
+use super::router::Answer;
+use crate::Error;
+use crate::body::Body;
+use crate::resource::{
+    Action, Change, Context, Create, Field, Fragment, GeneralCreate, GeneralDelete, GeneralUpdate, Kind, On, Purpose, Record, Reply,
+    Resource, action_body, mask, set_label,
+};
+
+/// `GET` of the collection.
+pub(super) async fn list(request: Request, resource: Arc<Resource>) -> Answer {
+    let scope = resource.scope(&request.cx);
+    list_of(request, &resource, scope).await
+}
+
+/// A page of the rows that meet a condition.
+pub(super) async fn list_of(request: Request, resource: &Resource, scope: Fragment) -> Answer {
+    let page = resource.page(&request.cx, &request.query, scope).await?;
+    let url = request.url();
+    let link = |offset: i64| Json::String(page_url(&url, &request.query, page.limit, offset));
+    let next = page.offset.checked_add(page.limit).filter(|after| *after < page.count).map_or(Json::Null, link);
+    let previous = if page.offset > 0 { link((page.offset - page.limit).max(0)) } else { Json::Null };
+    let mut body = Vec::with_capacity(page.results.len() + 256);
+    body.extend_from_slice(format!("{{\"count\":{},\"next\":{next},\"previous\":{previous},\"results\":[", page.count).as_bytes());
+    body.extend_from_slice(&page.results);
+    body.extend_from_slice(b"]}");
+    Ok(response::raw_json(StatusCode::OK, body))
+}
+
+/// The address of another page: the same query, its parameters in order, with another offset.
+fn page_url(url: &str, query: &[(String, String)], limit: i64, offset: i64) -> String {
+    let mut query: Vec<(&str, String)> =
+        query.iter().filter(|(name, _)| name != "limit" && name != "offset").map(|(name, value)| (name.as_str(), value.clone())).collect();
+    query.push(("limit", limit.to_string()));
+    if offset > 0 {
+        query.push(("offset", offset.to_string()));
+    }
+    query.sort_by(|a, b| a.0.cmp(b.0));
+    let query: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+    format!("{url}?{query}")
+}
+
+/// `POST` to the collection.
+pub(super) async fn create(mut request: Request, resource: Arc<Resource>) -> Answer {
+    let body = request.payload().await?;
+    let cx = &request.cx;
+    let input = resource.validate(cx, &body, Purpose::Create, None).await?.with_files(body.files);
+    match &resource.create {
+        Create::No => Err(ApiError::not_found()),
+        Create::Now => {
+            let id = resource.insert(cx, &input).await?;
+            reply(cx, &resource, Reply::Object(StatusCode::CREATED, id)).await
+        }
+        Create::Task => {
+            let task = GeneralCreate { resource: resource.path.to_owned(), input };
+            reply(cx, &resource, cx.dispatch(task).await?).await
+        }
+        Create::By(_, handler) => reply(cx, &resource, handler.handle(cx, None, input).await?).await,
+    }
+}
+
+/// `GET` of an object.
+pub(super) async fn read(request: Request, resource: Arc<Resource>) -> Answer {
+    let row = find(&request, &resource).await?;
+    let body = resource.render_one(&request.cx, &mask(&request.query), row).await?;
+    Ok(response::raw_json(StatusCode::OK, body))
+}
+
+/// `PUT` and `PATCH` of an object.
+pub(super) async fn update(mut request: Request, resource: Arc<Resource>, purpose: Purpose) -> Answer {
+    let current = find(&request, &resource).await?;
+    let body = request.payload().await?;
+    let cx = &request.cx;
+    let id = current.id();
+    let input = resource.validate(cx, &body, purpose, Some(&current)).await?.with_files(body.files);
+    if resource.changes(&current, &input)? {
+        if resource.update == Change::Task {
+            let prn = resource.own_prn(cx, &current).unwrap_or_default();
+            let task = GeneralUpdate { resource: resource.path.to_owned(), prn, id, input };
+            return reply(cx, &resource, cx.dispatch(task).await?).await;
+        }
+        resource.change(cx, &current, &input).await?;
+    }
+    reply(cx, &resource, Reply::Object(StatusCode::OK, id)).await
+}
+
+/// `DELETE` of an object.
+pub(super) async fn delete(request: Request, resource: Arc<Resource>) -> Answer {
+    let current = find(&request, &resource).await?;
+    let (cx, id) = (&request.cx, current.id());
+    if resource.delete == Change::Task {
+        let prn = resource.own_prn(cx, &current).unwrap_or_default();
+        let task = GeneralDelete { resource: resource.path.to_owned(), prn, id };
+        return reply(cx, &resource, cx.dispatch(task).await?).await;
+    }
+    resource.remove(cx, id).await?;
+    Ok(response::empty(StatusCode::NO_CONTENT))
+}
+
+/// An action of an object or of the collection.
+pub(super) async fn act(mut request: Request, resource: Arc<Resource>, action: Action) -> Answer {
+    let id = match action.on {
+        On::Object => Some(find(&request, &resource).await?.id()),
+        On::Collection => None,
+    };
+    let body = match &action.body {
+        Some(_) => request.payload().await?,
+        None => Default::default(),
+    };
+    let fields = action.body.as_ref().map_or(&[] as &[Field], |body| &body.fields);
+    let cx = &request.cx;
+    let input = action_body(cx, fields, &body).await?.with_files(body.files);
+    reply(cx, &resource, action.handler.handle(cx, id, input).await?).await
+}
+
+/// `POST …/set_label/`.
+pub(super) async fn label(mut request: Request, resource: Arc<Resource>) -> Answer {
+    let id = find(&request, &resource).await?.id();
+    let mut body = request.payload().await?;
+    body.values.retain(|name, _| matches!(name.as_str(), "key" | "value"));
+    let fields = [Field::new("key", Kind::Text).required(), Field::text("value").required().nullable().blank()];
+    let input = action_body(&request.cx, &fields, &body).await?;
+    let key = input.text("key").unwrap_or_default();
+    let value = input.get("value").cloned().unwrap_or(Json::Null);
+    let refused = |message: String| ApiError::new(StatusCode::BAD_REQUEST, json!({"non_field_errors": [message]}));
+    if !key.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | ' ' | '-' | '.')) {
+        return Err(refused(format!(
+            "Key '{key}' contains invalid characters. Only alphanumerics, underscores, spaces, hyphens, and dots are allowed."
+        )));
+    }
+    match value.as_str() {
+        Some(text) if text.contains(['(', ')']) => return Err(refused(format!("Key '{key}' contains value with parenthesis."))),
+        // A comma separates the terms of `pulp_label_select`: such a value could not be searched for.
+        Some(text) if text.contains(',') => return Err(refused(format!("Key '{key}' contains value with comma."))),
+        _ => {}
+    }
+    let cx = &request.cx;
+    set_label(cx.pulp().db(), &resource, id, cx.pulp().now(), key, Some(value.clone())).await?;
+    resource.hooks.committed(cx, id).await;
+    Ok(response::json(StatusCode::CREATED, &json!({"key": key, "value": value})))
+}
+
+/// `POST …/unset_label/`.
+pub(super) async fn unlabel(mut request: Request, resource: Arc<Resource>) -> Answer {
+    let id = find(&request, &resource).await?.id();
+    let mut body = request.payload().await?;
+    body.values.retain(|name, _| name == "key");
+    let input = action_body(&request.cx, &[Field::new("key", Kind::Text).required()], &body).await?;
+    let key = input.text("key").unwrap_or_default();
+    let cx = &request.cx;
+    let before = set_label(cx.pulp().db(), &resource, id, cx.pulp().now(), key, None).await?;
+    let Some(value) = before else {
+        return Err(Error::field("key", format!("Label '{key}' is not set on the object.")).into());
+    };
+    resource.hooks.committed(cx, id).await;
+    Ok(response::json(StatusCode::CREATED, &json!({"key": key, "value": value})))
+}
+
+/// The object that the path names.
+pub(super) async fn find(request: &Request, resource: &Resource) -> Result<Record, ApiError> {
+    let id = resource.key_of(request.parameter("id")).ok_or_else(ApiError::not_found)?;
+    let found = resource.find(&request.cx, request.cx.pulp().db(), id).await?;
+    found.ok_or_else(|| ApiError::no_match(resource.model_name()))
+}
+
+/// What a handler has to answer, as a response.
+pub(super) async fn reply(cx: &Context, resource: &Resource, reply: Reply) -> Answer {
+    let base = cx.pulp().hrefs().base(&cx.domain().name);
+    Ok(match reply {
+        Reply::Task(id) => response::json(StatusCode::ACCEPTED, &json!({"task": format!("{base}tasks/{id}/")})),
+        Reply::TaskGroup(id) => response::json(StatusCode::ACCEPTED, &json!({"task_group": format!("{base}task-groups/{id}/")})),
+        Reply::Object(status, id) => object(cx, resource, &base, status, id).await?,
+        Reply::Json(status, value) => response::json(status, &value),
+        Reply::Nothing(status) => response::empty(status),
+    })
+}
+
+async fn object(cx: &Context, resource: &Resource, base: &str, status: StatusCode, id: Uuid) -> Result<Response<Body>, ApiError> {
+    let row = resource.find(cx, cx.pulp().db(), id).await?.ok_or_else(|| ApiError::no_match(resource.model_name()))?;
+    let href = resource.own_href(cx, base, &row);
+    let response = response::raw_json(status, resource.render_one(cx, &Default::default(), row).await?);
+    Ok(match href {
+        Some(href) if status == StatusCode::CREATED => response::located(response, &href),
+        _ => response,
+    })
+}

@@ -1,0 +1,49 @@
+//! The lists that go over all types: repositories, remotes, publications, distributions, content, guards.
+
+use async_trait::async_trait;
+
+use super::content::Artifacts;
+use crate::plugin::Registry;
+use crate::resource::{ActionHandler, Context, Field, Input, Noun, Reply, Resource, Shape, bases};
+use crate::{Error, Result};
+use uuid::Uuid;
+
+pub(super) fn register(registry: &mut Registry) {
+    registry.resource(Resource::repository("repositories", "", "Repository").all_types());
+    registry.resource(Resource::remote("remotes", "", "Remote").all_types().field(bases::policy(&["immediate", "on_demand", "streamed"])));
+    let mut publications = Resource::publication("publications", "", "Publication", NoHandler).all_types();
+    publications.fields.retain(|field| !matches!(field.name, "checkpoint" | "distributions"));
+    registry.resource(publications);
+    registry.resource(
+        Resource::distribution("distributions", "", "Distribution")
+            .all_types()
+            .field(bases::repository())
+            .field(bases::repository_version()),
+    );
+    registry.resource(
+        Resource::content("content", "", "MultipleArtifactContent", NoHandler)
+            .all_types()
+            .visible_if("b.pulp_type <> 'core.publishedmetadata'")
+            .field(Field::computed("artifacts", Shape::Any, Artifacts).help("The files of the unit, by their paths.")),
+    );
+    let mut guards = Resource::new("contentguards", "core_contentguard", "ContentGuard");
+    guards.noun = Noun::ContentGuard;
+    registry.resource(
+        guards
+            .all_types()
+            .field(Field::text("name").required().help("The unique name."))
+            .field(Field::text("description").nullable().help("For people."))
+            .filter(crate::resource::Filter::name("name"))
+            .ordered_by(["description", "name", "pulp_type"]),
+    );
+}
+
+/// The lists over all types make nothing.
+struct NoHandler;
+
+#[async_trait]
+impl ActionHandler for NoHandler {
+    async fn handle(&self, _: &Context, _: Option<Uuid>, _: Input) -> Result<Reply> {
+        Err(Error::not_found("the end point"))
+    }
+}

@@ -1,0 +1,194 @@
+//! Tasks and task groups.
+
+mod columns;
+mod filters;
+
+use chrono::TimeDelta;
+use http::StatusCode;
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+
+use self::columns::{ChildTasks, CreatedBy, CreatedResources, GroupCounts, GroupReports, GroupTasks, Progress};
+use self::filters::{Children, Created, Reserved, Worker};
+use crate::api::crud;
+use crate::api::error::ApiError;
+use crate::api::request::Request;
+use crate::api::response;
+use crate::api::router::Answer;
+use crate::clock::{Timestamp, to_wire};
+use crate::model::TaskState;
+use crate::plugin::Registry;
+use crate::resource::{Context, Extra, Field, Filter, FilterKind, Kind, Lookup, Resource, Shape, Target, action_body};
+use crate::tasks::Purge;
+use crate::{Error, Result};
+
+/// Days for which `tasks/purge/` keeps tasks if it is not told a moment.
+const PURGE_AFTER_DAYS: i64 = 30;
+
+const STATES: &[&str] = &["waiting", "skipped", "running", "completed", "failed", "canceled", "canceling"];
+const FINAL: &[&str] = &["skipped", "completed", "failed", "canceled"];
+
+pub(super) fn register(registry: &mut Registry) {
+    let time = |name| Field::time(name).read_only();
+    let moment = |name| Filter::time(name);
+    let reserved = |name, part| Filter::custom(name, FilterKind::Text, Reserved(part)).lookups(Lookup::EXACT_IN);
+    let uris = || Shape::List(Box::new(Shape::Uri));
+    registry.resource(
+        Resource::new("tasks", "core_task", "Task")
+            .field(Field::text("state").read_only().help("waiting, running, completed, failed, canceled, canceling or skipped."))
+            .field(Field::text("name").required().read_only().help("What kind of task it is."))
+            .field(Field::text("logging_cid").required().read_only().help("The correlation id of the request that made it."))
+            .field(Field::computed("created_by", Shape::Uri, CreatedBy).help("Who made it."))
+            .extra("user_id", Extra::Int)
+            .field(time("unblocked_at").help("When nothing stood in its way any more."))
+            .field(time("started_at").help("When its work began."))
+            .field(time("finished_at").help("When it ended."))
+            .field(Field::json("error").read_only().help("Why it failed."))
+            .field(Field::href("worker", Target::WORKER).column("app_lock_id").read_only().help("Who runs it."))
+            .field(Field::href("parent_task", Target::TASK).read_only().help("The task that made it."))
+            .field(Field::computed("child_tasks", uris(), ChildTasks).help("The tasks that it made."))
+            .field(Field::href("task_group", Target::TASK_GROUP).read_only().help("The group it belongs to."))
+            .field(
+                Field::computed("progress_reports", Shape::List(Box::new(Shape::Component("ProgressReportResponse"))), Progress)
+                    .help("What it has done so far."),
+            )
+            .fields(CreatedResources::fields())
+            .field(Field::list("reserved_resources_record", Kind::Text).read_only().help("What it needs, exclusively or shared."))
+            .field(Field::json("result").read_only().help("What it gave."))
+            .field(Field::text("pulp_api_version").read_only().help("The version of the API through which it was made."))
+            .ordered_by([
+                "deferred",
+                "error",
+                "finished_at",
+                "immediate",
+                "logging_cid",
+                "name",
+                "pulp_api_version",
+                "reserved_resources_record",
+                "result",
+                "started_at",
+                "state",
+                "unblocked_at",
+                "versions",
+            ])
+            .filters([
+                Filter::custom("child_tasks", FilterKind::Href(Target::TASK), Children),
+                Filter::custom("created_resources", FilterKind::Text, Created),
+                reserved("exclusive_resources", filters::Part::Exclusive),
+                moment("finished_at"),
+                Filter::new("logging_cid", FilterKind::Text, &[Lookup::Exact, Lookup::Contains]),
+                Filter::new("name", FilterKind::Text, &[Lookup::Exact, Lookup::Contains, Lookup::In, Lookup::Ne]),
+                Filter::href("parent_task", Target::TASK, Lookup::EXACT),
+                moment("pulp_created"),
+                reserved("reserved_resources", filters::Part::Any),
+                reserved("shared_resources", filters::Part::Shared),
+                moment("started_at"),
+                Filter::new("state", FilterKind::Choice(STATES), &[Lookup::Exact, Lookup::In, Lookup::Ne]),
+                Filter::href("task_group", Target::TASK_GROUP, Lookup::EXACT),
+                moment("unblocked_at"),
+                Filter::custom("worker", FilterKind::Text, Worker),
+            ]),
+    );
+    let mut groups = Resource::new("task-groups", "core_taskgroup", "TaskGroup")
+        .field(Field::text("description").required().read_only().help("What the group is for."))
+        .field(Field::boolean("all_tasks_dispatched").required().read_only().help("Whether no more tasks join it."))
+        .fields(GroupCounts::fields())
+        .field(
+            Field::computed("group_progress_reports", Shape::List(Box::new(Shape::Component("GroupProgressReportResponse"))), GroupReports)
+                .help("What its tasks have done together."),
+        )
+        .field(Field::computed("tasks", Shape::List(Box::new(Shape::Component("MinimalTaskResponse"))), GroupTasks).help("Its tasks."));
+    groups.fields.retain(|field| !matches!(field.name, "pulp_created" | "pulp_last_updated"));
+    registry.resource(groups);
+}
+
+fn resource(cx: &Context, path: &str) -> Result<std::sync::Arc<Resource>> {
+    cx.pulp().registry().resource_at(path).cloned().ok_or_else(|| Error::Internal(format!("there is no resource at {path}")))
+}
+
+/// One task.
+pub(crate) async fn read(request: Request) -> Answer {
+    let tasks = resource(&request.cx, "tasks")?;
+    crud::read(request, tasks).await
+}
+
+/// One task group.
+pub(crate) async fn read_group(request: Request) -> Answer {
+    let groups = resource(&request.cx, "task-groups")?;
+    crud::read(request, groups).await
+}
+
+/// Whether the body asks for what can be asked for: `{"state": "canceled"}`.
+async fn asks_to_cancel(request: &mut Request) -> Result<(), ApiError> {
+    let body = request.payload().await?;
+    let input = action_body(&request.cx, &[Field::text("state").required()], &body).await?;
+    if input.text("state") == Some("canceled") {
+        Ok(())
+    } else {
+        Err(Error::field("state", "The only acceptable value for 'state' is 'canceled'.").into())
+    }
+}
+
+/// Cancels a task; 409, with the task, if it has ended already.
+pub(crate) async fn cancel(mut request: Request) -> Answer {
+    let tasks = resource(&request.cx, "tasks")?;
+    let id = crud::find(&request, &tasks).await?.id();
+    asks_to_cancel(&mut request).await?;
+    let status = match request.cx.pulp().tasks().cancel(id).await {
+        Ok(_) => StatusCode::OK,
+        Err(Error::Conflict(_)) => StatusCode::CONFLICT,
+        Err(error) => return Err(error.into()),
+    };
+    shown(&request.cx, &tasks, status, id).await
+}
+
+/// Cancels all tasks of a group.
+pub(crate) async fn cancel_group(mut request: Request) -> Answer {
+    let groups = resource(&request.cx, "task-groups")?;
+    let id = crud::find(&request, &groups).await?.id();
+    asks_to_cancel(&mut request).await?;
+    request.cx.pulp().tasks().cancel_group(id).await?;
+    shown(&request.cx, &groups, StatusCode::OK, id).await
+}
+
+async fn shown(cx: &Context, resource: &Resource, status: StatusCode, id: Uuid) -> Answer {
+    crud::reply(cx, resource, crate::resource::Reply::Object(status, id)).await
+}
+
+/// Deletes a task that has ended.
+pub(crate) async fn delete(request: Request) -> Answer {
+    let tasks = resource(&request.cx, "tasks")?;
+    let id = crud::find(&request, &tasks).await?.id();
+    request.cx.pulp().tasks().delete(id).await?;
+    Ok(response::empty(StatusCode::NO_CONTENT))
+}
+
+/// Deletes tasks that ended before a moment, by a task.
+pub(crate) async fn purge(mut request: Request) -> Answer {
+    let body = request.payload().await?;
+    let cx = &request.cx;
+    let tasks = resource(cx, "tasks")?;
+    let fields = [Field::time("finished_before"), Field::list("states", Kind::Choice("StatesEnum", FINAL)).default(json!(["completed"]))];
+    let input = action_body(cx, &fields, &body).await.map_err(flat)?;
+    let default: Timestamp = cx.pulp().now() - TimeDelta::days(PURGE_AFTER_DAYS);
+    let before = input.text("finished_before").map_or_else(|| to_wire(default), str::to_owned);
+    let states: Vec<TaskState> =
+        input.get("states").and_then(Json::as_array).into_iter().flatten().filter_map(|state| state.as_str()?.parse().ok()).collect();
+    let finished_before = before.parse().map_err(|_| Error::field("finished_before", "Datetime has wrong format."))?;
+    let reply = cx.dispatch(Purge { finished_before, states }).await?;
+    crud::reply(cx, &tasks, reply).await
+}
+
+/// Of a multiple choice Pulp tells what is wrong, not where.
+fn flat(error: Error) -> Error {
+    match error {
+        Error::Refused(Json::Object(mut fields)) => {
+            if let Some(Json::Object(items)) = fields.get("states") {
+                let messages: Vec<Json> = items.values().flat_map(|messages| messages.as_array().cloned().unwrap_or_default()).collect();
+                fields.insert("states".to_owned(), Json::Array(messages));
+            }
+            Error::Refused(Json::Object(fields))
+        }
+        other => other,
+    }
+}

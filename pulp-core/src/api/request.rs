@@ -1,0 +1,57 @@
+//! A request on its way to its handler.
+
+use std::sync::{Mutex, PoisonError};
+
+use http::HeaderMap;
+use percent_encoding::percent_decode_str;
+
+use super::error::ApiError;
+use super::payload;
+use crate::body::Body;
+use crate::model::User;
+use crate::resource::{Context, RawBody};
+
+/// A request whose route is known and whose user is, if there is one.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) cx: Context,
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) parameters: Vec<(String, String)>,
+    /// A body can be read by one only; the lock makes that known to the compiler.
+    pub(crate) body: Mutex<Body>,
+}
+
+impl Request {
+    /// A part of the path.
+    pub(crate) fn parameter(&self, name: &str) -> &str {
+        self.parameters.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+
+    /// The user; routes that need one are not reached without.
+    pub(crate) fn user(&self) -> Result<&User, ApiError> {
+        self.cx.user().map(AsRef::as_ref).ok_or_else(|| crate::Error::Unauthenticated.into())
+    }
+
+    /// Reads the body, whichever of the three kinds it is; files go to the spool.
+    pub(crate) async fn payload(&mut self) -> Result<RawBody, ApiError> {
+        let body = std::mem::take(self.body.get_mut().unwrap_or_else(PoisonError::into_inner));
+        payload::read(self.cx.pulp(), &self.headers, body).await
+    }
+
+    /// The URL of this request, without its query.
+    pub(crate) fn url(&self) -> String {
+        format!("{}{}", self.cx.origin().unwrap_or_default(), self.path)
+    }
+}
+
+/// The pairs of a query string.
+pub(crate) fn pairs(query: &str) -> Vec<(String, String)> {
+    url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+}
+
+/// A segment of a path, decoded; nothing if it is no UTF-8.
+pub(crate) fn decoded(segment: &str) -> Option<String> {
+    percent_decode_str(segment).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+}

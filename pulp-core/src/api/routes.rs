@@ -1,0 +1,104 @@
+//! The one place that lists every route.
+
+use std::sync::Arc;
+
+use http::Method;
+
+use super::crud;
+use super::endpoints::{login, root, status, tasks, uploads, versions};
+use super::router::{Access, Route, Router};
+use crate::plugin::Registry;
+use crate::resource::{Action, Change, Create, Noun, On, Purpose, Resource};
+
+/// The routes of core and of all that is registered.
+pub(super) fn all(registry: &Registry) -> Router {
+    let mut router = Router::default();
+    let open = || Route::new(Access::Anyone);
+    let user = || Route::new(Access::User);
+    let admin = || Route::new(Access::Superuser);
+
+    router.add("", open().get(root::index));
+    router.add("status/", open().get(status::status));
+    router.add("livez/", open().get(status::alive).any_type());
+    router.add("login/", user().get(login::read).post(login::open).on(Method::PATCH, login::update).on(Method::DELETE, login::close));
+    router.add("tasks/purge/", admin().post(tasks::purge));
+    router.add("tasks/{id}/", admin().get(tasks::read).on(Method::PATCH, tasks::cancel).on(Method::DELETE, tasks::delete));
+    router.add("task-groups/{id}/", admin().get(tasks::read_group).on(Method::PATCH, tasks::cancel_group));
+    router.add("uploads/{id}/", admin().get(uploads::read).on(Method::PUT, uploads::chunk).on(Method::DELETE, uploads::delete));
+    router.add("uploads/{id}/commit/", admin().post(uploads::commit));
+
+    for resource in registry.resources() {
+        add_resource(&mut router, resource);
+    }
+    for resource in registry.resources().iter().filter(|resource| resource.noun == Noun::Repository && resource.pulp_type.is_some()) {
+        let path = format!("{}/{{id}}/versions/", resource.path);
+        let (list, read, delete) = (Arc::clone(resource), Arc::clone(resource), Arc::clone(resource));
+        router.add(path.as_str(), admin().get(move |request| versions::list(request, Arc::clone(&list))));
+        router.add(
+            format!("{path}{{number}}/"),
+            admin()
+                .get(move |request| versions::read(request, Arc::clone(&read)))
+                .on(Method::DELETE, move |request| versions::delete(request, Arc::clone(&delete))),
+        );
+    }
+    router
+}
+
+/// What every resource can do, as its description says.
+fn add_resource(router: &mut Router, resource: &Arc<Resource>) {
+    let route = || Route::new(Access::Superuser);
+    let path = resource.path;
+    let shared = || Arc::clone(resource);
+
+    let mut collection = route();
+    if resource.list {
+        let resource = shared();
+        collection = collection.get(move |request| crud::list(request, Arc::clone(&resource)));
+    }
+    if !matches!(resource.create, Create::No) {
+        let resource = shared();
+        collection = collection.post(move |request| crud::create(request, Arc::clone(&resource)));
+    }
+    router.add(format!("{path}/"), collection);
+
+    let mut object = route();
+    if resource.read {
+        let resource = shared();
+        object = object.get(move |request| crud::read(request, Arc::clone(&resource)));
+    }
+    if resource.update != Change::No {
+        for (method, purpose) in [(Method::PUT, Purpose::Replace), (Method::PATCH, Purpose::Change)] {
+            let resource = shared();
+            object = object.on(method, move |request| crud::update(request, Arc::clone(&resource), purpose));
+        }
+    }
+    if resource.delete != Change::No {
+        let resource = shared();
+        object = object.on(Method::DELETE, move |request| crud::delete(request, Arc::clone(&resource)));
+    }
+    router.add(format!("{path}/{{id}}/"), object);
+
+    if resource.labels.is_some() {
+        let (set, unset) = (shared(), shared());
+        router.add(format!("{path}/{{id}}/set_label/"), route().post(move |request| crud::label(request, Arc::clone(&set))));
+        router.add(format!("{path}/{{id}}/unset_label/"), route().post(move |request| crud::unlabel(request, Arc::clone(&unset))));
+    }
+    let mut done: Vec<(On, &str)> = Vec::new();
+    for action in &resource.actions {
+        if done.contains(&(action.on, action.name)) {
+            continue;
+        }
+        done.push((action.on, action.name));
+        let same: Vec<&Action> = resource.actions.iter().filter(|other| other.on == action.on && other.name == action.name).collect();
+        let mut of_name = route();
+        for action in same {
+            let (resource, action) = (shared(), action.clone());
+            of_name = of_name.on(action.method.clone(), move |request| crud::act(request, Arc::clone(&resource), action.clone()));
+        }
+        let path = match action.on {
+            On::Object => format!("{path}/{{id}}/{}/", action.name),
+            On::Collection => format!("{path}/{}/", action.name),
+        };
+        router.add(path, of_name);
+    }
+}
