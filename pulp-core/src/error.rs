@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 
 use crate::db::DbError;
+use crate::digest::Mismatch;
+use crate::download::DownloadError;
 use crate::storage::StorageError;
 
 /// What every fallible call of the library gives.
@@ -55,6 +57,9 @@ pub enum Error {
     /// The storage of artifacts.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// An upstream, or what came from it.
+    #[error("{}", describe_download(.0))]
+    Download(#[from] DownloadError),
     /// Settings that cannot be used.
     #[error("setting {name}: {reason}")]
     Setting {
@@ -107,6 +112,9 @@ impl Error {
             Self::Db(_) => "database",
             Self::Storage(StorageError::Full { .. } | StorageError::Quota { .. }) => "storage_full",
             Self::Storage(_) => "storage",
+            Self::Download(DownloadError::Mismatch { mismatch: Mismatch::Digest { .. }, .. }) => "PLP0003",
+            Self::Download(DownloadError::Mismatch { mismatch: Mismatch::Size { .. }, .. }) => "PLP0004",
+            Self::Download(_) => "download",
             Self::Setting { .. } => "setting",
             Self::Io { .. } => "io",
             Self::Internal(_) => "internal",
@@ -125,6 +133,19 @@ impl Error {
             Self::Io { .. } => "The server could not read or write a file; its log tells more.".to_owned(),
             other => other.to_string(),
         }
+    }
+}
+
+/// With the codes that Pulp gives the two ways in which a file is not what it was announced to be.
+fn describe_download(error: &DownloadError) -> String {
+    match error {
+        DownloadError::Mismatch { url, mismatch: Mismatch::Digest { expected, actual, .. } } => {
+            format!("[PLP0003] A file located at the url {url} failed validation due to checksum. Expected '{expected}', Actual '{actual}'")
+        }
+        DownloadError::Mismatch { url, mismatch: Mismatch::Size { expected, actual } } => {
+            format!("[PLP0004] A file located at the url {url} failed validation due to size. Expected '{expected}', Actual '{actual}'")
+        }
+        other => other.to_string(),
     }
 }
 

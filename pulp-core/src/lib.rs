@@ -24,6 +24,7 @@ mod pulp;
 pub mod resource;
 pub mod settings;
 pub mod storage;
+pub mod sync;
 pub mod tasks;
 pub mod version;
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::content::{self, Content};
+use crate::crypto::{Fernet, Secret};
 use crate::db::{self, Db, DbOptions};
 use crate::ids::Hrefs;
 use crate::model::Domain;
@@ -25,6 +26,7 @@ struct Inner {
     settings: Settings,
     hrefs: Hrefs,
     registry: Registry,
+    fernet: Fernet,
     clock: Arc<dyn Clock>,
     default_domain: Arc<Domain>,
     data_dir: PathBuf,
@@ -80,6 +82,22 @@ impl Pulp {
     /// Where files are written until they are adopted into the storage.
     pub fn spool(&self) -> &Spool {
         &self.0.spool
+    }
+
+    /// Encrypts a secret for its column.
+    ///
+    /// # Errors
+    /// If the machine gives no random bytes.
+    pub fn seal(&self, secret: &str) -> Result<String> {
+        self.0.fernet.encrypt(secret).map_err(|error| Error::Internal(error.to_string()))
+    }
+
+    /// Decrypts a secret’s column.
+    ///
+    /// # Errors
+    /// If it was encrypted with a key that we do not have.
+    pub fn unseal(&self, column: &str) -> Result<Secret> {
+        self.0.fernet.decrypt_text(column).map_err(|error| Error::Internal(error.to_string()))
     }
 
     /// What the plugins have registered.
@@ -241,11 +259,15 @@ impl PulpBuilder {
         let spool = Spool::open(spool_dir, options).await?;
         let default_domain = Arc::new(Domain::default(&db, self.clock.now()).await?);
         let hrefs = Hrefs::new(self.settings.api_root.clone(), self.settings.domain_enabled);
+        let key_file = self.settings.db_encryption_key.clone().unwrap_or_else(|| self.data_dir.join("database_fields.symmetric.key"));
+        let fernet = Fernet::load_or_create(&key_file)
+            .map_err(|error| Error::Setting { name: "DB_ENCRYPTION_KEY".to_owned(), reason: error.to_string() })?;
         let pulp = Pulp(Arc::new(Inner {
             db,
             settings: self.settings,
             hrefs,
             registry,
+            fernet,
             clock: self.clock,
             default_domain,
             data_dir: self.data_dir,

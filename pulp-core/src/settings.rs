@@ -21,6 +21,8 @@ pub struct Settings {
     pub content_origin: Option<String>,
     /// Path under which content is served, with a slash at both ends.
     pub content_path_prefix: String,
+    /// The file of the key that encrypts secrets in the database; made in the data directory if unset.
+    pub db_encryption_key: Option<PathBuf>,
     /// Whether paths carry the name of a domain.
     pub domain_enabled: bool,
     /// Digests that are computed of every artifact, and accepted. `sha256` must be among them.
@@ -81,6 +83,7 @@ impl Default for Settings {
             api_root: "/pulp/".to_owned(),
             content_origin: None,
             content_path_prefix: "/pulp/content/".to_owned(),
+            db_encryption_key: None,
             domain_enabled: false,
             allowed_content_checksums: ["sha224", "sha256", "sha384", "sha512"].map(str::to_owned).to_vec(),
             allowed_import_paths: Vec::new(),

@@ -37,10 +37,12 @@ impl DistributionHandler for PublishedHandler {
             }
         }
         match directory(cx, publication.trees(), path).await? {
-            Served::NotFound(reason) if !path.is_directory() => match grace::find(db, cx.distribution.pulp_id, path, cx.pulp.now()).await? {
-                Some(file) => file_at(cx, file).await,
-                None => Ok(Served::NotFound(reason)),
-            },
+            Served::NotFound(reason) if !path.is_directory() => {
+                match grace::find(db, cx.distribution.pulp_id, path, cx.pulp.now()).await? {
+                    Some(file) => file_at(cx, file).await,
+                    None => Ok(Served::NotFound(reason)),
+                }
+            }
             found => Ok(found),
         }
     }

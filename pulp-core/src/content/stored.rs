@@ -42,12 +42,7 @@ impl SmallFiles {
     /// # Errors
     /// [`StorageError::NotFound`] when it is not there any more, and [`ServeError::Internal`] when it is not as the database says:
     /// a file that was damaged is not served.
-    pub(super) async fn read(
-        &self,
-        storage: &Arc<dyn Storage>,
-        file: &ServedFile,
-        range: Option<Range<u64>>,
-    ) -> Result<Body, ServeError> {
+    pub(super) async fn read(&self, storage: &Arc<dyn Storage>, file: &ServedFile, range: Option<Range<u64>>) -> Result<Body, ServeError> {
         if file.size <= SMALL {
             let bytes = match self.0.get(&file.artifact).await {
                 Some(bytes) => bytes,

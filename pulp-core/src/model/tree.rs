@@ -59,8 +59,7 @@ pub enum Cursor {
     From(String),
 }
 
-const FILE: &str =
-    "ca.pulp_id as content_artifact_id, a.pulp_id as artifact_id, a.file, a.size, a.sha256, a.pulp_created as stored";
+const FILE: &str = "ca.pulp_id as content_artifact_id, a.pulp_id as artifact_id, a.file, a.size, a.sha256, a.pulp_created as stored";
 const ENTRY: &str = "coalesce(a.size, (select max(ra.size) from core_remoteartifact ra where ra.content_artifact_id = ca.pulp_id)) as size";
 
 /// One place where the files of a tree are recorded.

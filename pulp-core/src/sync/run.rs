@@ -8,7 +8,7 @@ use super::download::{Budget, download};
 use super::resolve::resolve;
 use super::save::save;
 use super::{FirstStage, Sink, SyncContext};
-use crate::model::{Policy, Repository, RepositoryVersion};
+use crate::model::{Repository, RepositoryVersion};
 use crate::version::VersionDraft;
 use crate::{Error, Result};
 
@@ -53,6 +53,7 @@ pub async fn synchronize(
         .cloned()
         .ok_or_else(|| Error::Internal(format!("the repository type {} is not registered", repository.pulp_type)))?;
     let mut draft = VersionDraft::begin(cx.pulp().db(), repository.pulp_id, None, cx.pulp().now()).await?;
+    draft.held_by(cx.task());
     if options.mirror {
         draft.mirror();
     }
@@ -106,11 +107,7 @@ async fn fill(cx: &SyncContext, draft: &mut VersionDraft, first: Box<dyn FirstSt
         download(resolved, downloading, cx, &budget, &artifacts),
         save(downloaded, cx, draft, &content, since, room),
     )?;
-    if cx.policy() == Policy::Immediate {
-        artifacts.finish();
-    } else {
-        artifacts.finish();
-    }
+    artifacts.finish();
     content.finish();
     Ok(())
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use url::Url;
 
-use super::Declared;
+use super::{Declared, RemoteAccess};
 use crate::digest::Expected;
 use crate::download::{DownloadRequest, Downloader, RetryPolicy, SaveOptions, download_to_spool};
 use crate::model::{Policy, Remote};
@@ -88,14 +88,8 @@ impl SyncContext {
     /// # Errors
     /// If an option of the remote cannot be used; the message names the field.
     pub fn new(task: TaskContext, remote: Remote) -> Result<Self> {
-        let access = task.pulp().remote_access(&remote)?;
-        Ok(Self {
-            task,
-            remote: Arc::new(remote),
-            downloader: access.downloader,
-            retry: access.retry,
-            concurrency: access.concurrency,
-        })
+        let access = RemoteAccess::new(task.pulp(), &remote)?;
+        Ok(Self { task, remote: Arc::new(remote), downloader: access.downloader, retry: access.retry, concurrency: access.concurrency })
     }
 
     /// The library.

@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::db::{Db, DbError, Executor, ExecutorExt, Sql, rows_per_statement};
 use crate::ids::new_id;
 use crate::model::{Model, Repository, RepositoryVersion};
+use crate::tasks::TaskContext;
 
 /// Keys in one `in (…)` list.
 pub(super) const KEYS: usize = 2_000;
@@ -42,6 +43,8 @@ pub struct VersionDraft {
     removed: bool,
     /// In a mirror, the units of the version before that are to stay.
     kept: Option<HashSet<Uuid>>,
+    /// The task that makes it: must still be in charge when the version appears.
+    pub(super) holder: Option<TaskContext>,
 }
 
 impl VersionDraft {
@@ -66,8 +69,18 @@ impl VersionDraft {
             Sql::new("select 1 as one from core_repositorycontent where repository_id = $1 and version_removed_id is null limit 1");
         let inhabited = tx.optional::<(i32,)>(inhabited.bind(repository.pulp_id)).await?.is_some();
         tx.commit().await?;
-        let mut draft =
-            Self { db: db.clone(), repository, id, number, previous: previous.pulp_id, now, inhabited, removed: false, kept: None };
+        let mut draft = Self {
+            db: db.clone(),
+            repository,
+            id,
+            number,
+            previous: previous.pulp_id,
+            now,
+            inhabited,
+            removed: false,
+            kept: None,
+            holder: None,
+        };
         if let Some(base) = base.filter(|base| base.pulp_id != previous.pulp_id) {
             draft.start_from(base).await?;
         }
@@ -97,6 +110,11 @@ impl VersionDraft {
     /// The units that are in the draft now.
     pub fn members(&self) -> Members {
         Members::Of { repository: self.repository.pulp_id, number: self.number }
+    }
+
+    /// Names the task that makes the draft. If the task is no longer in charge when the draft is committed, no version is made.
+    pub fn held_by(&mut self, task: &TaskContext) {
+        self.holder = Some(task.clone());
     }
 
     /// Turns the draft into a mirror: at its commit, what was there before and was not [added](Self::add) (again) is removed.

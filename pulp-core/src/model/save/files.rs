@@ -48,8 +48,9 @@ async fn save_content_artifacts<E: Executor + ?Sized>(
     now: Timestamp,
 ) -> Result<Vec<Option<Uuid>>, DbError> {
     let mut keys: Vec<Option<Uuid>> = files.iter().map(|_| Some(new_id())).collect();
-    let mut sql =
-        Sql::new("insert into core_contentartifact (pulp_id, pulp_created, pulp_last_updated, relative_path, artifact_id, content_id) values ");
+    let mut sql = Sql::new(
+        "insert into core_contentartifact (pulp_id, pulp_created, pulp_last_updated, relative_path, artifact_id, content_id) values ",
+    );
     sql.push_rows(files.iter().zip(&keys).map(|(file, id)| -> [Value; 6] {
         [(*id).into(), now.into(), now.into(), file.relative_path.into(), file.artifact.into(), file.unit.id.into()]
     }));
