@@ -9,7 +9,7 @@ use super::resolve::resolve;
 use super::save::save;
 use super::{FirstStage, Sink, SyncContext};
 use crate::model::{Repository, RepositoryVersion};
-use crate::version::VersionDraft;
+use crate::version::{RepositoryType, VersionDraft, announce};
 use crate::{Error, Result};
 
 /// Units that are resolved, or saved, in one go.
@@ -71,7 +71,7 @@ pub async fn synchronize(
 async fn finish(
     cx: &SyncContext,
     mut draft: VersionDraft,
-    rules: &Arc<dyn crate::version::RepositoryType>,
+    rules: &Arc<dyn RepositoryType>,
 ) -> Result<Option<RepositoryVersion>> {
     let removed = draft.remove_unseen().await?;
     if removed > 0 {
@@ -79,7 +79,11 @@ async fn finish(
         report.increase(i64::try_from(removed).unwrap_or(i64::MAX));
         report.finish();
     }
-    draft.commit(rules.as_ref()).await
+    let version = draft.commit(rules.as_ref()).await?;
+    if let Some(version) = &version {
+        announce(cx.task(), rules.as_ref(), version).await?;
+    }
+    Ok(version)
 }
 
 /// The pipeline.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use super::Members;
+use super::{Members, UnitRule};
 use super::sweep::{discard, sweep_incomplete};
 use crate::Result;
 use crate::clock::Timestamp;
@@ -248,11 +248,10 @@ impl VersionDraft {
     /// Of units that agree in some columns of their type’s table, keeps those that this draft has added and removes the older
     /// ones: “a newer file at the same path replaces the older”. The number of units that were replaced.
     ///
-    /// `table` has the column `content_ptr_id`; it and `columns` are names of the type’s own, never input.
-    ///
     /// # Errors
     /// [`Error::Coded`](crate::Error::Coded) with `PLP0022` if several of the added units agree: none of them is the newest.
-    pub async fn keep_newest(&mut self, table: &'static str, columns: &[&'static str]) -> Result<u64> {
+    pub async fn keep_newest(&mut self, rule: &UnitRule) -> Result<u64> {
+        let UnitRule { table, columns, .. } = rule;
         let same = |a: &str, b: &str| {
             let pairs: Vec<String> = columns.iter().map(|column| format!("{a}.{column} = {b}.{column}")).collect();
             pairs.join(" and ")
