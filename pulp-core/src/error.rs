@@ -25,6 +25,9 @@ pub enum Error {
     /// Input that is refused as a whole. Wire: 400.
     #[error("{0}")]
     BadRequest(String),
+    /// Input that is refused, told as JSON of the shape that clients of Pulp parse. Wire: 400 with that body.
+    #[error("{0}")]
+    Refused(serde_json::Value),
     /// No such object. Wire: 404.
     #[error("{what} was not found")]
     NotFound {
@@ -102,6 +105,7 @@ impl Error {
         match self {
             Self::Validation(_) => "validation",
             Self::BadRequest(_) => "bad_request",
+            Self::Refused(_) => "validation",
             Self::NotFound { .. } => "not_found",
             Self::Unauthenticated => "unauthenticated",
             Self::Forbidden => "forbidden",

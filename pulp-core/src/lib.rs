@@ -9,7 +9,9 @@
 //!
 //! `pulp-server` is a thin front end on top of it, and `pulp` the command line.
 
+pub mod api;
 pub mod body;
+mod clients;
 pub mod clock;
 pub mod content;
 pub mod crypto;
@@ -31,5 +33,6 @@ pub mod sync;
 pub mod tasks;
 pub mod version;
 
+pub use clients::RemoteClient;
 pub use error::{Error, Result};
 pub use pulp::{Pulp, PulpBuilder};

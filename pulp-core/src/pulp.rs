@@ -3,13 +3,16 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
+use crate::clients::{Clients, RemoteClient};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::content::{self, Content};
-use crate::crypto::{Fernet, Secret};
+use crate::crypto::{CredentialCache, Fernet, Secret};
 use crate::db::{self, Db, DbOptions};
+use crate::download::{Fetcher, FetcherOptions, FileDownloader};
 use crate::ids::Hrefs;
-use crate::model::Domain;
+use crate::model::{Domain, Remote};
 use crate::plugin::{Plugin, Registry};
 use crate::settings::Settings;
 use crate::storage::{LocalOptions, LocalStorage, Spool, SpoolOptions, Storage};
@@ -26,13 +29,17 @@ struct Inner {
     settings: Settings,
     hrefs: Hrefs,
     registry: Registry,
-    fernet: Fernet,
+    credentials: CredentialCache,
     clock: Arc<dyn Clock>,
     default_domain: Arc<Domain>,
     data_dir: PathBuf,
     storage: Arc<dyn Storage>,
     spool: Spool,
     content: Arc<content::State>,
+    keys: Fernet,
+    fetcher: Fetcher,
+    files: FileDownloader,
+    clients: Clients,
     hub: Hub,
 }
 
@@ -84,12 +91,25 @@ impl Pulp {
         &self.0.spool
     }
 
+    /// Fetches lazy content, each file once for all who ask.
+    pub fn fetcher(&self) -> &Fetcher {
+        &self.0.fetcher
+    }
+
+    /// How a remote is reached.
+    ///
+    /// # Errors
+    /// If an option of the remote cannot be used, or a secret cannot be decrypted; the error names the field.
+    pub fn client(&self, remote: &Remote) -> Result<RemoteClient> {
+        self.0.clients.of(remote, &self.0.keys, &self.0.files)
+    }
+
     /// Encrypts a secret for its column.
     ///
     /// # Errors
     /// If the machine gives no random bytes.
     pub fn seal(&self, secret: &str) -> Result<String> {
-        self.0.fernet.encrypt(secret).map_err(|error| Error::Internal(error.to_string()))
+        self.0.keys.encrypt(secret).map_err(|error| Error::Internal(error.to_string()))
     }
 
     /// Decrypts a secret’s column.
@@ -97,7 +117,12 @@ impl Pulp {
     /// # Errors
     /// If it was encrypted with a key that we do not have.
     pub fn unseal(&self, column: &str) -> Result<Secret> {
-        self.0.fernet.decrypt_text(column).map_err(|error| Error::Internal(error.to_string()))
+        self.0.keys.decrypt_text(column).map_err(|error| Error::Internal(error.to_string()))
+    }
+
+    /// Checks passwords, and remembers for a short time which were right.
+    pub fn credentials(&self) -> &CredentialCache {
+        &self.0.credentials
     }
 
     /// What the plugins have registered.
@@ -156,6 +181,7 @@ pub struct PulpBuilder {
     database: Option<String>,
     database_options: DbOptions,
     storage: Option<(Arc<dyn Storage>, PathBuf)>,
+    keys: Option<Fernet>,
     settings: Settings,
     plugins: Vec<Box<dyn Plugin>>,
     clock: Arc<dyn Clock>,
@@ -168,6 +194,7 @@ impl Default for PulpBuilder {
             database: None,
             database_options: DbOptions::default(),
             storage: None,
+            keys: None,
             settings: Settings::default(),
             plugins: Vec::new(),
             clock: Arc::new(SystemClock),
@@ -206,6 +233,13 @@ impl PulpBuilder {
         self
     }
 
+    /// The keys of encrypted columns; by default those in a file of the data directory, which is made if it is not there.
+    #[must_use]
+    pub fn keys(mut self, keys: Fernet) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
     /// The settings.
     #[must_use]
     pub fn settings(mut self, settings: Settings) -> Self {
@@ -234,6 +268,8 @@ impl PulpBuilder {
     pub async fn build(self) -> Result<Pulp> {
         let mut registry = Registry::default();
         registry.task::<Purge>();
+        crate::resource::register(&mut registry);
+        crate::api::register(&mut registry);
         for plugin in &self.plugins {
             registry.add(plugin.as_ref());
         }
@@ -257,23 +293,42 @@ impl PulpBuilder {
         let mut options = SpoolOptions::default().algorithms(&self.settings.checksums()?);
         options.quota = (self.settings.spool_quota_bytes > 0).then_some(self.settings.spool_quota_bytes);
         let spool = Spool::open(spool_dir, options).await?;
+        let mut fetching = FetcherOptions::default();
+        fetching.verify_before_serving = self.settings.verify_before_serving_bytes;
+        fetching.concurrency = self.settings.lazy_fetch_concurrency;
+        let fetcher = Fetcher::new(spool.clone(), fetching);
+        let files = FileDownloader::new(self.settings.allowed_import_paths.iter().cloned());
+        let keys = match self.keys {
+            Some(keys) => keys,
+            None => {
+                let beside = || self.data_dir.join("database_fields.symmetric.key");
+                let path = self.settings.db_encryption_key.clone().unwrap_or_else(beside);
+                let found = tokio::task::spawn_blocking(move || Fernet::load_or_create(&path)).await;
+                found
+                    .map_err(|error| Error::Internal(error.to_string()))?
+                    .map_err(|error| Error::Setting { name: "db_encryption_key".to_owned(), reason: error.to_string() })?
+            }
+        };
         let default_domain = Arc::new(Domain::default(&db, self.clock.now()).await?);
         let hrefs = Hrefs::new(self.settings.api_root.clone(), self.settings.domain_enabled);
-        let key_file = self.settings.db_encryption_key.clone().unwrap_or_else(|| self.data_dir.join("database_fields.symmetric.key"));
-        let fernet = Fernet::load_or_create(&key_file)
-            .map_err(|error| Error::Setting { name: "DB_ENCRYPTION_KEY".to_owned(), reason: error.to_string() })?;
+        let credentials = CredentialCache::with_lifetime(Duration::from_secs(self.settings.credential_cache_seconds))
+            .map_err(|error| Error::Internal(error.to_string()))?;
         let pulp = Pulp(Arc::new(Inner {
             db,
             settings: self.settings,
             hrefs,
             registry,
-            fernet,
+            credentials,
             clock: self.clock,
             default_domain,
             data_dir: self.data_dir,
             storage,
             spool,
             content: Arc::default(),
+            keys,
+            fetcher,
+            files,
+            clients: Clients::default(),
             hub: Hub::default(),
         }));
         pulp.tasks().recover().await?;

@@ -5,6 +5,8 @@
 //! - [`Authority`]: certificates for TLS tests;
 //! - [`both_databases!`] with [`Kit`] and [`TestDatabase`]: a Pulp, or only a database, on SQLite and on PostgreSQL;
 //! - [`Client`]: typed calls to a server, and [`Client::file_repo`], which makes a whole file repository in one expression;
+//! - [`storage::conforms`]: what every storage must do;
+//! - `S3Server` (feature `s3`): a real S3 server on a directory;
 //! - [`Blob`] and [`Tree`]: reproducible content of any size.
 //!
 //! Everything listens on the loopback interface, on a port that the system chooses, and ends with
@@ -19,6 +21,9 @@ mod kit;
 pub mod pg;
 mod proxy;
 mod server;
+#[cfg(feature = "s3")]
+mod s3;
+pub mod storage;
 mod tls;
 
 pub mod upstream;
@@ -32,5 +37,7 @@ pub use kit::Kit;
 pub use pg::{Postgres, PostgresDatabase};
 pub use proxy::{Proxied, Proxy};
 pub use server::Server;
+#[cfg(feature = "s3")]
+pub use s3::S3Server;
 pub use tls::{Authority, Identity};
 pub use upstream::{Fault, Recorded, Upstream};

@@ -27,6 +27,22 @@ impl Dialect {
         }
     }
 
+    /// Whether a text matches a regular expression, which may begin with `(?i)`.
+    pub fn regex(self, column: &str, placeholder: &str) -> String {
+        match self {
+            Self::Postgres => format!("{column} ~ {placeholder}"),
+            Self::Sqlite => format!("{column} regexp {placeholder}"),
+        }
+    }
+
+    /// Whether a label is set, with a value or without; `placeholder` is bound to the label’s key.
+    pub fn has_label(self, column: &str, placeholder: &str) -> String {
+        match self {
+            Self::Postgres => format!("jsonb_exists({column}, {placeholder})"),
+            Self::Sqlite => format!("exists (select 1 from json_each({column}) as label where label.key = {placeholder})"),
+        }
+    }
+
     /// The text of one label, null where it is not set; `placeholder` is bound to the label’s key.
     pub fn label(self, column: &str, placeholder: &str) -> String {
         match self {

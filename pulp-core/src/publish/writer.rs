@@ -90,11 +90,8 @@ impl PublicationWriter {
         let (pulp, domain, now) = (self.cx.pulp(), self.cx.domain().pulp_id, self.cx.pulp().now());
         let sha256 = file.sha256()?;
         let path = Artifact::place(&sha256, domain, pulp.settings().domain_enabled);
-        let artifact = NewArtifact {
-            file: path.to_string(),
-            size: i64::try_from(file.size()).unwrap_or(i64::MAX),
-            digests: file.digests().clone(),
-        };
+        let artifact =
+            NewArtifact { file: path.to_string(), size: i64::try_from(file.size()).unwrap_or(i64::MAX), digests: file.digests().clone() };
         pulp.storage().adopt(file, &path).await?;
         let tx = pulp.db().begin().await?;
         let stored = save_artifacts(&tx, &[artifact], domain, now).await?;
@@ -104,8 +101,7 @@ impl PublicationWriter {
              values ($1, $2, $2, $3, $2, $4)",
         );
         tx.execute(content.bind(id).bind(now).bind(METADATA).bind(domain)).await?;
-        let metadata =
-            Sql::new("insert into core_publishedmetadata (content_ptr_id, relative_path, publication_id) values ($1, $2, $3)");
+        let metadata = Sql::new("insert into core_publishedmetadata (content_ptr_id, relative_path, publication_id) values ($1, $2, $3)");
         tx.execute(metadata.bind(id).bind(relative_path).bind(self.id)).await.map_err(|error| taken(error, relative_path))?;
         let file = UnitFile {
             unit: SavedUnit { id, new: true },

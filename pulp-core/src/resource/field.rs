@@ -44,6 +44,8 @@ pub enum Kind {
     Uuid,
     /// Any JSON.
     Json,
+    /// Any JSON object.
+    Dictionary,
     /// Texts, or nothing, by key.
     Labels,
     /// One of these words; the first text is the name of the enumeration’s schema (`PolicyEnum`).

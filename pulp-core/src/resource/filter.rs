@@ -374,6 +374,38 @@ impl Fragment {
         Self::new("not (").then(self).text(")")
     }
 
+    /// All of them are true.
+    pub fn all(parts: impl IntoIterator<Item = Fragment>) -> Self {
+        let mut all: Option<Self> = None;
+        for part in parts {
+            all = Some(match all {
+                None => Self::new("(").then(part),
+                Some(before) => before.text(") and (").then(part),
+            });
+        }
+        all.map_or_else(Self::always, |all| all.text(")"))
+    }
+
+    /// Text in which `{}` stands for a value.
+    pub(crate) fn template(text: &str, value: &Value) -> Self {
+        let mut pieces = text.split("{}");
+        let mut all = Self::new(pieces.next().unwrap_or_default().to_owned());
+        for piece in pieces {
+            all = all.bind(value.clone()).text(piece.to_owned());
+        }
+        all
+    }
+
+    /// Whether its text speaks of a table by this name and a dot.
+    pub(crate) fn mentions(&self, table: &str) -> bool {
+        self.0.iter().any(|part| match part {
+            Part::Text(text) => text
+                .match_indices(table)
+                .any(|(at, _)| !text[..at].ends_with(|before: char| before.is_ascii_alphanumeric() || before == '_')),
+            Part::Value(_) => false,
+        })
+    }
+
     /// Appends it to a statement.
     pub fn write(&self, sql: &mut Sql) {
         for part in &self.0 {

@@ -8,14 +8,18 @@ use serde_json::Value as Json;
 use uuid::Uuid;
 
 use crate::ids::Prn;
+use crate::storage::Spooled;
 use crate::{Error, Result};
 
 /// The validated values of a body by field: defaults filled in, hrefs resolved to PRNs, secrets encrypted, moments in
 /// RFC 3339. It can be written into a task as it is.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Input {
     values: BTreeMap<String, Json>,
+    /// Files of a multipart body; they cannot go into a task: store them first.
+    #[serde(skip)]
+    files: BTreeMap<String, Spooled>,
 }
 
 /// An object that a body names.
@@ -79,6 +83,22 @@ impl Input {
     /// Takes a field out.
     pub fn remove(&mut self, field: &str) -> Option<Json> {
         self.values.remove(field)
+    }
+
+    /// Takes the file of a field out. It is removed unless it is adopted by the storage.
+    pub fn take_file(&mut self, field: &str) -> Option<Spooled> {
+        self.files.remove(field)
+    }
+
+    /// Whether the body has a file for the field.
+    pub fn has_file(&self, field: &str) -> bool {
+        self.files.contains_key(field)
+    }
+
+    /// Gives it the files of its body.
+    pub(crate) fn with_files(mut self, files: BTreeMap<String, Spooled>) -> Self {
+        self.files = files;
+        self
     }
 
     /// All fields that are there.

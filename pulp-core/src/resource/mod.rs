@@ -21,8 +21,16 @@ mod field;
 mod filter;
 mod hooks;
 mod input;
+mod labels;
+mod list;
+mod query;
 mod record;
 mod relation;
+mod render;
+mod select;
+mod tasks;
+mod validate;
+mod write;
 
 pub use action::{Action, ActionHandler, Body, On, Reply, Returns};
 pub use context::Context;
@@ -32,9 +40,15 @@ pub use hooks::{Hooks, NoHooks};
 pub use input::{Input, Reference};
 pub use record::Record;
 pub use relation::Target;
+pub use tasks::{GeneralCreate, GeneralDelete, GeneralUpdate};
+
+pub(crate) use query::mask;
+pub(crate) use tasks::register;
+pub(crate) use validate::{Purpose, RawBody, action_body, type_name};
+pub(crate) use write::set_label;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::Method;
 
@@ -58,6 +72,23 @@ pub enum Noun {
     AlternateContentSource,
     /// Anything else: has a table of its own.
     Other,
+}
+
+/// How a column that is no field is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extra {
+    /// Yes or no.
+    Bool,
+    /// A whole number.
+    Int,
+    /// Text.
+    Text,
+    /// A UUID.
+    Uuid,
+    /// A moment.
+    Time,
+    /// JSON.
+    Json,
 }
 
 /// How an object is made.
@@ -126,6 +157,10 @@ pub struct Resource {
     pub default_order: &'static str,
     /// A condition that every row must meet to be visible at all, on `b` (base table) and `d` (detail table).
     pub visible: Option<&'static str>,
+    /// Columns of the base table that computed fields need, beside those of the fields.
+    pub extra: Vec<(&'static str, Extra)>,
+    /// Whether the key is a number, as those of users and groups are.
+    pub integer_key: bool,
     /// Columns that get the same value in every new row, beside those of the fields.
     pub constants: Vec<(&'static str, crate::db::Value)>,
     /// Whether there is a list.
@@ -148,6 +183,8 @@ pub struct Resource {
     pub actions: Vec<Action>,
     /// Rules that concern a whole object.
     pub hooks: Arc<dyn Hooks>,
+    /// Worked out of the rest when it is first needed.
+    selection: OnceLock<Arc<select::Selection>>,
 }
 
 impl fmt::Debug for Resource {
@@ -177,6 +214,8 @@ impl Resource {
             ordering: vec!["pulp_id", "pulp_created", "pulp_last_updated"],
             default_order: "-pulp_created",
             visible: None,
+            extra: Vec::new(),
+            integer_key: false,
             constants: Vec::new(),
             list: true,
             read: true,
@@ -188,7 +227,23 @@ impl Resource {
             multipart_only: false,
             actions: Vec::new(),
             hooks: Arc::new(NoHooks),
+            selection: OnceLock::new(),
         }
+    }
+
+    /// All objects of a base table, whatever their type, as the cross-type lists show them: they can be listed, and nothing
+    /// else.
+    pub(crate) fn all_types(mut self) -> Self {
+        self.pulp_type = None;
+        self.detail = None;
+        self.read = false;
+        self.create = Create::No;
+        self.update = Change::No;
+        self.delete = Change::No;
+        self.labels = None;
+        self.roles = false;
+        self.actions.clear();
+        self
     }
 
     /// Names the type’s own table and its column that points to the base table. Fields added from here on are columns of it,
@@ -311,6 +366,34 @@ impl Resource {
     pub fn hooks(mut self, hooks: impl Hooks + 'static) -> Self {
         self.hooks = Arc::new(hooks);
         self
+    }
+
+    /// Reads a column of the base table that is no field, for computed fields.
+    #[must_use]
+    pub fn extra(mut self, column: &'static str, kind: Extra) -> Self {
+        self.extra.push((column, kind));
+        self
+    }
+
+    /// Whether the base table holds several types.
+    pub(crate) fn typed(&self) -> bool {
+        self.noun != Noun::Other
+    }
+
+    /// How hrefs of its objects are made.
+    pub(crate) fn link(&self) -> relation::Link {
+        if self.table == Target::REPOSITORY_VERSION.table {
+            relation::Link::Version
+        } else if self.typed() && self.pulp_type.is_none() {
+            relation::Link::Typed
+        } else {
+            relation::Link::Plain(self.path)
+        }
+    }
+
+    /// The columns that reading it needs.
+    pub(crate) fn selection(&self) -> &Arc<select::Selection> {
+        self.selection.get_or_init(|| Arc::new(select::Selection::of(self)))
     }
 
     /// A field by its name.

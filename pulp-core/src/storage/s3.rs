@@ -216,7 +216,13 @@ fn failed(what: &str, error: object_store::Error) -> StorageError {
             return StorageError::Denied { what, source: error.into() };
         }
         object_store::Error::NotFound { .. } => "there is no such bucket",
+        error if no_bucket(error) => "there is no such bucket",
         _ => "the object store did not answer as it should",
     };
     StorageError::Backend { what, reason: reason.to_owned(), source: error.into() }
+}
+
+/// Whether the answer was that of a store without the bucket: there is no kind of error for it, only S3's code in the body.
+fn no_bucket(error: &object_store::Error) -> bool {
+    error.to_string().contains("<Code>NoSuchBucket</Code>")
 }

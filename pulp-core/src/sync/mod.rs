@@ -12,7 +12,6 @@
 //! A batch that is saved stays saved, whatever happens to the sync: the next one fetches only what is missing. The version
 //! appears at the end, at once, or not at all.
 
-mod access;
 mod declared;
 mod download;
 mod resolve;
@@ -20,7 +19,6 @@ mod run;
 mod save;
 mod stage;
 
-pub use access::RemoteAccess;
 pub use declared::{Declared, DeclaredFile, FileSource};
 pub use run::{SyncOptions, synchronize};
 pub use stage::{FirstStage, Sink, SyncContext, SyncEnded};

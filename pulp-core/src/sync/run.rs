@@ -68,11 +68,7 @@ pub async fn synchronize(
     }
 }
 
-async fn finish(
-    cx: &SyncContext,
-    mut draft: VersionDraft,
-    rules: &Arc<dyn RepositoryType>,
-) -> Result<Option<RepositoryVersion>> {
+async fn finish(cx: &SyncContext, mut draft: VersionDraft, rules: &Arc<dyn RepositoryType>) -> Result<Option<RepositoryVersion>> {
     let removed = draft.remove_unseen().await?;
     if removed > 0 {
         let report = cx.task().progress("Un-Associating Content", "unassociating.content");

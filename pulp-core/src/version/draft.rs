@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use super::{Members, UnitRule};
 use super::sweep::{discard, sweep_incomplete};
+use super::{Members, UnitRule};
 use crate::Result;
 use crate::clock::Timestamp;
 use crate::db::{Db, DbError, Executor, ExecutorExt, Sql, rows_per_statement};
@@ -56,7 +56,7 @@ impl VersionDraft {
         let tx = db.begin().await?;
         sweep_incomplete(&tx, repository).await?;
         let repository = Repository::find(&tx, repository).await?;
-        let previous = latest_version(&tx, repository.pulp_id).await?;
+        let previous = RepositoryVersion::latest(&tx, repository.pulp_id).await?;
         let number = repository.next_version.max(previous.number + 1);
         let id = new_id();
         let insert = Sql::new(
@@ -319,11 +319,4 @@ impl VersionDraft {
             self.add_some(&db, &page).await?;
         }
     }
-}
-
-/// The version that counts as the repository’s content now.
-pub(crate) async fn latest_version<E: Executor + ?Sized>(executor: &E, repository: Uuid) -> Result<RepositoryVersion> {
-    let sql = Sql::new("select * from core_repositoryversion where repository_id = $1 and complete order by number desc limit 1");
-    let latest = executor.optional(sql.bind(repository)).await?;
-    latest.ok_or_else(|| crate::Error::not_found(format!("a version of repository {repository}")))
 }

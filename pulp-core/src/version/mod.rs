@@ -20,6 +20,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use create::create_empty_version;
 pub use create::create_repository;
 pub use delete::delete_version;
 pub use draft::VersionDraft;

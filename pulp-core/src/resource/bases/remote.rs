@@ -89,7 +89,7 @@ pub fn network_fields() -> Vec<Field> {
         seconds("connect_timeout", "Seconds to get a connection, waiting for a free one included."),
         seconds("sock_connect_timeout", "Seconds to connect to the upstream."),
         seconds("sock_read_timeout", "Seconds between two pieces of a download."),
-        Field::list("headers", Kind::Json).in_base().help("Headers to send: a list of objects of one name and its value."),
+        Field::list("headers", Kind::Dictionary).in_base().help("Headers to send: a list of objects of one name and its value."),
         Field::integer("rate_limit").nullable().in_base().help("Requests per second."),
     ]
 }

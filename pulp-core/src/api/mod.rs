@@ -1,0 +1,2 @@
+//! The REST API.
+pub(crate) fn register(_: &mut crate::plugin::Registry) {}

@@ -1,0 +1,256 @@
+//! What a list is asked: filters, order, page, fields.
+
+mod expression;
+pub(super) mod value;
+
+use serde_json::json;
+
+pub(crate) use value::moment;
+
+use super::labels;
+use super::render::Mask;
+use super::select::Rows;
+use super::{Context, Filter, FilterKind, FilterValue, Fragment, Lookup, Place, Resource, Target};
+use crate::db::{Dialect, Executor, Value};
+use crate::{Error, Result};
+
+/// How many objects a page has if nothing else is asked.
+const PAGE: i64 = 100;
+
+/// A list as it was asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Listing {
+    pub(crate) rows: Rows,
+    pub(crate) limit: i64,
+    pub(crate) offset: i64,
+    pub(crate) mask: Mask,
+}
+
+/// Parameters that are no filters.
+const NOT_FILTERS: [&str; 8] = ["limit", "offset", "ordering", "fields", "exclude_fields", "q", "format", "page_size"];
+
+impl Resource {
+    /// Reads the parameters of a list. `scope` is what every row must meet.
+    ///
+    /// # Errors
+    /// [`Error::Validation`] or [`Error::Refused`] that name the parameter.
+    pub(crate) async fn listing(&self, cx: &Context, parameters: &[(String, String)], scope: Fragment) -> Result<Listing> {
+        let mut conditions = vec![scope];
+        let mut unknown = Vec::new();
+        for (at, (name, value)) in parameters.iter().enumerate() {
+            if NOT_FILTERS.contains(&name.as_str()) {
+                continue;
+            }
+            if !self.knows_filter(name) {
+                unknown.push(format!("Invalid Filter: '{name}'"));
+                continue;
+            }
+            // The last of several counts, as in Django.
+            if parameters[at + 1..].iter().any(|(later, _)| later == name) || value.is_empty() {
+                continue;
+            }
+            conditions.extend(self.condition(cx, name, value).await?);
+        }
+        if !unknown.is_empty() {
+            return Err(Error::Refused(json!({ "errors": unknown })));
+        }
+        let last = |wanted: &str| parameters.iter().rev().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+        if let Some(text) = last("q").filter(|text| !text.is_empty()) {
+            conditions.push(self.complex(cx, text).await?);
+        }
+        let number = |name: &str, least: i64| last(name).and_then(|text| text.trim().parse::<i64>().ok()).filter(|number| *number >= least);
+        let limit = number("limit", 1).unwrap_or(PAGE);
+        let offset = number("offset", 0).unwrap_or(0);
+        Ok(Listing {
+            rows: Rows { condition: Fragment::all(conditions), order: self.order(last("ordering"))?, page: Some((limit, offset)) },
+            limit,
+            offset,
+            mask: mask(parameters),
+        })
+    }
+
+    /// Whether there is a filter of this name, lookup included.
+    fn knows_filter(&self, name: &str) -> bool {
+        match name {
+            "pulp_href__in" | "prn__in" => true,
+            "pulp_id__in" => self.table != Target::REPOSITORY_VERSION.table,
+            "pulp_label_select" => self.has_labels(),
+            "pulp_type" | "pulp_type__in" => self.typed() && self.pulp_type.is_none(),
+            _ => self.find_filter(name).is_some(),
+        }
+    }
+
+    /// Whether its objects have labels.
+    pub(crate) fn has_labels(&self) -> bool {
+        self.fields.iter().any(|field| field.name == "pulp_labels")
+    }
+
+    fn find_filter(&self, name: &str) -> Option<(&Filter, Lookup)> {
+        self.filters.iter().find_map(|filter| {
+            let rest = name.strip_prefix(filter.name)?;
+            let lookup = filter.lookups.iter().find(|lookup| lookup.suffix() == rest)?;
+            Some((filter, *lookup))
+        })
+    }
+
+    /// The condition of one parameter; nothing where its value asks for nothing.
+    async fn condition(&self, cx: &Context, name: &str, value: &str) -> Result<Option<Fragment>> {
+        let dialect = cx.pulp().db().dialect();
+        let column = format!("b.{} in ", self.key);
+        match name {
+            "pulp_label_select" => return labels::select(dialect, value).map(Some),
+            "pulp_id__in" => {
+                let ids = value::many(value, |one| value::uuid(one).ok_or_else(|| Error::field(name, "Enter a valid UUID.")))?;
+                return Ok(Some(Fragment::new(column).list(ids)));
+            }
+            "pulp_href__in" | "prn__in" => {
+                let mut ids: Vec<Value> = Vec::new();
+                for one in value.split(',') {
+                    ids.extend(self.named(cx, name, one.trim()).await?);
+                }
+                return Ok(Some(Fragment::new(column).list(ids)));
+            }
+            "pulp_type" | "pulp_type__in" if self.typed() && self.pulp_type.is_none() => {
+                let many = name.ends_with("__in");
+                let wanted: Vec<&str> = if many { value.split(',').collect() } else { vec![value] };
+                for one in &wanted {
+                    if cx.pulp().registry().resource_of_type(self.table, one).is_none() {
+                        return Err(Error::field(name, format!("Select a valid choice. {one} is not one of the available choices.")));
+                    }
+                }
+                return Ok(Some(Fragment::new("b.pulp_type in ").list(wanted)));
+            }
+            _ => {}
+        }
+        let Some((filter, lookup)) = self.find_filter(name) else { return Ok(None) };
+        if filter.nullable && value == "null" {
+            return Ok(Some(Fragment::new(format!("{} is null", filter.column))));
+        }
+        let Some(read) = value::read(cx, filter, lookup, name, value).await? else { return Ok(None) };
+        match &filter.condition {
+            Some(condition) => condition.condition(cx, lookup, &read).await.map(Some),
+            None => Ok(Some(compare(dialect, &filter.column, lookup, &read))),
+        }
+    }
+
+    /// The key that an href or PRN names, if it is one of this resource’s; whether there is such an object shows itself.
+    async fn named(&self, cx: &Context, name: &str, text: &str) -> Result<Option<Value>> {
+        let refused = |message: String| Err(Error::Refused(json!([message])));
+        if name == "prn__in" && !text.starts_with("prn:") {
+            return refused(format!("Not a valid PRN: {text}, must start with 'prn:'"));
+        }
+        if let Some(rest) = text.strip_prefix("prn:") {
+            let Some((model, id)) = rest.split_once(':') else {
+                return refused(format!("PRN must be of the form 'prn:app_label.model_label:pulp_id': {text}"));
+            };
+            if self.integer_key {
+                return Ok(id.parse::<i64>().ok().filter(|_| model == self.model).map(Value::from));
+            }
+            let Some(id) = value::uuid(id) else { return refused(format!("Not a valid PRN: {text}, its last part must be a UUID")) };
+            let ours = match self.pulp_type {
+                None if self.typed() => cx.pulp().registry().resources().iter().any(|one| one.table == self.table && one.model == model),
+                _ => model == self.model,
+            };
+            return Ok(ours.then(|| Value::from(id)));
+        }
+        let Some((_, path)) = cx.pulp().hrefs().split(text) else { return refused(format!("URI not valid: {text}")) };
+        if self.table == Target::REPOSITORY_VERSION.table {
+            return Ok(cx.resolve(Target::REPOSITORY_VERSION, text).await.ok().map(|prn| Value::from(prn.id)));
+        }
+        let Some((resource, rest)) = cx.pulp().registry().split_path(path) else {
+            return refused(format!("URI not valid: {text}"));
+        };
+        if resource.table != self.table {
+            return Ok(None);
+        }
+        if self.integer_key {
+            return Ok(rest.parse::<i64>().ok().map(Value::from));
+        }
+        Ok(value::uuid(rest).map(Value::from))
+    }
+
+    /// What `order by` says.
+    fn order(&self, asked: Option<&str>) -> Result<String> {
+        let mut parts: Vec<String> = Vec::new();
+        let mut by_key = false;
+        for one in asked.unwrap_or_default().split(',').map(str::trim).filter(|one| !one.is_empty()) {
+            let (name, direction) = match one.strip_prefix('-') {
+                Some(name) => (name, " desc"),
+                None => (one, ""),
+            };
+            let column = match name {
+                "pk" => {
+                    by_key = true;
+                    self.key
+                }
+                _ => self.ordering.iter().find(|column| **column == name).copied().ok_or_else(|| {
+                    Error::field("ordering", format!("Select a valid choice. {one} is not one of the available choices."))
+                })?,
+            };
+            let table = if self.fields.iter().any(|field| field.column == column && field.place == Place::Detail) { "d" } else { "b" };
+            // NULLs come last in PostgreSQL and first in SQLite; said, they are the same.
+            let nulls = if direction.is_empty() { " nulls last" } else { " nulls first" };
+            parts.push(format!("{table}.{column}{direction}{nulls}"));
+        }
+        if parts.is_empty() {
+            // Keys are made in the order of time: the index of the primary key gives the page without a sort.
+            let (key, down) = (self.key, self.default_order.starts_with('-'));
+            return Ok(format!("b.{key}{}", if down { " desc" } else { "" }));
+        }
+        if !by_key {
+            parts.push(format!("b.{} desc", self.key));
+        }
+        Ok(parts.join(", "))
+    }
+}
+
+/// The fields that a response shows.
+pub(crate) fn mask(parameters: &[(String, String)]) -> Mask {
+    let names = |wanted: &str| {
+        parameters
+            .iter()
+            .filter(|(name, _)| name == wanted)
+            .flat_map(|(_, value)| value.split(','))
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect()
+    };
+    Mask { only: names("fields"), without: names("exclude_fields") }
+}
+
+/// A comparison of a column.
+fn compare(dialect: Dialect, column: &str, lookup: Lookup, value: &FilterValue) -> Fragment {
+    let column_then = |operator: &str| Fragment::new(format!("{column} {operator} "));
+    let text = value.as_text().unwrap_or_default();
+    let like = |pattern: String| Fragment::template(&dialect.ilike(column, "{}"), &Value::from(pattern));
+    match lookup {
+        Lookup::Exact => column_then("=").bind(value.to_sql()),
+        Lookup::Ne => column_then("is distinct from").bind(value.to_sql()),
+        Lookup::In => column_then("in").list(value.all().iter().map(FilterValue::to_sql)),
+        Lookup::Lt => column_then("<").bind(value.to_sql()),
+        Lookup::Lte => column_then("<=").bind(value.to_sql()),
+        Lookup::Gt => column_then(">").bind(value.to_sql()),
+        Lookup::Gte => column_then(">=").bind(value.to_sql()),
+        Lookup::Range => match value.all() {
+            [low, high] => column_then("between").bind(low.to_sql()).text(" and ").bind(high.to_sql()),
+            _ => Fragment::never(),
+        },
+        Lookup::IsNull => match value {
+            FilterValue::Boolean(true) => Fragment::new(format!("{column} is null")),
+            _ => Fragment::new(format!("{column} is not null")),
+        },
+        Lookup::Contains => Fragment::template(&dialect.contains(column, "{}"), &Value::from(text)),
+        Lookup::IContains => like(labels::infix(text)),
+        Lookup::IExact => like(labels::escaped(text)),
+        Lookup::IStartsWith => like(format!("{}%", labels::escaped(text))),
+        Lookup::StartsWith => Fragment::new(format!("substr({column}, 1, length(cast(")).bind(text).text(" as text))) = ").bind(text),
+        Lookup::Regex => Fragment::template(&dialect.regex(column, "{}"), &Value::from(text)),
+        Lookup::IRegex => Fragment::template(&dialect.regex(column, "{}"), &Value::from(format!("(?i){text}"))),
+    }
+}
+
+/// Whether a lookup reads its value as its filter’s kind, or as something of its own.
+fn value_kind(filter: &Filter, lookup: Lookup) -> FilterKind {
+    if lookup == Lookup::IsNull { FilterKind::Boolean } else { filter.kind }
+}

@@ -1,0 +1,237 @@
+//! Reading rows of a resource: which columns a statement gives, and how they are read.
+
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+use sqlx::types::Json as JsonColumn;
+use uuid::Uuid;
+
+use super::relation::Link;
+use super::{Context, Field, Fragment, Kind, Record, Resource};
+use crate::db::{DbError, Executor, Row, Sql, Value};
+
+/// How a column is read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum ColumnType {
+    Bool,
+    Int,
+    Float,
+    Text,
+    Uuid,
+    Time,
+    Json,
+}
+
+/// The columns that reading a resource needs: worked out once per resource.
+#[derive(Debug, Clone)]
+pub(crate) struct Selection {
+    /// The names under which a [`Record`] has them.
+    names: Arc<Vec<String>>,
+    types: Vec<ColumnType>,
+    expressions: String,
+    joins: String,
+    integer_key: bool,
+}
+
+struct Builder {
+    names: Vec<String>,
+    types: Vec<ColumnType>,
+    expressions: Vec<String>,
+    joins: String,
+    joined: usize,
+}
+
+impl Builder {
+    fn add(&mut self, name: impl Into<String>, kind: ColumnType, expression: impl Into<String>) {
+        let name = name.into();
+        if !self.names.contains(&name) {
+            self.names.push(name);
+            self.types.push(kind);
+            self.expressions.push(expression.into());
+        }
+    }
+
+    /// What the href of another object is made of, beside its key.
+    fn relate(&mut self, name: &str, key: &str, target: super::Target) {
+        let alias = format!("r{}", self.joined);
+        match target.link {
+            Link::Plain(_) => {}
+            Link::Typed => {
+                self.joined += 1;
+                self.joins.push_str(&format!(" left join {} {alias} on {alias}.pulp_id = {key}", target.table));
+                self.add(format!("{name}__type"), ColumnType::Text, format!("{alias}.pulp_type"));
+            }
+            Link::Version => {
+                self.joined += 1;
+                self.joins.push_str(&format!(
+                    " left join core_repositoryversion {alias} on {alias}.pulp_id = {key} left join core_repository {alias}r on {alias}r.pulp_id = {alias}.repository_id"
+                ));
+                self.add(format!("{name}__repository"), ColumnType::Uuid, format!("{alias}.repository_id"));
+                self.add(format!("{name}__number"), ColumnType::Int, format!("{alias}.number"));
+                self.add(format!("{name}__type"), ColumnType::Text, format!("{alias}r.pulp_type"));
+            }
+        }
+    }
+}
+
+impl Selection {
+    pub(crate) fn of(resource: &Resource) -> Self {
+        let mut builder = Builder { names: Vec::new(), types: Vec::new(), expressions: Vec::new(), joins: String::new(), joined: 0 };
+        let key = format!("b.{}", resource.key);
+        builder.add(resource.key, if resource.integer_key { ColumnType::Int } else { ColumnType::Uuid }, key.as_str());
+        if resource.typed() {
+            builder.add("pulp_type", ColumnType::Text, "b.pulp_type");
+        }
+        if resource.link() == Link::Version {
+            builder.relate("own", &key, super::Target::REPOSITORY_VERSION);
+        }
+        for &(column, kind) in &resource.extra {
+            builder.add(column, column_type(kind), format!("b.{column}"));
+        }
+        for field in &resource.fields {
+            let (Some(column), Some(expression)) = (field.stored_as(), field.sql()) else { continue };
+            match &field.kind {
+                Kind::Secret => builder.add(column, ColumnType::Bool, format!("({expression} is not null)")),
+                Kind::Href(target) => {
+                    builder.add(column, ColumnType::Uuid, expression.as_str());
+                    builder.relate(field.name, &expression, *target);
+                }
+                kind => builder.add(column, column_type_of(kind), expression),
+            }
+        }
+        Self {
+            names: Arc::new(builder.names),
+            types: builder.types,
+            expressions: builder.expressions.join(", "),
+            joins: builder.joins,
+            integer_key: resource.integer_key,
+        }
+    }
+
+    fn read(&self, row: &Row) -> Result<Record, DbError> {
+        let mut values = Vec::with_capacity(self.types.len());
+        for (at, kind) in self.types.iter().enumerate() {
+            values.push(match kind {
+                ColumnType::Bool => Value::Bool(row.at(at)?),
+                ColumnType::Int => Value::Int(row.at(at)?),
+                ColumnType::Float => Value::Float(row.at(at)?),
+                ColumnType::Text => Value::Text(row.at(at)?),
+                ColumnType::Uuid => Value::Uuid(row.at(at)?),
+                ColumnType::Time => Value::Time(row.at(at)?),
+                ColumnType::Json => Value::Json(row.at::<Option<JsonColumn<Json>>>(at)?.map(|json| json.0)),
+            });
+        }
+        let id = match values.first() {
+            Some(Value::Uuid(Some(id))) => *id,
+            Some(Value::Int(Some(id))) if self.integer_key => integer_key(*id),
+            _ => return Err(DbError::NoRow),
+        };
+        Ok(Record { id, columns: Arc::clone(&self.names), values })
+    }
+}
+
+/// Users and groups have numbers for keys; inside they travel as the UUID of that number.
+pub(crate) fn integer_key(id: i64) -> Uuid {
+    Uuid::from_u128(u128::from(id.unsigned_abs()))
+}
+
+/// The number that [`integer_key`] hid.
+pub(crate) fn key_number(id: Uuid) -> i64 {
+    i64::try_from(id.as_u128()).unwrap_or(i64::MAX)
+}
+
+fn column_type_of(kind: &Kind) -> ColumnType {
+    match kind {
+        Kind::Integer => ColumnType::Int,
+        Kind::Float => ColumnType::Float,
+        Kind::Boolean | Kind::Secret => ColumnType::Bool,
+        Kind::Time => ColumnType::Time,
+        Kind::Uuid | Kind::Href(_) => ColumnType::Uuid,
+        Kind::Json | Kind::Dictionary | Kind::Labels | Kind::List(_) | Kind::Object(..) => ColumnType::Json,
+        Kind::OwnHref | Kind::OwnPrn | Kind::Text | Kind::Choice(..) | Kind::File | Kind::Computed(_) => ColumnType::Text,
+    }
+}
+
+fn column_type(kind: super::Extra) -> ColumnType {
+    match kind {
+        super::Extra::Bool => ColumnType::Bool,
+        super::Extra::Int => ColumnType::Int,
+        super::Extra::Text => ColumnType::Text,
+        super::Extra::Uuid => ColumnType::Uuid,
+        super::Extra::Time => ColumnType::Time,
+        super::Extra::Json => ColumnType::Json,
+    }
+}
+
+impl Field {
+    /// The name of the column that holds it, where one does.
+    pub(crate) fn stored_as(&self) -> Option<&str> {
+        self.sql().map(|_| self.column.as_str())
+    }
+}
+
+/// Which rows, in which order.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rows {
+    /// What they must meet.
+    pub(crate) condition: Fragment,
+    /// `order by`, without the words.
+    pub(crate) order: String,
+    /// At most so many, after so many.
+    pub(crate) page: Option<(i64, i64)>,
+}
+
+impl Resource {
+    /// The condition that a row belongs to this resource and to the domain of `cx`.
+    pub(crate) fn scope(&self, cx: &Context) -> Fragment {
+        let mut parts: Vec<Fragment> = Vec::new();
+        if let Some(pulp_type) = self.pulp_type {
+            parts.push(Fragment::new("b.pulp_type = ").bind(pulp_type));
+        }
+        if self.in_domain && cx.pulp().settings().domain_enabled {
+            parts.push(Fragment::new("b.pulp_domain_id = ").bind(cx.domain().pulp_id));
+        }
+        if let Some(visible) = self.visible {
+            parts.push(Fragment::new(visible));
+        }
+        Fragment::all(parts)
+    }
+
+    fn from(&self, detail: bool) -> String {
+        match self.detail.filter(|_| detail) {
+            Some((table, pointer)) => format!("{} b join {table} d on d.{pointer} = b.{}", self.table, self.key),
+            None => format!("{} b", self.table),
+        }
+    }
+
+    /// Rows of this resource.
+    pub(crate) async fn select<E: Executor + ?Sized>(&self, executor: &E, rows: &Rows) -> Result<Vec<Record>, DbError> {
+        let selection = self.selection();
+        let mut sql = Sql::new(format!("select {} from {}{} where ", selection.expressions, self.from(true), selection.joins));
+        rows.condition.write(&mut sql);
+        if !rows.order.is_empty() {
+            sql.push(" order by ").push(&rows.order);
+        }
+        if let Some((limit, offset)) = rows.page {
+            sql.push(" limit ").push_bind(limit).push(" offset ").push_bind(offset);
+        }
+        executor.rows(sql).await?.iter().map(|row| selection.read(row)).collect()
+    }
+
+    /// How many rows meet a condition.
+    pub(crate) async fn count<E: Executor + ?Sized>(&self, executor: &E, condition: &Fragment) -> Result<i64, DbError> {
+        // The detail table adds no row and takes none away: join it only where the condition speaks of it.
+        let mut sql = Sql::new(format!("select count(*) from {} where ", self.from(condition.mentions("d."))));
+        condition.write(&mut sql);
+        executor.rows(sql).await?.first().ok_or(DbError::NoRow)?.at(0)
+    }
+
+    /// The object with this key, if it is one of this resource, of this domain, and can be seen.
+    pub(crate) async fn find<E: Executor + ?Sized>(&self, cx: &Context, executor: &E, id: Uuid) -> Result<Option<Record>, DbError> {
+        let key = format!("b.{} = ", self.key);
+        let key = Fragment::new(key);
+        let key = if self.integer_key { key.bind(key_number(id)) } else { key.bind(id) };
+        let rows = Rows { condition: key.and(self.scope(cx)), ..Rows::default() };
+        Ok(self.select(executor, &rows).await?.pop())
+    }
+}

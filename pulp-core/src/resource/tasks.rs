@@ -1,0 +1,119 @@
+//! The tasks that make, change and remove objects.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{Context, Input, Resource};
+use crate::ids::Prn;
+use crate::plugin::Registry;
+use crate::tasks::{Created, Resources, Task, TaskContext, TaskOutput};
+use crate::{Error, Result};
+use std::sync::Arc;
+
+/// Adds the tasks of resources.
+pub(crate) fn register(registry: &mut Registry) {
+    registry.task::<GeneralCreate>();
+    registry.task::<GeneralUpdate>();
+    registry.task::<GeneralDelete>();
+}
+
+/// Makes an object.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct GeneralCreate {
+    /// The path of the resource.
+    pub(crate) resource: String,
+    /// What it is made of.
+    pub(crate) input: Input,
+}
+
+/// Changes an object.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct GeneralUpdate {
+    /// The path of the resource.
+    pub(crate) resource: String,
+    /// The object’s PRN.
+    pub(crate) prn: String,
+    /// Its key.
+    pub(crate) id: Uuid,
+    /// What changes.
+    pub(crate) input: Input,
+}
+
+/// Removes an object.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct GeneralDelete {
+    /// The path of the resource.
+    pub(crate) resource: String,
+    /// The object’s PRN.
+    pub(crate) prn: String,
+    /// Its key.
+    pub(crate) id: Uuid,
+}
+
+fn resource(cx: &TaskContext, path: &str) -> Result<(Context, Arc<Resource>)> {
+    let resource = cx.pulp().registry().resource_at(path).cloned();
+    let resource = resource.ok_or_else(|| Error::Internal(format!("there is no resource at {path}")))?;
+    Ok((Context::new(cx.pulp().clone(), Arc::new(cx.domain().clone())), resource))
+}
+
+#[async_trait]
+impl Task for GeneralCreate {
+    const NAME: &'static str = "pulpcore.app.tasks.base.general_create";
+    const IMMEDIATE: bool = true;
+
+    fn resources(&self) -> Resources {
+        Resources::none()
+    }
+
+    async fn run(self, task: TaskContext) -> Result<TaskOutput> {
+        let (cx, resource) = resource(&task, &self.resource)?;
+        let mut input = self.input;
+        resource.hooks.validate(&cx, &mut input, None).await?;
+        let id = resource.insert(&cx, &input).await?;
+        let Some(row) = resource.find(&cx, cx.pulp().db(), id).await? else { return Ok(TaskOutput::default()) };
+        if let Some(href) = resource.own_href(&cx, &cx.pulp().hrefs().base(&cx.domain().name), &row) {
+            task.created(Created { prn: Prn::new(resource.model.as_str(), id), href });
+        }
+        Ok(TaskOutput { result: Some(resource.to_json(&cx, row).await?) })
+    }
+}
+
+#[async_trait]
+impl Task for GeneralUpdate {
+    const NAME: &'static str = "pulpcore.app.tasks.base.ageneral_update";
+    const IMMEDIATE: bool = true;
+
+    fn resources(&self) -> Resources {
+        Resources::none().exclusive(&self.prn)
+    }
+
+    async fn run(self, task: TaskContext) -> Result<TaskOutput> {
+        let (cx, resource) = resource(&task, &self.resource)?;
+        let db = cx.pulp().db();
+        let gone = || Error::not_found(format!("object {}", self.prn));
+        let before = resource.find(&cx, db, self.id).await?.ok_or_else(gone)?;
+        let mut input = self.input;
+        resource.hooks.validate(&cx, &mut input, Some(&before)).await?;
+        resource.change(&cx, &before, &input).await?;
+        let row = resource.find(&cx, db, self.id).await?.ok_or_else(|| Error::not_found(format!("object {}", self.prn)))?;
+        Ok(TaskOutput { result: Some(resource.to_json(&cx, row).await?) })
+    }
+}
+
+#[async_trait]
+impl Task for GeneralDelete {
+    const NAME: &'static str = "pulpcore.app.tasks.base.ageneral_delete";
+    const IMMEDIATE: bool = true;
+
+    fn resources(&self) -> Resources {
+        Resources::none().exclusive(&self.prn)
+    }
+
+    async fn run(self, task: TaskContext) -> Result<TaskOutput> {
+        let (cx, resource) = resource(&task, &self.resource)?;
+        let gone = i64::from(resource.remove(&cx, self.id).await?);
+        Ok(TaskOutput { result: Some(json!({ resource.schema: gone })) })
+    }
+}
