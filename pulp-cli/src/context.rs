@@ -51,7 +51,7 @@ impl Context {
         };
         wait::announce(self, task);
         if self.background {
-            wait::note("Not waiting for the task because of --background.");
+            output::note("Not waiting for the task because of --background.");
             self.print(&json!({ "task": task }))?;
             return Ok(Followed::Background);
         }

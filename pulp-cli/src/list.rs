@@ -5,7 +5,7 @@ use clap::Args;
 use crate::client::Query;
 use crate::context::Context;
 use crate::error::Result;
-use crate::wait;
+use crate::output;
 
 /// Which part of a list, and which fields.
 #[derive(Debug, Args)]
@@ -39,7 +39,7 @@ impl Page {
             .with_all("exclude_fields", &self.exclude_field);
         let (entries, total) = cx.list(path, &query, self.limit, self.offset).await?;
         if (self.offset + entries.len()) as u64 != total && !entries.is_empty() {
-            wait::note(&format!(
+            output::note(&format!(
                 "Not all {total} entries were shown: see --limit and --offset."
             ));
         }

@@ -1,4 +1,4 @@
-//! What goes to standard output.
+//! What goes to standard output, and notes to standard error.
 
 use std::io::{self, IsTerminal as _, Write};
 
@@ -45,6 +45,11 @@ pub(crate) fn line(text: &str) -> Result<()> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(error)),
         _ => Ok(()),
     }
+}
+
+/// Writes a note for the user to standard error. That nobody can read it is no reason to fail.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 fn json(value: &Value, indented: bool) -> io::Result<String> {

@@ -175,7 +175,7 @@ async fn fill_and_commit(
     }
     bar.finish_and_clear();
     if !cx.quiet {
-        crate::wait::note("Upload complete.");
+        crate::output::note("Upload complete.");
     }
     let answer = cx
         .client

@@ -1,6 +1,5 @@
 //! Waiting for tasks.
 
-use std::io::Write as _;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -10,6 +9,7 @@ use tokio::time::Instant;
 use crate::client::Query;
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::output::note;
 use crate::progress::TaskProgress;
 
 /// The pause before the second look at a task, and the longest one. Most tasks are short; a server may take most of a second
@@ -18,11 +18,6 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 
 /// How many looks in a row may fail because the server is away, before the wait is given up.
 const FAILED_LOOKS: u32 = 8;
-
-/// Writes a note for the user to standard error. That nobody can read it is no reason to fail.
-pub(crate) fn note(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
-}
 
 /// Tells the user of a task that was started. Scripts find the href of the task in this line.
 pub(crate) fn announce(cx: &Context, href: &str) {
@@ -122,7 +117,11 @@ async fn until(cx: &Context, href: &str, done: impl Fn(&Value) -> bool) -> Resul
         match answer {
             Ok(value) if done(&value) => {
                 progress.show(&value);
-                progress.end("Done.");
+                progress.end(match state(&value) {
+                    "completed" | "" => "Done.",
+                    "canceled" => "Canceled.",
+                    _ => "Failed.",
+                });
                 return Ok(value);
             }
             Ok(value) => {

@@ -8,9 +8,9 @@ use crate::client::Query;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::list::Page;
+use crate::output;
 use crate::size::Size;
 use crate::upload::{self, ARTIFACT, LocalFile};
-use crate::wait;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ArtifactCommand {
@@ -137,7 +137,7 @@ impl Upload {
         let file = LocalFile::open(&self.file).await?;
         let artifact = match upload::existing_artifact(cx, &file.sha256).await? {
             Some(artifact) => {
-                wait::note("The server has this artifact already.");
+                output::note("The server has this artifact already.");
                 artifact
             }
             None => upload::artifact(cx, &file, self.chunk_size.or(cx.chunk_size)).await?,

@@ -10,6 +10,7 @@ use crate::context::{Context, Followed};
 use crate::error::{Error, Result};
 use crate::list::Page;
 use crate::lookup::{Lookup as _, UuidLookup, uuid};
+use crate::output;
 use crate::reference::Reference;
 use crate::resource::{Body, Kind, text};
 use crate::wait;
@@ -235,7 +236,7 @@ impl List {
 
 async fn wait_and_show(cx: &Context, lookup: &UuidLookup) -> Result<()> {
     let href = lookup.href(cx, &TASK).await?;
-    wait::note(&format!("Waiting for task {href}"));
+    output::note(&format!("Waiting for task {href}"));
     let task = wait::task(cx, &href).await?;
     cx.print(&task)
 }
@@ -289,7 +290,7 @@ impl Cancel {
         for href in &asked {
             wait::ended(cx, href).await?;
         }
-        wait::note(&format!("Canceled {} tasks.", asked.len()));
+        output::note(&format!("Canceled {} tasks.", asked.len()));
         Ok(())
     }
 }
@@ -305,7 +306,7 @@ async fn confirm(cx: &Context, href: &str) -> Result<()> {
     if cx.background {
         return Ok(());
     }
-    wait::note(&format!("Waiting to cancel task {href}"));
+    output::note(&format!("Waiting to cancel task {href}"));
     let task = wait::ended(cx, href).await?;
     match wait::state(&task) {
         "canceled" => cx.print(&task),
