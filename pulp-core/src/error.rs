@@ -51,6 +51,12 @@ pub enum Error {
         /// What happened and what to do.
         message: String,
     },
+    /// A task that was waited for has failed. The description is what the task tells.
+    #[error("{description}")]
+    Task {
+        /// What the task tells.
+        description: String,
+    },
     /// The task was cancelled.
     #[error("the task was canceled")]
     Canceled,
@@ -111,6 +117,7 @@ impl Error {
             Self::Forbidden => "forbidden",
             Self::Conflict(_) => "conflict",
             Self::Coded { code, .. } => code,
+            Self::Task { .. } => "task",
             Self::Canceled => "canceled",
             Self::Db(DbError::Unavailable(_)) => "database_unavailable",
             Self::Db(_) => "database",

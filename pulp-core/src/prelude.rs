@@ -7,6 +7,7 @@ pub use crate::clock::Timestamp;
 pub use crate::crypto::{redact_url, redact_url_text};
 pub use crate::db::{self, Executor, ExecutorExt, Sql, Tx, Value};
 pub use crate::digest::{Algorithm, Digests, Expected, Sha256};
+pub use crate::download::{Download, DownloadError, DownloadRequest, Downloader, RedactedUrl};
 pub use crate::ids::{Prn, new_id};
 pub use crate::model::save::{ContentKind, Unit};
 pub use crate::model::{

@@ -135,9 +135,17 @@ impl SyncContext {
     /// # Errors
     /// [`Error::Coded`] or [`Error::Download`]: what is wrong with the source or the file, with its URL.
     pub async fn fetch(&self, url: Url, expected: Expected, limit: Option<u64>) -> Result<Spooled> {
+        self.fetch_through(self.downloader(), url, expected, limit).await
+    }
+
+    /// As [`fetch`](Self::fetch), through a downloader that wraps [ours](Self::downloader).
+    ///
+    /// # Errors
+    /// As `fetch`.
+    pub async fn fetch_through(&self, downloader: &dyn Downloader, url: Url, expected: Expected, limit: Option<u64>) -> Result<Spooled> {
         let mut options = SaveOptions::expecting(expected).retry(self.client.retry);
         options.limit = limit;
-        Ok(download_to_spool(self.downloader(), DownloadRequest::new(url), self.pulp().spool(), &options).await?)
+        Ok(download_to_spool(downloader, DownloadRequest::new(url), self.pulp().spool(), &options).await?)
     }
 }
 

@@ -34,7 +34,14 @@ use async_trait::async_trait;
 use crate::Result;
 use crate::ids::Prn;
 use crate::model::RepositoryVersion;
+use crate::plugin::Registry;
 use crate::tasks::{Created, TaskContext};
+
+/// Adds the tasks of this module.
+pub(crate) fn register(registry: &mut Registry) {
+    registry.task::<AddAndRemove>();
+    registry.task::<DeleteVersion>();
+}
 
 /// The rules of one type of repository. Registered with [`Registry::repository`](crate::plugin::Registry::repository).
 ///

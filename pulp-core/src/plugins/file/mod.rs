@@ -1,12 +1,14 @@
 //! The `file` content type: plain files, listed in a manifest (`PULP_MANIFEST`).
 
 mod content;
+mod library;
 pub mod manifest;
 mod publish;
 mod repository;
 mod sync;
 
 pub use content::FILE;
+pub use library::{Files, Repo, SyncOutcome};
 pub use publish::{PUBLICATION, Publish};
 pub use repository::FileRepository;
 pub use sync::Synchronize;

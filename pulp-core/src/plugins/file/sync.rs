@@ -2,13 +2,14 @@
 
 use std::io::BufReader;
 
+use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use tokio::sync::mpsc;
 use url::Url;
 
 use super::content::declared;
-use super::manifest::{Entry, ManifestError, Reader};
+use super::manifest::{Entry, MAX_LINE, ManifestError, Reader};
 use super::repository::FileRepository;
 use crate::prelude::*;
 
@@ -86,13 +87,42 @@ impl Synchronize {
 }
 
 async fn fetch_manifest(sync: &SyncContext) -> Result<Spooled> {
-    match sync.fetch(sync.url()?, Expected::anything(), Some(MAX_MANIFEST)).await {
+    let bounded = BoundedLines(sync.downloader());
+    match sync.fetch_through(&bounded, sync.url()?, Expected::anything(), Some(MAX_MANIFEST)).await {
         Ok(manifest) => Ok(manifest),
         Err(error) => {
             // Shown as failed, with the task.
             sync.task().progress("Downloading Metadata", "sync.downloading.metadata");
             Err(error)
         }
+    }
+}
+
+/// Gives a download up as soon as a line of it is too long: what is no manifest need not be fetched to its end.
+struct BoundedLines<'a>(&'a dyn Downloader);
+
+#[async_trait]
+impl Downloader for BoundedLines<'_> {
+    async fn get(&self, request: DownloadRequest) -> Result<Download, DownloadError> {
+        let mut download = self.0.get(request).await?;
+        let url = RedactedUrl::new(&download.url);
+        let body = std::mem::replace(&mut download.body, futures::stream::empty().boxed());
+        let mut length = 0;
+        download.body = body
+            .map(move |chunk| {
+                let chunk = chunk?;
+                length = match memchr::memrchr(b'\n', &chunk) {
+                    Some(end) => chunk.len() - end - 1,
+                    None => length + chunk.len(),
+                };
+                if length > 2 * MAX_LINE {
+                    let reason = format!("this is no manifest: it has a line of more than {MAX_LINE} bytes; check the url of the remote");
+                    return Err(DownloadError::InvalidUrl { url: url.clone(), reason });
+                }
+                Ok(chunk)
+            })
+            .boxed();
+        Ok(download)
     }
 }
 
