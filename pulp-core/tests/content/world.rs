@@ -92,7 +92,8 @@ impl World {
 
     pub async fn repository(&self, name: &str) -> Uuid {
         let id = new_id();
-        let sql = Sql::new("insert into core_repository (pulp_id, pulp_created, pulp_type, name, pulp_domain_id) values ($1, $2, $3, $4, $5)");
+        let sql =
+            Sql::new("insert into core_repository (pulp_id, pulp_created, pulp_type, name, pulp_domain_id) values ($1, $2, $3, $4, $5)");
         self.sql(sql.bind(id).bind(self.pulp.now()).bind("file.file").bind(name).bind(self.domain())).await;
         id
     }
