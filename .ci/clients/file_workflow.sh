@@ -117,11 +117,11 @@ equal "versions after one was destroyed" "[3, 1, 0]" "$(pulp file repository ver
 equal "what is still left" '["large"]' "$(pulp file repository content list --repository "$run-own" | field '[c["relative_path"] for c in it]')"
 
 step "labels"
-pulp file repository label set --name "$run" --key stage --value test >/dev/null
-pulp file repository label set --name "$run" --key other --value x >/dev/null
-equal "a label" test "$(pulp file repository label show --name "$run" --key stage)"
-equal "repositories by label" "[\"$run\"]" "$(pulp file repository list --name "$run" --label-select "stage=test,other" | field '[r["name"] for r in it]')"
-pulp file repository label unset --name "$run" --key other >/dev/null
+pulp file repository label set --repository "$run" --key stage --value test >/dev/null
+pulp file repository label set --repository "$run" --key other --value x >/dev/null
+equal "a label" test "$(pulp file repository label show --repository "$run" --key stage)"
+equal "repositories by label" "[\"$run\"]" "$(pulp file repository list --name-startswith "$run" --label-select "stage=test,other" | field '[r["name"] for r in it]')"
+pulp file repository label unset --repository "$run" --key other >/dev/null
 equal "labels" '{"stage": "test"}' "$(pulp file repository show --name "$run" | field 'it["pulp_labels"]')"
 
 step "artifacts"
@@ -156,7 +156,7 @@ for name in "$run" "$run-lazy" "$run-own"; do
     pulp file repository destroy --name "$name" >/dev/null
 done
 for name in "$run" "$run-lazy" "$run-gone"; do pulp file remote destroy --name "$name" >/dev/null; done
-equal "repositories" "[]" "$(pulp file repository list --name-contains "$run")"
+equal "repositories" "[]" "$(pulp file repository list --name-startswith "$run")"
 pulp orphan cleanup --protection-time 0 --content-hrefs "[\"$small\", \"$large\"]" >/dev/null
 equal "orphans" "[]" "$(pulp file content list --sha256 "$(digest "$work/own/large")")"
 

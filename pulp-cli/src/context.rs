@@ -28,10 +28,7 @@ pub(crate) struct Context {
 impl Context {
     /// The context for one of many steps, that shows no progress of its own.
     pub(crate) fn quiet(&self) -> Self {
-        Self {
-            quiet: true,
-            ..self.clone()
-        }
+        Self { quiet: true, ..self.clone() }
     }
 
     /// Prints an answer.
@@ -51,7 +48,7 @@ impl Context {
         };
         wait::announce(self, task);
         if self.background {
-            wait::note("Not waiting for the task because of --background.");
+            output::note("Not waiting for the task because of --background.");
             self.print(&json!({ "task": task }))?;
             return Ok(Followed::Background);
         }

@@ -60,6 +60,13 @@ pub enum Error {
         message: String,
     },
 
+    /// The server has nothing at the path, not even an API that could say so.
+    #[error("{operation}: the server has no such path; is its API below another --api-root, or does it lack the plugin?")]
+    NoRoute {
+        /// What was asked.
+        operation: String,
+    },
+
     /// The server answered with something that is not an answer of a Pulp server.
     #[error("{operation}: {reason}; is {url} the address of a Pulp API?")]
     NotPulp {
@@ -72,9 +79,7 @@ pub enum Error {
     },
 
     /// The server took another correlation id than the one sent.
-    #[error(
-        "the server did not take the correlation id '{sent}' but used '{got}': it must be 32 hexadecimal digits"
-    )]
+    #[error("the server did not take the correlation id '{sent}' but used '{got}': it must be 32 hexadecimal digits")]
     Correlation {
         /// What `--cid` said.
         sent: String,

@@ -20,7 +20,8 @@ use crate::{Failure, Router, admin};
 pub async fn serve(pulp: &Pulp, config: &Config, ready: impl FnOnce(SocketAddr), stop: impl Future<Output = ()>) -> std::io::Result<()> {
     let server = &config.server;
     let listens = server.has(Role::Api) || server.has(Role::Content);
-    let apps = pulp.start_apps(server.has(Role::Api), server.has(Role::Content), server.has(Role::Worker)).await.map_err(std::io::Error::other)?;
+    let apps =
+        pulp.start_apps(server.has(Role::Api), server.has(Role::Content), server.has(Role::Worker)).await.map_err(std::io::Error::other)?;
     if listens {
         let listener = http::bind(server.listen).await?;
         ready(listener.local_addr()?);

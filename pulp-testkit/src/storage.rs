@@ -110,7 +110,7 @@ pub async fn adopts_again(storage: &dyn Storage, spool: &Spool) {
     let at = place.expect("there are rivals");
     let adopted = rivals.into_iter().map(|(file, at)| async move { storage.adopt(file, &at).await });
     futures::future::try_join_all(adopted).await.unwrap();
-    assert_eq!(listed(storage, "").await, [at.clone()]);
+    assert_eq!(listed(storage, "").await, std::slice::from_ref(&at));
     assert!(read(storage, &at, None).await.unwrap() == content);
     storage.delete(&at).await.unwrap();
     storage.delete(&at).await.unwrap();

@@ -6,6 +6,7 @@ use super::PlainList;
 use crate::context::Context;
 use crate::error::Result;
 use crate::lookup::{Lookup as _, UuidLookup};
+use crate::output;
 use crate::resource::Kind;
 use crate::wait;
 
@@ -35,7 +36,7 @@ impl TaskGroupCommand {
             Self::List(list) => list.exec(cx, TASK_GROUP.path()).await,
             Self::Show(show) if show.wait => {
                 let href = show.lookup.href(cx, &TASK_GROUP).await?;
-                wait::note(&format!("Waiting for task group {href}"));
+                output::note(&format!("Waiting for task group {href}"));
                 cx.print(&wait::group(cx, &href).await?)
             }
             Self::Show(show) => cx.print(&show.lookup.find(cx, &TASK_GROUP).await?),

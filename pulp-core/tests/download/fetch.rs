@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -67,6 +68,7 @@ struct World {
     told: mpsc::UnboundedReceiver<Told>,
     streamed: bool,
     remote: RemoteOptions,
+    retries: u32,
 }
 
 impl World {
@@ -85,6 +87,7 @@ impl World {
             told,
             streamed: false,
             remote: RemoteOptions::default(),
+            retries: 1,
         }
     }
 
@@ -97,7 +100,7 @@ impl World {
                 id: index.to_string(),
                 downloader: remote.clone(),
                 request: request(upstream, "a"),
-                retry: retry(1),
+                retry: retry(self.retries),
             })
             .collect();
         FetchRequest::new("a", sources, expected.clone(), self.handler.clone()).streamed(self.streamed)
@@ -125,9 +128,12 @@ impl World {
 
     /// Waits until no fetch is under way.
     async fn quiet(&self) {
-        while self.fetcher.pending() > 0 {
-            tokio::task::yield_now().await;
-        }
+        within(async {
+            while self.fetcher.pending() > 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
     }
 
     async fn assert_nothing_left(&mut self) {
@@ -137,6 +143,11 @@ impl World {
         }
         assert_eq!(self.told.try_recv().ok(), None);
     }
+}
+
+/// Fails rather than hangs.
+async fn within<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), what).await.expect("in time")
 }
 
 async fn rest(body: FetchStream) -> Result<Bytes, FetchError> {
@@ -403,7 +414,7 @@ async fn a_wrong_beginning_does_not_spoil_a_right_source() {
     let wrong = Upstream::start().await.file("a", blob.clone()).fault("a", Fault::FlipByte(5)).fault("a", Fault::CutAt(2 * MIB));
     // It cannot continue, so the two are compared.
     let right = Upstream::start().await.file("a", blob.clone()).fault("a", Fault::NoRange);
-    let mut world = World::new().await;
+    let mut world = World { retries: 0, ..World::new().await };
     let _ = world.get(&[&wrong, &right], &expected(&blob)).await;
     assert_eq!(world.told.recv().await, Some(Told::Failed("0".to_owned())));
     assert!(world.stored().await == blob.to_bytes());
@@ -565,7 +576,7 @@ async fn slow_clients_of_a_streamed_file_keep_nobody_from_fetching() {
     assert_eq!(world.get(&[&upstream], &Expected::anything()).await.unwrap().len() as u64, 2 * MIB);
     let mut other = world.request(&[&upstream], &Expected::anything());
     other.key = "b".into();
-    let (_, body) = world.fetcher.open(other, None).await.unwrap();
+    let (_, body) = within(world.fetcher.open(other, None)).await.unwrap();
     assert_eq!(rest(body).await.unwrap(), rest(slow).await.unwrap());
 }
 

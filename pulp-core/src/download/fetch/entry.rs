@@ -42,15 +42,4 @@ impl Entry {
     pub(super) fn new() -> Self {
         Self { state: watch::Sender::new(State::default()) }
     }
-
-    /// Ends the fetch, unless it has ended.
-    pub(super) fn end(&self, result: Result<u64, FetchError>) {
-        self.state.send_if_modified(|state| {
-            let first = state.ended.is_none();
-            if first {
-                state.ended = Some(result);
-            }
-            first
-        });
-    }
 }

@@ -36,7 +36,8 @@ pub(super) async fn run(shared: Arc<Shared>, request: FetchRequest, entry: Arc<E
     }
 }
 
-/// Removes the entry however the task ends: a panic must not leave clients waiting for ever.
+/// Removes the entry however the task ends. With the entry its state goes, and who still waits is told: a panic must not leave clients
+/// waiting for ever.
 struct Leave<'a> {
     shared: &'a Shared,
     request: &'a FetchRequest,
@@ -46,7 +47,6 @@ struct Leave<'a> {
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
         self.shared.remove(&self.request.key, self.entry);
-        self.entry.end(Err(FetchError::Aborted));
     }
 }
 
@@ -82,7 +82,7 @@ async fn fetch(shared: &Shared, request: &FetchRequest, entry: &Arc<Entry>) -> O
             tracing::warn!(key = %request.key, %error, "lazy content could not be fetched");
             // First out of the way, so that who tries again begins anew.
             shared.remove(&request.key, entry);
-            entry.end(Err(error));
+            entry.state.send_modify(|state| state.ended = Some(Err(error)));
             None
         }
     }

@@ -84,7 +84,7 @@ impl Area {
     fn reserve(&self, bytes: u64) -> Result<()> {
         let quota = self.quota.unwrap_or(u64::MAX);
         self.used
-            .try_update(Ordering::Relaxed, Ordering::Relaxed, |used| used.checked_add(bytes).filter(|used| *used <= quota))
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| used.checked_add(bytes).filter(|used| *used <= quota))
             .map(drop)
             .map_err(|_| StorageError::Quota { quota })
     }

@@ -90,8 +90,8 @@ struct Disk {
 
 #[derive(Debug)]
 enum Hashing {
-    Idle(Hasher),
-    Running(JoinHandle<io::Result<Hasher>>),
+    Idle(Box<Hasher>),
+    Running(JoinHandle<io::Result<Box<Hasher>>>),
     /// A digest thread failed, or its result was lost with a dropped future.
     Lost,
 }
@@ -107,7 +107,7 @@ impl SpoolFile {
             pending_len: 0,
             size: 0,
             disk: None,
-            hashing: Hashing::Idle(Hasher::new(&algorithms)),
+            hashing: Hashing::Idle(Box::new(Hasher::new(&algorithms))),
             writing: false,
             shared: false,
             area,
@@ -254,7 +254,7 @@ impl SpoolFile {
     }
 
     /// Waits until the digests have caught up with the file.
-    async fn all_hashed(&mut self) -> Result<Hasher> {
+    async fn all_hashed(&mut self) -> Result<Box<Hasher>> {
         loop {
             let hasher = self.hasher().await?;
             if hasher.size() == self.size {
@@ -266,7 +266,7 @@ impl SpoolFile {
     }
 
     /// The digests so far, taken from the thread that works on them when that is done.
-    async fn hasher(&mut self) -> Result<Hasher> {
+    async fn hasher(&mut self) -> Result<Box<Hasher>> {
         match mem::replace(&mut self.hashing, Hashing::Lost) {
             Hashing::Idle(hasher) => Ok(hasher),
             Hashing::Running(thread) => thread.await.map_err(io::Error::other).flatten().map_err(failed),
@@ -274,7 +274,7 @@ impl SpoolFile {
         }
     }
 
-    fn start_hashing(&mut self, mut hasher: Hasher, permit: OwnedSemaphorePermit) {
+    fn start_hashing(&mut self, mut hasher: Box<Hasher>, permit: OwnedSemaphorePermit) {
         let Some(disk) = &self.disk else {
             return;
         };

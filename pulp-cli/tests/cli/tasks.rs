@@ -1,0 +1,159 @@
+//! Calls that start tasks, and waiting for them.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::pulp;
+use crate::server::{Answer, Request, Server};
+
+const REPOSITORY: &str = "/pulp/api/v3/repositories/file/file/01a202c1-dedb-737b-8c9f-717ea89b188a/";
+const TASK: &str = "/pulp/api/v3/tasks/01a202c2-1619-796b-a9f3-16ff7c2d748a/";
+
+/// A server with a repository that has a remote; each look at the task gives the next of the answers, and the last ever after.
+fn with_task(looks: Vec<Answer>) -> Server {
+    let next = AtomicUsize::new(0);
+    Server::start(move |request: &Request| {
+        let repository = json!({ "pulp_href": REPOSITORY, "name": "foo", "remote": "/pulp/api/v3/remotes/file/file/1/" });
+        match (request.method.as_str(), request.path.as_str()) {
+            ("GET", TASK) => {
+                let look = next.fetch_add(1, Ordering::SeqCst);
+                looks.get(look).or(looks.last()).unwrap().clone()
+            }
+            ("GET", "/pulp/api/v3/repositories/file/file/") => Answer::list(vec![repository]),
+            ("GET", REPOSITORY) => Answer::ok(repository),
+            _ => Answer::task(TASK),
+        }
+    })
+}
+
+fn state(state: &str) -> Answer {
+    Answer::ok(json!({ "pulp_href": TASK, "state": state, "error": null, "created_resources": [REPOSITORY] }))
+}
+
+const SYNC: [&str; 5] = ["file", "repository", "sync", "--name", "foo"];
+
+#[test]
+fn a_task_is_waited_for_and_prints_nothing() {
+    let server = with_task(vec![state("waiting"), state("running"), state("completed")]);
+    let run = pulp(&server, &SYNC).ok();
+    assert_eq!(run.out, "");
+    // Scripts look for the href of the task, which must be there once.
+    assert_eq!(run.err.matches(TASK).count(), 1, "{run:?}");
+    assert!(run.err.contains("Done."), "{run:?}");
+    let looks = server.lines().iter().filter(|line| line.ends_with(TASK)).count();
+    assert_eq!(looks, 3);
+}
+
+#[test]
+fn what_a_task_made_is_shown() {
+    let server = with_task(vec![state("completed")]);
+    let run = pulp(&server, &["file", "repository", "create", "--name", "foo"]).ok();
+    assert_eq!(run.json()["pulp_href"], REPOSITORY);
+}
+
+#[test]
+fn a_failed_task_is_an_error_with_the_servers_words() {
+    let failed = json!({ "state": "failed", "error": { "description": "no such host", "traceback": "File x" } });
+    let server = with_task(vec![Answer::ok(failed)]);
+    let run = pulp(&server, &SYNC).failed();
+    assert!(run.err.contains(&format!("Error: task {TASK} failed: no such host")), "{run:?}");
+    assert!(!run.err.contains("Done.") && !run.err.contains("File x"), "{run:?}");
+}
+
+#[test]
+fn a_canceled_task_is_an_error() {
+    let run = pulp(&with_task(vec![state("canceled")]), &SYNC).failed();
+    assert!(run.err.contains("canceled"), "{run:?}");
+}
+
+#[test]
+fn in_the_background_the_task_is_printed_and_not_looked_at() {
+    let server = with_task(vec![]);
+    let run = pulp(&server, &[&["--background"], &SYNC[..]].concat()).ok();
+    assert_eq!(run.json(), json!({ "task": TASK }));
+    assert_eq!(run.err.matches(TASK).count(), 1, "{run:?}");
+    assert!(!server.lines().contains(&format!("GET {TASK}")));
+}
+
+#[test]
+fn a_wait_survives_a_proxy_that_hiccups() {
+    let server =
+        with_task(vec![state("running"), Answer::Raw(502, vec![], "<html>".to_owned()), Answer::Hangup, Answer::Cut, state("completed")]);
+    pulp(&server, &SYNC).ok();
+}
+
+#[test]
+fn a_wait_ends_when_the_server_stays_away() {
+    let run = pulp(&with_task(vec![Answer::Raw(503, vec![], String::new())]), &SYNC).failed();
+    assert!(run.err.contains("503"), "{run:?}");
+}
+
+#[test]
+fn a_time_limit_ends_the_wait_and_not_the_task() {
+    let server = with_task(vec![state("running")]);
+    let run = pulp(&server, &[&["--timeout", "1"], &SYNC[..]].concat()).ok();
+    assert!(run.err.contains("timed out"), "{run:?}");
+    assert!(server.lines().iter().all(|line| !line.starts_with("PATCH")));
+}
+
+#[test]
+fn a_sync_without_a_remote_is_refused_before_the_call() {
+    let server = Server::start(|_| Answer::list(vec![json!({ "pulp_href": REPOSITORY, "name": "foo", "remote": null })]));
+    let run = pulp(&server, &SYNC).failed();
+    assert!(run.err.contains("'foo' has no remote") && run.err.contains("--remote"), "{run:?}");
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[test]
+fn a_task_is_canceled_and_watched_until_it_is() {
+    let server = with_task(vec![state("running"), state("canceling"), state("canceled")]);
+    let run = pulp(&server, &["task", "cancel", "--href", TASK]).ok();
+    assert_eq!(run.json()["state"], "canceled");
+    let patch = server.seen().into_iter().find(|request| request.method == "PATCH").unwrap();
+    assert_eq!(patch.json(), json!({ "state": "canceled" }));
+}
+
+#[test]
+fn an_ended_task_cannot_be_canceled() {
+    let server = with_task(vec![state("completed")]);
+    let run = pulp(&server, &["task", "cancel", "--href", TASK]).failed();
+    assert!(run.err.contains("is in state completed"), "{run:?}");
+    assert!(server.lines().iter().all(|line| !line.starts_with("PATCH")));
+}
+
+#[test]
+fn a_group_is_waited_for_and_its_failures_counted() {
+    const GROUP: &str = "/pulp/api/v3/task-groups/01a202c2-1619-796b-a9f3-16ff7c2d748a/";
+    let next = AtomicUsize::new(0);
+    let server = Server::start(move |_| {
+        let (dispatched, running, failed) = match next.fetch_add(1, Ordering::SeqCst) {
+            0 => (false, 0, 0),
+            1 => (true, 1, 0),
+            _ => (true, 0, 2),
+        };
+        Answer::ok(json!({ "all_tasks_dispatched": dispatched, "running": running, "failed": failed }))
+    });
+    let run = pulp(&server, &["task-group", "show", "--wait", "--href", GROUP]).failed();
+    assert!(run.err.contains("2 failed"), "{run:?}");
+    assert_eq!(server.seen().len(), 3);
+}
+
+#[test]
+fn naming_a_repository_takes_the_publication_away() {
+    let server = Server::start(|request: &Request| {
+        let distribution = json!({
+            "pulp_href": "/pulp/api/v3/distributions/file/file/1/",
+            "publication": "/pulp/api/v3/publications/file/file/1/",
+            "repository": null,
+        });
+        match (request.method.as_str(), request.path.as_str()) {
+            ("PATCH", _) => Answer::ok(Value::Null),
+            (_, path) if path.contains("distributions") => Answer::list(vec![distribution]),
+            _ => Answer::list(vec![json!({ "pulp_href": REPOSITORY })]),
+        }
+    });
+    pulp(&server, &["file", "distribution", "update", "--name", "d", "--repository", "foo"]).ok();
+    let patch = server.seen().pop().unwrap();
+    assert_eq!(patch.json(), json!({ "publication": null, "repository": REPOSITORY }));
+}

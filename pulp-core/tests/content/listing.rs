@@ -1,0 +1,91 @@
+//! Directories.
+
+use http::Method;
+use pulp_core::db::Sql;
+use pulp_testkit::{Kit, both_databases};
+use serde_json::Value as Json;
+
+use crate::world::World;
+
+async fn names(world: &World, path: &str) -> Vec<String> {
+    let answer = world.ask(Method::GET, path, &[("accept", "application/json")]).await;
+    assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "application/json"), "{path}");
+    let json: Json = serde_json::from_str(&answer.text()).unwrap();
+    let slash = |entry: &Json| if entry["type"] == "directory" { "/" } else { "" };
+    json["entries"].as_array().unwrap().iter().map(|entry| format!("{}{}", entry["name"].as_str().unwrap(), slash(entry))).collect()
+}
+
+both_databases! {
+    async fn a_directory_shows_what_lies_directly_in_it(kit: Kit) {
+        let world = World::new(kit.pulp());
+        let files: &[(&str, &[u8])] = &[
+            ("a.txt", b"12345"), ("dir/b", b"1"), ("dir/sub/c", b"1"), ("dir/sub/d", b"1"), ("dir-x", b"1"), ("dirz/e", b"1"),
+            ("q\"u<o>t'e &.txt", b"1"), ("colon:x/a:b", b"1"), ("\u{e9}/\u{4e2d}", b"1"), ("a%2fb", b"1"), ("z//hole", b"1"),
+        ];
+        world.served("d", files).await;
+        assert_eq!(
+            names(&world, "/d/").await,
+            ["a%2fb", "a.txt", "colon:x/", "dir-x", "dir/", "dirz/", "q\"u<o>t'e &.txt", "z/", "\u{e9}/"]
+        );
+        assert_eq!(names(&world, "/d/dir/").await, ["b", "sub/"]);
+        assert_eq!(names(&world, "/d/dir/sub/?format=json").await, ["c", "d"]);
+        assert_eq!(names(&world, "/d/%C3%A9/").await, ["\u{4e2d}"]);
+        let page = world.get("/d/").await;
+        assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+        let text = page.text();
+        assert!(text.contains("<title>Index of /pulp/content/d/</title>"), "{text}");
+        assert!(text.contains("<a href=\"../\">") && text.contains("5 Bytes"), "{text}");
+        // Every link leads to what it names.
+        for href in text.split("href=\"./").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+            let status = world.status(&format!("/d/{href}")).await;
+            // What lies behind two slashes in a row cannot be reached by a link.
+            assert_eq!(status, if href == "z/" { 200 } else { 200 }, "{href}");
+        }
+        let head = world.ask(Method::HEAD, "/d/", &[]).await;
+        assert_eq!((head.status.as_u16(), head.body), (200, Ok(Vec::new())));
+    }
+
+    async fn a_large_directory_is_listed_whole_and_once(kit: Kit) {
+        let world = World::new(kit.pulp());
+        let repository = world.repository("r").await;
+        let artifact = world.artifact(b"x").await;
+        let mut units = Vec::new();
+        let mut expected = Vec::new();
+        for i in 0..700 {
+            units.push(world.unit(&format!("big/{i:04}"), Some(artifact)).await.0);
+            if i < 520 {
+                units.push(world.unit(&format!("m{i:04}/file"), Some(artifact)).await.0);
+                expected.push(format!("m{i:04}/"));
+            }
+        }
+        expected.insert(0, "big/".to_owned());
+        let version = world.version(repository, 1, &units, &[]).await;
+        let publication = world.publication(version).await;
+        // Named twice, listed once.
+        let (_, file) = world.unit("n", Some(artifact)).await;
+        world.published(publication, "m0000/file", file).await;
+        world.metadata(publication, "PULP_MANIFEST", b"m").await;
+        world.published(publication, "PULP_MANIFEST", file).await;
+        expected.insert(0, "PULP_MANIFEST".to_owned());
+        world.distribution("d", &[("repository_id", repository)]).await;
+        assert_eq!(names(&world, "/d/").await, expected);
+        assert_eq!(names(&world, "/d/big/").await.len(), 700);
+        assert_eq!(names(&world, "/d/m0000/").await, ["file"]);
+    }
+
+    async fn distributions_are_listed_unless_hidden(kit: Kit) {
+        let world = World::new(kit.pulp());
+        assert!(names(&world, "/").await.is_empty());
+        for base_path in ["one", "cnt/repo", "cnt/pub", "cnt2/x", "nest/deep/er", "nest/deep-x", "secret/hidden"] {
+            world.distribution(base_path, &[]).await;
+        }
+        world.sql(Sql::new("update core_distribution set hidden = $1 where base_path = 'secret/hidden'").bind(true)).await;
+        assert_eq!(names(&world, "/").await, ["cnt/", "cnt2/", "nest/", "one/"]);
+        assert_eq!(names(&world, "/cnt/").await, ["pub/", "repo/"]);
+        assert_eq!(names(&world, "/nest/").await, ["deep/", "deep-x/"]);
+        assert_eq!(names(&world, "/nest/deep/").await, ["er/"]);
+        assert_eq!((world.status("/secret/").await, world.status("/secret").await), (404, 404));
+        assert!(world.get("/cnt/").await.text().contains("<title>Index of cnt/</title>"));
+        assert!(!world.get("/").await.text().contains("../"));
+    }
+}

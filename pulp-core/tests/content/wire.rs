@@ -1,0 +1,94 @@
+//! How what is served looks on the wire.
+
+use http::Method;
+use pulp_testkit::{Kit, both_databases};
+
+use crate::world::{World, sha256};
+
+both_databases! {
+    async fn headers_of_a_file(kit: Kit) {
+        let world = World::new(kit.pulp());
+        world.served("d", &[("a.txt", b"hello"), ("empty", b"")]).await;
+        let answer = world.get("/d/a.txt").await;
+        assert_eq!(answer.header("content-type"), "text/plain");
+        assert_eq!(answer.header("content-length"), "5");
+        assert_eq!(answer.header("accept-ranges"), "bytes");
+        assert_eq!(answer.header("x-pulp-artifact-size"), "5");
+        assert_eq!(answer.header("cache-control"), "public, max-age=0, must-revalidate");
+        assert_eq!(answer.header("etag"), format!("\"{}\"", sha256(b"hello")));
+        assert_eq!(answer.header("repr-digest"), "sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:");
+        assert!(answer.header("last-modified").ends_with(" GMT"));
+        let head = world.ask(Method::HEAD, "/d/a.txt", &[]).await;
+        assert_eq!(head.body, Ok(Vec::new()));
+        assert_eq!(head.headers, answer.headers);
+        let empty = world.get("/d/empty").await;
+        assert_eq!((empty.status.as_u16(), empty.header("content-length"), empty.body), (200, "0", Ok(Vec::new())));
+    }
+
+    async fn only_reading_is_allowed(kit: Kit) {
+        let world = World::new(kit.pulp());
+        for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {
+            let answer = world.ask(method, "/anything", &[]).await;
+            assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, "GET,HEAD"));
+        }
+    }
+
+    async fn ranges_small_and_large(kit: Kit) {
+        let world = World::new(kit.pulp());
+        let large: Vec<u8> = (0..700_000u32).map(|i| (i % 251) as u8).collect();
+        world.served("d", &[("small", &large[..1000]), ("large", &large)]).await;
+        for (path, size) in [("/d/small", 1000), ("/d/large", 700_000)] {
+            let all = &large[..size];
+            assert_eq!(world.get(path).await.body.unwrap(), all);
+            let last = size - 1;
+            for (range, from, to) in
+                [("0-3".to_owned(), 0, 3), ("-5".to_owned(), size - 5, last), (format!("7-{last}"), 7, last), (format!("{last}-"), last, last)]
+            {
+                let part = world.ask(Method::GET, path, &[("range", &format!("bytes={range}"))]).await;
+                assert_eq!(part.status, 206, "{range}");
+                assert_eq!(part.header("content-range"), format!("bytes {from}-{to}/{size}"));
+                assert_eq!(part.header("content-length"), (to - from + 1).to_string());
+                assert_eq!(part.body.unwrap(), all[from..=to], "{range}");
+            }
+            let beyond = world.ask(Method::GET, path, &[("range", "bytes=900000-")]).await;
+            assert_eq!((beyond.status.as_u16(), beyond.header("content-range")), (416, format!("bytes */{size}").as_str()));
+            let head = world.ask(Method::HEAD, path, &[("range", "bytes=0-3")]).await;
+            assert_eq!((head.status.as_u16(), head.header("content-length")), (200, size.to_string().as_str()));
+        }
+    }
+
+    async fn several_ranges_come_in_parts(kit: Kit) {
+        let world = World::new(kit.pulp());
+        let large: Vec<u8> = (0..300_000u32).map(|i| b'a' + (i % 26) as u8).collect();
+        world.served("d", &[("x.txt", &large)]).await;
+        let answer = world.ask(Method::GET, "/d/x.txt", &[("range", "bytes=0-3,270000-270002")]).await;
+        assert_eq!(answer.status, 206);
+        let boundary = answer.header("content-type").strip_prefix("multipart/byteranges; boundary=").unwrap().to_owned();
+        let text = answer.text();
+        assert_eq!(answer.header("content-length"), text.len().to_string());
+        let expected = format!(
+            "\r\n--{boundary}\r\nContent-Type: text/plain\r\nContent-Range: bytes 0-3/300000\r\n\r\nabcd\
+             \r\n--{boundary}\r\nContent-Type: text/plain\r\nContent-Range: bytes 270000-270002/300000\r\n\r\n{}\r\n--{boundary}--\r\n",
+            String::from_utf8_lossy(&large[270_000..270_003])
+        );
+        assert_eq!(text, expected);
+    }
+
+    async fn conditions(kit: Kit) {
+        let world = World::new(kit.pulp());
+        world.served("d", &[("a.txt", b"hello")]).await;
+        let first = world.get("/d/a.txt").await;
+        let (etag, modified) = (first.header("etag").to_owned(), first.header("last-modified").to_owned());
+        let status = async |headers: &[(&str, &str)]| world.ask(Method::GET, "/d/a.txt", headers).await.status.as_u16();
+        let same = world.ask(Method::GET, "/d/a.txt", &[("if-none-match", &etag)]).await;
+        assert_eq!((same.status.as_u16(), same.header("etag"), same.body), (304, etag.as_str(), Ok(Vec::new())));
+        assert_eq!(status(&[("if-modified-since", &modified)]).await, 304);
+        assert_eq!(status(&[("if-none-match", "\"x\""), ("if-modified-since", &modified)]).await, 200);
+        assert_eq!(status(&[("if-match", "\"x\"")]).await, 412);
+        assert_eq!(status(&[("if-match", &etag)]).await, 200);
+        assert_eq!(status(&[("if-unmodified-since", "Sun, 06 Nov 1994 08:49:37 GMT")]).await, 412);
+        assert_eq!(status(&[("range", "bytes=0-0"), ("if-range", &etag)]).await, 206);
+        assert_eq!(status(&[("range", "bytes=0-0"), ("if-range", &modified)]).await, 206);
+        assert_eq!(status(&[("range", "bytes=0-0"), ("if-range", "\"x\"")]).await, 200);
+    }
+}
