@@ -19,8 +19,8 @@ impl Pulp {
     ///
     /// # Errors
     /// If the password cannot be hashed, or the database not be reached.
-    pub async fn set_superuser(&self, name: &str, password: &Secret) -> Result<()> {
-        let hash = self.credentials().hash(password).await.map_err(|error| Error::Internal(error.to_string()))?;
+    pub async fn set_superuser(&self, name: &str, password: &str) -> Result<()> {
+        let hash = self.credentials().hash(&Secret::new(password.to_owned())).await.map_err(|error| Error::Internal(error.to_string()))?;
         if User::set_password(self.db(), name, &hash).await? {
             return Ok(());
         }
