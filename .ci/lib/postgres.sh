@@ -7,11 +7,26 @@ as_postgres() {
     if [ "$(id -u)" = 0 ]; then (cd / && exec setpriv --reuid=postgres --regid=postgres --clear-groups "$@"); else "$@"; fi
 }
 
+# The directory of PostgreSQL's programs: on PATH, or where Debian keeps them, the newest version first.
+postgres_programs() {
+    local initdb bin
+    {
+        command -v initdb || true
+        find /usr/lib/postgresql -path '*/bin/initdb' 2>/dev/null | sort -rV
+    } | while read -r initdb; do
+        bin=$(dirname "$initdb")
+        if [ -x "$bin/pg_ctl" ] && [ -x "$bin/createdb" ]; then
+            echo "$bin"
+            break
+        fi
+    done
+}
+
 start_postgres() {
     local bin
     postgres_directory=$1/postgres
-    bin=$(dirname "$(command -v initdb || find /usr/lib/postgresql -path '*/bin/initdb' | sort -V | tail -n 1)")
-    [ -x "$bin/initdb" ] || {
+    bin=$(postgres_programs)
+    [ -n "$bin" ] || {
         echo "PostgreSQL is not installed" >&2
         return 1
     }

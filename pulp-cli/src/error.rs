@@ -134,12 +134,16 @@ pub enum Error {
         href: String,
     },
 
-    /// The user pressed Ctrl-C while waiting; the task goes on.
+    /// The user pressed Ctrl-C while waiting for a task or a group; it goes on.
     #[error("No longer waiting for {href}; it continues in the background.")]
-    Interrupted {
-        /// Href of the task.
+    Detached {
+        /// Href of the task or the group.
         href: String,
     },
+
+    /// The user pressed Ctrl-C at another time.
+    #[error("Interrupted.")]
+    Interrupted,
 
     /// A check whose answer is "no", already printed.
     #[error("the answer is no")]
@@ -161,7 +165,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::TimedOut { .. } => 0,
-            Self::Interrupted { .. } => 130,
+            Self::Detached { .. } | Self::Interrupted => 130,
             _ => 1,
         }
     }

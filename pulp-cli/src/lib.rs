@@ -52,9 +52,24 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return report(&Error::Runtime(error)),
     };
-    match runtime.block_on(cli.exec()) {
+    let run = async {
+        tokio::select! {
+            // First, so that a wait can say which task goes on without it.
+            biased;
+            result = cli.exec() => result,
+            () = interrupted() => Err(Error::Interrupted),
+        }
+    };
+    match runtime.block_on(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => report(&error),
+    }
+}
+
+/// Waits for Ctrl-C; for ever if that cannot be heard.
+async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -63,7 +78,7 @@ fn report(error: &Error) -> ExitCode {
 
     let _ = match error {
         // What the user asked for, so no "Error:" before it.
-        Error::TimedOut { .. } | Error::Interrupted { .. } => {
+        Error::TimedOut { .. } | Error::Detached { .. } | Error::Interrupted => {
             writeln!(std::io::stderr(), "{error}")
         }
         _ => writeln!(std::io::stderr(), "Error: {error}"),

@@ -30,7 +30,7 @@ pub(crate) fn announce(cx: &Context, href: &str) {
 ///
 /// # Errors
 /// [`Error::Task`] when it failed or was canceled, [`Error::TimedOut`] after the time limit of the settings,
-/// [`Error::Interrupted`] on Ctrl-C.
+/// [`Error::Detached`] on Ctrl-C.
 pub(crate) async fn task(cx: &Context, href: &str) -> Result<Value> {
     let task = ended(cx, href).await?;
     match state(&task) {
@@ -69,7 +69,7 @@ async fn until(cx: &Context, href: &str, done: impl Fn(&Value) -> bool) -> Resul
     let mut progress = TaskProgress::new(cx.quiet);
     let mut pause = PAUSES.0;
     let mut failed_looks = 0;
-    let interrupt = tokio::signal::ctrl_c();
+    let interrupt = crate::interrupted();
     tokio::pin!(interrupt);
     loop {
         let look = async {
@@ -87,13 +87,9 @@ async fn until(cx: &Context, href: &str, done: impl Fn(&Value) -> bool) -> Resul
         };
         let answer = tokio::select! {
             biased;
-            signal = &mut interrupt => {
-                // Without a handler for the signal there is nothing to wait for it with; the wait goes on.
-                if signal.is_ok() {
-                    progress.end("");
-                    return Err(Error::Interrupted { href: href.to_owned() });
-                }
-                std::future::pending().await
+            () = &mut interrupt => {
+                progress.end("");
+                return Err(Error::Detached { href: href.to_owned() });
             }
             answer = look => answer,
             () = late => {

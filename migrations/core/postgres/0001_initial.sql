@@ -316,7 +316,7 @@ create table core_task (
 );
 create index core_task_state_created on core_task (state, pulp_created);
 create index core_task_created on core_task (pulp_created);
-create index core_task_unfinished on core_task (state, sequence) where state in ('waiting', 'running', 'canceling');
+create index core_task_busy on core_task (sequence) where state in ('running', 'canceling');
 -- What a worker may take, by tenant; and what waits for another task.
 create index core_task_ready on core_task (sequence) where state = 'waiting' and unblocked_at is not null;
 create index core_task_ready_domain on core_task (pulp_domain_id, sequence) where state = 'waiting' and unblocked_at is not null;

@@ -69,6 +69,31 @@ fn an_empty_text_takes_a_value_away() {
 }
 
 #[test]
+fn certificates_come_as_text_and_as_files() {
+    let server = Server::start(|_| Answer::Json(201, json!({})));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "-----BEGIN KEY-----").unwrap();
+    let key = format!("@{}", file.path().display());
+    let arguments = [
+        "file",
+        "remote",
+        "create",
+        "--name",
+        "a",
+        "--url",
+        "b",
+        "--client-cert",
+        "-----BEGIN CERTIFICATE-----",
+        "--client-key",
+        &key,
+    ];
+    pulp(&server, &arguments).ok();
+    let body = server.seen()[0].json();
+    assert_eq!(body["client_cert"], "-----BEGIN CERTIFICATE-----");
+    assert_eq!(body["client_key"], "-----BEGIN KEY-----");
+}
+
+#[test]
 fn a_reference_names_type_and_name() {
     let server = Server::start(|request| match (request.method.as_str(), request.path.as_str()) {
         ("GET", "/pulp/api/v3/remotes/file/git/") if request.parameter("name") == Some("a%3Ab") => {

@@ -157,3 +157,42 @@ fn naming_a_repository_takes_the_publication_away() {
     let patch = server.seen().pop().unwrap();
     assert_eq!(patch.json(), json!({ "publication": null, "repository": REPOSITORY }));
 }
+
+/// Starts a sync whose task never ends, and interrupts it once the task was looked at.
+#[cfg(unix)]
+#[test]
+fn ctrl_c_leaves_the_task_running() {
+    let (looked, was_looked_at) = std::sync::mpsc::channel();
+    let server = Server::start(move |request: &Request| {
+        match (request.method.as_str(), request.path.as_str()) {
+            ("GET", TASK) => {
+                // The test ends, and with it this channel, before the server does.
+                let _ = looked.send(());
+                state("running")
+            }
+            ("GET", _) => Answer::list(vec![
+                json!({ "pulp_href": REPOSITORY, "name": "foo", "remote": "/x/" }),
+            ]),
+            _ => Answer::task(TASK),
+        }
+    });
+    let home = tempfile::tempdir().unwrap();
+    let child = crate::command(home.path())
+        .args(["--base-url", &server.url()])
+        .args(SYNC)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    was_looked_at.recv().unwrap();
+    let killed = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("continues in the background"), "{told}");
+    assert!(server.lines().iter().all(|line| !line.starts_with("PATCH")));
+}

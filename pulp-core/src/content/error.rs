@@ -13,6 +13,9 @@ pub enum ServeError {
     /// The guard says no. Wire: 403.
     #[error("{0}")]
     Denied(String),
+    /// No source has the file. Wire: 404.
+    #[error("{0}")]
+    NotFound(String),
     /// A source of lazy content failed, or gave a wrong file. Wire: 502.
     #[error("{0}")]
     BadGateway(String),

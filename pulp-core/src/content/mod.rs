@@ -18,10 +18,12 @@ pub mod grace;
 mod guard;
 mod handler;
 mod html;
+mod lazy;
 mod listing;
 mod mime;
 mod path;
 mod published;
+mod pull_through;
 mod range;
 mod render;
 mod served;
@@ -36,26 +38,21 @@ pub use handler::{Chain, DistributionHandler, ServeContext};
 pub use listing::{Entries, Entry, Listing};
 pub use mime::media_type;
 pub use path::ContentPath;
+pub use pull_through::{PullThrough, PullThroughHandler, Pulled};
 pub use published::{PassThroughHandler, PublishedHandler};
-pub use served::{Redirect, Representation, Served, ServedBytes, ServedFile, ServedStream, Source};
+pub use served::{Opened, Redirect, Representation, Served, ServedBytes, ServedFile, ServedStream, Source};
 pub use service::Content;
 pub(crate) use state::State;
 
 use crate::model::TreeFile;
 
-/// A file of a tree, as it is served.
+/// A file of a tree, as it is served: from the store, or lazily.
 async fn file_at(cx: &ServeContext<'_>, file: TreeFile) -> Result<Served, ServeError> {
-    let mut representation = Representation::named(file.relative_path);
-    representation.modified = file.stored;
-    let stored = (file.artifact_id, file.file, file.size, file.sha256);
-    let (Some(artifact), Some(path), Some(size), Some(sha256)) = stored else {
-        let _ = cx;
-        return Ok(Served::NotFound(format!("the file \"{}\" is not stored", representation.name)));
-    };
-    let broken = |what: &dyn std::fmt::Display| ServeError::Internal(format!("the record of artifact {artifact} is damaged: {what}"));
-    let size = u64::try_from(size).map_err(|error| broken(&error))?;
-    representation.size = Some(size);
-    representation.sha256 = Some(sha256.parse().map_err(|error| broken(&error))?);
-    let path = path.parse().map_err(|error| broken(&error))?;
-    Ok(Served::File(ServedFile { representation, path, artifact, size }))
+    let name = file.relative_path;
+    match (file.artifact_id, file.file, file.size, file.sha256, file.stored) {
+        (Some(artifact), Some(path), Some(size), Some(sha256), Some(stored)) => {
+            ServedFile::from_row(name, artifact, &path, size, &sha256, stored).map(Served::File)
+        }
+        _ => lazy::serve(cx, file.content_artifact_id, name).await,
+    }
 }

@@ -45,10 +45,28 @@ enum Origin {
 }
 
 impl Origin {
-    async fn open(&self, range: Option<Range<u64>>) -> Result<Body, ServeError> {
+    /// Whether there is no need to look whether it is there.
+    fn is_certain(&self) -> bool {
+        !matches!(self, Self::Stream(stream) if !stream.certain)
+    }
+
+    /// The bytes; the headers learn what only now is known.
+    async fn open(&self, range: Option<Range<u64>>, headers: &mut HeaderMap) -> Result<Body, ServeError> {
         match self {
             Self::File { file, storage, small } => small.read(storage, file, range).await,
-            Self::Stream(stream) => Ok(Body::stream(stream.source.open(range).await?)),
+            Self::Stream(stream) => {
+                let whole = range.is_none();
+                let opened = stream.source.open(range).await?;
+                if !opened.verified {
+                    headers.remove(header::ETAG);
+                    headers.remove(header::LAST_MODIFIED);
+                }
+                if let Some(size) = opened.size.filter(|_| whole) {
+                    headers.insert(header::CONTENT_LENGTH, size.into());
+                    headers.insert(ARTIFACT_SIZE, size.into());
+                }
+                Ok(Body::stream(opened.bytes))
+            }
             Self::Memory(bytes) => Ok(Body::from(match range {
                 None => bytes.clone(),
                 Some(range) => slice(bytes, &range),
@@ -131,13 +149,13 @@ impl Rendering<'_> {
                 if let Some(size) = representation.size {
                     headers.insert(header::CONTENT_LENGTH, size.into());
                 }
-                let body = if *self.method == Method::HEAD { Body::empty() } else { origin.open(None).await? };
+                let body = if *self.method == Method::HEAD && origin.is_certain() { Body::empty() } else { origin.open(None, &mut headers).await? };
                 Ok(respond(StatusCode::OK, headers, body))
             }
             Requested::One(range) => {
                 headers.insert(header::CONTENT_LENGTH, (range.end - range.start).into());
                 headers.insert(header::CONTENT_RANGE, content_range(&range, size)?);
-                let body = origin.open(Some(range)).await?;
+                let body = origin.open(Some(range), &mut headers).await?;
                 Ok(respond(StatusCode::PARTIAL_CONTENT, headers, body))
             }
             Requested::Many(ranges) => multipart(headers, origin, ranges, size).await,
@@ -240,12 +258,17 @@ async fn multipart(mut headers: HeaderMap, origin: Origin, ranges: Vec<Range<u64
         length += head.len() as u64 + (range.end - range.start);
         parts.push((head, range));
     }
+    if matches!(origin, Origin::Stream(_)) {
+        // It is not opened yet, so nobody knows whether its bytes are verified.
+        headers.remove(header::ETAG);
+        headers.remove(header::LAST_MODIFIED);
+    }
     headers.insert(header::CONTENT_TYPE, header_value(&format!("multipart/byteranges; boundary={boundary}"))?);
     headers.insert(header::CONTENT_LENGTH, length.into());
     let chunks = stream::iter(parts).then(move |(head, range)| {
         let origin = origin.clone();
         async move {
-            let part = origin.open(Some(range)).await?;
+            let part = origin.open(Some(range), &mut HeaderMap::new()).await?;
             Ok::<_, BodyError>(Body::from(head).into_data_stream().chain(part.into_data_stream()))
         }
     });
@@ -308,6 +331,7 @@ pub(super) fn error(error: &ServeError, path: &str) -> Response<Body> {
     use crate::db::DbError;
     match error {
         ServeError::Denied(reason) => message(StatusCode::FORBIDDEN, reason),
+        ServeError::NotFound(reason) => message(StatusCode::NOT_FOUND, reason),
         ServeError::BadGateway(reason) => message(StatusCode::BAD_GATEWAY, reason),
         ServeError::GatewayTimeout(reason) => message(StatusCode::GATEWAY_TIMEOUT, reason),
         ServeError::Busy(reason) => retry_later(reason),

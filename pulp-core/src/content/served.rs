@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{Listing, ServeError};
 use crate::clock::Timestamp;
 use crate::digest::Sha256;
+use crate::model::Artifact;
 use crate::storage::{ArtifactPath, ByteStream};
 
 /// What was found at a path.
@@ -69,6 +70,33 @@ pub struct ServedFile {
     pub size: u64,
 }
 
+impl ServedFile {
+    /// An artifact, as it is served under a name.
+    ///
+    /// # Errors
+    /// [`ServeError::Internal`] if its row holds what no row should.
+    pub fn of(artifact: &Artifact, name: impl Into<String>) -> Result<Self, ServeError> {
+        let id = artifact.pulp_id;
+        Self::from_row(name.into(), id, &artifact.file, artifact.size, &artifact.sha256, artifact.pulp_created)
+    }
+
+    pub(super) fn from_row(
+        name: String,
+        artifact: Uuid,
+        file: &str,
+        size: i64,
+        sha256: &str,
+        stored: Timestamp,
+    ) -> Result<Self, ServeError> {
+        let broken = |what: &dyn fmt::Display| ServeError::Internal(format!("the row of artifact {artifact} is damaged: {what}"));
+        let size = u64::try_from(size).map_err(|error| broken(&error))?;
+        let sha256 = sha256.parse().map_err(|error| broken(&error))?;
+        let path = file.parse().map_err(|error| broken(&error))?;
+        let representation = Representation { size: Some(size), sha256: Some(sha256), modified: Some(stored), ..Representation::named(name) };
+        Ok(Self { representation, path, artifact, size })
+    }
+}
+
 /// Gives the bytes of something that is not a stored file.
 #[async_trait]
 pub trait Source: Send + Sync {
@@ -76,7 +104,32 @@ pub trait Source: Send + Sync {
     ///
     /// # Errors
     /// Whatever is known before the first byte; later errors cut the response.
-    async fn open(&self, range: Option<Range<u64>>) -> Result<ByteStream<ServeError>, ServeError>;
+    async fn open(&self, range: Option<Range<u64>>) -> Result<Opened, ServeError>;
+}
+
+/// Bytes that are about to come.
+#[non_exhaustive]
+pub struct Opened {
+    /// Size in bytes of the whole, where it is known by now.
+    pub size: Option<u64>,
+    /// Whether they are known to be right. If not, the response carries no validators: nobody shall join the rest of the right file to
+    /// the beginning of a wrong one.
+    pub verified: bool,
+    /// The bytes.
+    pub bytes: ByteStream<ServeError>,
+}
+
+impl Opened {
+    /// Bytes that are right.
+    pub fn new(size: Option<u64>, bytes: ByteStream<ServeError>) -> Self {
+        Self { size, verified: true, bytes }
+    }
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened").field("size", &self.size).field("verified", &self.verified).finish_non_exhaustive()
+    }
 }
 
 /// Bytes from elsewhere.
@@ -87,12 +140,14 @@ pub struct ServedStream {
     pub representation: Representation,
     /// Where the bytes come from.
     pub source: Arc<dyn Source>,
+    /// Whether it is known to be there. If not, the source is opened for a `HEAD`, too.
+    pub certain: bool,
 }
 
 impl ServedStream {
     /// Bytes of `source`.
     pub fn new(representation: Representation, source: impl Source + 'static) -> Self {
-        Self { representation, source: Arc::new(source) }
+        Self { representation, source: Arc::new(source), certain: true }
     }
 }
 

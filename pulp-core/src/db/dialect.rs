@@ -93,6 +93,23 @@ impl Dialect {
         }
     }
 
+    /// After a table’s name: read it by this index. SQLite keeps no statistics of its own accord, and prefers a broad index to a narrow
+    /// partial one; PostgreSQL needs no telling.
+    pub fn by_index(self, index: &str) -> String {
+        match self {
+            Self::Postgres => String::new(),
+            Self::Sqlite => format!(" indexed by {index}"),
+        }
+    }
+
+    /// After a table’s name: read it by its primary key.
+    pub fn by_key(self) -> &'static str {
+        match self {
+            Self::Postgres => "",
+            Self::Sqlite => " not indexed",
+        }
+    }
+
     /// A statement after which this transaction’s commit does not wait for the disk: for what a crash may take back.
     pub fn relaxed_commit(self) -> Option<&'static str> {
         match self {

@@ -120,25 +120,28 @@ async fn candidates(pulp: &Pulp, window: usize, lane: Lane, known: bool) -> Resu
         ready.push_list(pulp.registry().tasks().map(|kind| kind.name()));
     }
     let mut sql = Sql::default();
+    let dialect = pulp.db().dialect();
     let tenants = pulp.settings().domain_enabled;
+    let by_index = dialect.by_index(if tenants { "core_task_ready_domain" } else { "core_task_ready" });
     if tenants {
         // Walks from one domain that has startable tasks to the next, by the index.
-        let step = format!("select core_task.pulp_domain_id as id from core_task where {READY}");
+        let step = format!("select core_task.pulp_domain_id as id from core_task{by_index} where {READY}");
         sql.push(format!(
             "with recursive tenant (id) as (select * from ({step} order by 1 limit 1) as first union all \
              select ({step} and core_task.pulp_domain_id > tenant.id order by 1 limit 1) from tenant where tenant.id is not null) "
         ));
     }
-    sql.push(format!("select * from (select {COLUMNS} from core_task where state in ('running', 'canceling')) as busy union all "));
+    let busy = dialect.by_index("core_task_busy");
+    sql.push(format!("select * from (select {COLUMNS} from core_task{busy} where state in ('running', 'canceling')) as busy union all "));
     if tenants {
         sql.push(format!(
-            "select * from (select {COLUMNS} from core_task where sequence in (select (select min(sequence) from core_task where \
+            "select * from (select {COLUMNS} from core_task where sequence in (select (select min(sequence) from core_task{by_index} where \
              pulp_domain_id = tenant.id and "
         ));
         sql.append(ready);
         sql.push(") from tenant where tenant.id is not null)) as ready order by sequence");
     } else {
-        sql.push(format!("select * from (select {COLUMNS} from core_task where "));
+        sql.push(format!("select * from (select {COLUMNS} from core_task{by_index} where "));
         sql.append(ready);
         sql.push(format!(" order by sequence limit {window}) as ready order by sequence"));
     }
@@ -150,12 +153,13 @@ pub(super) async fn unblock(pulp: &Pulp, released: &Resources) -> Result<(), DbE
     let Some(candidates) = blocked_by(released) else { return Ok(()) };
     let mut which = Sql::new("sequence in (");
     which.append(candidates).push(")");
-    unblock_where(pulp, which).await.map(drop)
+    unblock_where(pulp, pulp.db().dialect().by_key(), which).await.map(drop)
 }
 
 /// Looks through all blocked tasks; how many should not have been.
 pub(super) async fn unblock_all(pulp: &Pulp) -> Result<usize, DbError> {
-    unblock_where(pulp, Sql::new("1 = 1")).await
+    let by_index = pulp.db().dialect().by_index("core_task_blocked");
+    unblock_where(pulp, &by_index, Sql::new("1 = 1")).await
 }
 
 /// The tasks that one which had reserved `released` may have blocked: past what was shared, the next that wants it exclusively; past
@@ -179,14 +183,14 @@ fn blocked_by(released: &Resources) -> Option<Sql> {
     (!first).then_some(sql)
 }
 
-async fn unblock_where(pulp: &Pulp, which: Sql) -> Result<usize, DbError> {
+async fn unblock_where(pulp: &Pulp, by: &str, which: Sql) -> Result<usize, DbError> {
     // Two questions, since each can stop at the first row of its index; together they would read all that share a resource.
     let free = "state = 'waiting' and unblocked_at is null \
          and not exists (select 1 from core_taskreservation mine join core_taskreservation other on other.resource = mine.resource \
              and other.task_sequence < mine.task_sequence where mine.task_sequence = core_task.sequence and mine.exclusive) \
          and not exists (select 1 from core_taskreservation mine join core_taskreservation other on other.resource = mine.resource \
              and other.task_sequence < mine.task_sequence and other.exclusive where mine.task_sequence = core_task.sequence) and ";
-    let mut look = Sql::new(format!("select sequence from core_task where {free}"));
+    let mut look = Sql::new(format!("select sequence from core_task{by} where {free}"));
     look.append(which);
     let db: &Db = pulp.db();
     let found: Vec<i64> = db.column(look).await?;

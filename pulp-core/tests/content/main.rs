@@ -1,6 +1,8 @@
 //! Serving, as a client sees it, on both databases.
 
+mod lazy;
 mod listing;
 mod published;
+mod pull_through;
 mod wire;
 mod world;

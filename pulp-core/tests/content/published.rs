@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use pulp_core::clock::ManualClock;
 use pulp_core::content::{Change, ContentGuard, Denied, GuardRequest, PassThroughHandler, grace};
 use pulp_core::db::{ExecutorExt, Sql};
 use pulp_core::ids::new_id;
 use pulp_core::plugin::{Plugin, PluginDescriptor, Registry};
 use pulp_testkit::{Engine, Kit, Prepare, both_databases};
 
-use crate::world::{World, days};
+use crate::world::{Timed, World, days};
 
 both_databases! {
     async fn a_published_file_is_served(kit: Kit) {
@@ -179,21 +178,6 @@ both_databases! {
         let local = world.pulp.storage().local_file(&path.parse().unwrap()).unwrap();
         std::fs::write(local, &big[..99_999]).unwrap();
         assert_eq!(world.status("/d/big").await, 500);
-    }
-}
-
-/// A Pulp whose clock stands still.
-struct Timed {
-    kit: Kit,
-    clock: ManualClock,
-}
-
-#[async_trait]
-impl Prepare for Timed {
-    async fn prepare(engine: Engine) -> Option<Self> {
-        let clock = ManualClock::new(chrono::Utc::now());
-        let kit = Kit::built(engine, |builder| builder.clock(clock.clone())).await?;
-        Some(Self { kit, clock })
     }
 }
 

@@ -22,7 +22,7 @@ both_databases! {
         assert_eq!(head.body, Ok(Vec::new()));
         assert_eq!(head.headers, answer.headers);
         let empty = world.get("/d/empty").await;
-        assert_eq!((empty.status.as_u16(), empty.header("content-length"), empty.body), (200, "0", Ok(Vec::new())));
+        assert_eq!((empty.status.as_u16(), empty.header("content-length"), empty.body.clone()), (200, "0", Ok(Vec::new())));
     }
 
     async fn only_reading_is_allowed(kit: Kit) {
@@ -81,7 +81,7 @@ both_databases! {
         let (etag, modified) = (first.header("etag").to_owned(), first.header("last-modified").to_owned());
         let status = async |headers: &[(&str, &str)]| world.ask(Method::GET, "/d/a.txt", headers).await.status.as_u16();
         let same = world.ask(Method::GET, "/d/a.txt", &[("if-none-match", &etag)]).await;
-        assert_eq!((same.status.as_u16(), same.header("etag"), same.body), (304, etag.as_str(), Ok(Vec::new())));
+        assert_eq!((same.status.as_u16(), same.header("etag"), same.body.clone()), (304, etag.as_str(), Ok(Vec::new())));
         assert_eq!(status(&[("if-modified-since", &modified)]).await, 304);
         assert_eq!(status(&[("if-none-match", "\"x\""), ("if-modified-since", &modified)]).await, 200);
         assert_eq!(status(&[("if-match", "\"x\"")]).await, 412);

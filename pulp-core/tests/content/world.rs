@@ -1,13 +1,16 @@
 //! Rows and files to serve, made directly.
 
+use async_trait::async_trait;
 use chrono::TimeDelta;
 use http::{HeaderMap, Method, Request, StatusCode};
 use pulp_core::Pulp;
+use pulp_core::clock::ManualClock;
 use pulp_core::content::Change;
 use pulp_core::db::{ExecutorExt, Sql};
 use pulp_core::digest::{Algorithm, hash_bytes};
 use pulp_core::ids::new_id;
 use pulp_core::storage::ArtifactPath;
+use pulp_testkit::{Engine, Kit, Prepare};
 use uuid::Uuid;
 
 pub struct World {
@@ -51,6 +54,10 @@ impl World {
         let sha256 = spooled.sha256().unwrap();
         let path = ArtifactPath::of(&sha256);
         self.pulp.storage().adopt(spooled, &path).await.unwrap();
+        let known = Sql::new("select pulp_id from core_artifact where sha256 = $1").bind(sha256.to_string());
+        if let Some((known,)) = self.pulp.db().optional(known).await.unwrap() {
+            return known;
+        }
         let id = new_id();
         let sql = Sql::new(
             "insert into core_artifact (pulp_id, pulp_created, file, size, sha256, timestamp_of_interest, pulp_domain_id) \
@@ -174,6 +181,40 @@ impl World {
         repository
     }
 
+    /// A remote that is asked once only.
+    pub async fn remote(&self, url: &str, policy: &str) -> Uuid {
+        let id = new_id();
+        let sql = Sql::new(
+            "insert into core_remote (pulp_id, pulp_created, pulp_type, name, url, policy, max_retries, pulp_domain_id) \
+             values ($1, $2, 'file.file', $3, $4, $5, $6, $7)",
+        );
+        let sql = sql.bind(id).bind(self.pulp.now()).bind(id.to_string()).bind(url).bind(policy).bind(0);
+        self.sql(sql.bind(self.domain())).await;
+        id
+    }
+
+    /// A source of a file, with what its metadata says of the file.
+    pub async fn source(&self, content_artifact: Uuid, remote: Uuid, url: &str, says: &[u8]) {
+        let sql = Sql::new(
+            "insert into core_remoteartifact (pulp_id, pulp_created, url, size, sha256, content_artifact_id, remote_id, pulp_domain_id) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        );
+        let sql = sql.bind(new_id()).bind(self.pulp.now()).bind(url).bind(says.len() as i64).bind(sha256(says));
+        self.sql(sql.bind(content_artifact).bind(remote).bind(self.domain())).await;
+    }
+
+    /// Publishes a unit at `/d/`.
+    pub async fn publish(&self, units: &[Uuid]) {
+        let repository = self.repository("d").await;
+        let version = self.version(repository, 1, units, &[]).await;
+        self.publication(version).await;
+        self.distribution("d", &[("repository_id", repository)]).await;
+    }
+
+    pub async fn count(&self, what: &str) -> i64 {
+        self.pulp.db().scalar(Sql::new(format!("select count(*) from {what}"))).await.unwrap()
+    }
+
     pub async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
         let mut request = Request::builder().method(method).uri(format!("/pulp/content{path}"));
         for (name, value) in headers {
@@ -195,6 +236,21 @@ impl World {
 
     pub async fn changed(&self, repository: Uuid) {
         Change::Repository(repository).announce(&self.pulp).await.unwrap();
+    }
+}
+
+/// A Pulp whose clock stands still.
+pub struct Timed {
+    pub kit: Kit,
+    pub clock: ManualClock,
+}
+
+#[async_trait]
+impl Prepare for Timed {
+    async fn prepare(engine: Engine) -> Option<Self> {
+        let clock = ManualClock::new(chrono::Utc::now());
+        let kit = Kit::built(engine, |builder| builder.clock(clock.clone())).await?;
+        Some(Self { kit, clock })
     }
 }
 

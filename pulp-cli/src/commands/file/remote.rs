@@ -91,13 +91,13 @@ struct Options {
     #[arg(long, value_enum)]
     policy: Option<Policy>,
     /// PEM text, or @FILE, of the authority that signed the certificate of the remote
-    #[arg(long, value_name = "PEM", value_parser = text_or_file_or_null)]
+    #[arg(long, value_name = "PEM", allow_hyphen_values = true, value_parser = text_or_file_or_null)]
     ca_cert: Option<OrNull<String>>,
     /// PEM text, or @FILE, of the certificate to sign in with
-    #[arg(long, value_name = "PEM", value_parser = text_or_file_or_null)]
+    #[arg(long, value_name = "PEM", allow_hyphen_values = true, value_parser = text_or_file_or_null)]
     client_cert: Option<OrNull<String>>,
     /// PEM text, or @FILE, of the key of that certificate
-    #[arg(long, value_name = "PEM", value_parser = text_or_file_or_null)]
+    #[arg(long, value_name = "PEM", allow_hyphen_values = true, value_parser = text_or_file_or_null)]
     client_key: Option<OrNull<String>>,
     /// Name to sign in with
     #[arg(long)]

@@ -1,0 +1,194 @@
+//! Lazy content: files that are fetched when somebody asks for them.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use futures::{StreamExt as _, TryStreamExt as _};
+use uuid::Uuid;
+
+use super::{Opened, Representation, ServeContext, ServeError, Served, ServedFile, ServedStream, Source};
+use crate::Pulp;
+use crate::digest::{Expected, Sha256};
+use crate::download::{self, DownloadError, DownloadRequest, FetchError, FetchHandler, FetchRange, FetchRequest};
+use crate::model::save::{NewArtifact, save_artifacts};
+use crate::model::{Artifact, ContentArtifact, FileSource, Policy, RemoteArtifact};
+use crate::storage::Spooled;
+
+/// Tries of the rows of a file that was fetched: other writers may win.
+const TRIES: usize = 5;
+
+/// A file that is not stored: from the store after all, if another unit has brought it there, or from its sources.
+pub(super) async fn serve(cx: &ServeContext<'_>, content_artifact: Uuid, name: String) -> Result<Served, ServeError> {
+    let pulp = cx.pulp;
+    let domain = cx.distribution.pulp_domain_id;
+    let cooldown = TimeDelta::try_seconds(pulp.settings().remote_content_fetch_failure_cooldown).unwrap_or_default();
+    let sources = FileSource::of(pulp.db(), content_artifact, pulp.now() - cooldown).await?;
+    let Some(first) = sources.first() else {
+        // An error, since it is not to be remembered: the sources may be asked again soon.
+        return Err(ServeError::NotFound(format!(
+            "the file \"{name}\" is not stored, and has no source that could be asked now: it has none, or they gave wrong files lately"
+        )));
+    };
+    let streamed = first.remote.policy() == Policy::Streamed;
+    let modified = first.artifact.pulp_created;
+    let (expected, sources) = agreeing(sources);
+
+    if let Some(sha256) = expected.digests.sha256()
+        && let Some(artifact) = Artifact::with_sha256(pulp.db(), domain, &sha256.to_string()).await?
+    {
+        if !streamed {
+            ContentArtifact::store(pulp.db(), content_artifact, artifact.pulp_id, pulp.now()).await?;
+        }
+        return Ok(Served::File(ServedFile::of(&artifact, name)?));
+    }
+
+    let mut representation = Representation::named(name);
+    representation.size = expected.size;
+    representation.sha256 = expected.digests.sha256();
+    representation.modified = Some(modified);
+    let storing = Storing { pulp: pulp.clone(), domain, content_artifact };
+    Ok(Served::Stream(ServedStream::new(representation, Lazy { storing, sources, expected, streamed })))
+}
+
+/// What the sources say together that the file is. Those that contradict the first are left out: theirs is another file.
+fn agreeing(sources: Vec<FileSource>) -> (Expected, Vec<FileSource>) {
+    let mut expected = Expected::anything();
+    let mut agreeing = Vec::with_capacity(sources.len());
+    for source in sources {
+        let said = source.artifact.expected();
+        let other_size = expected.size.zip(said.size).is_some_and(|(known, said)| known != said);
+        let other_digest = said.digests.iter().any(|(algorithm, digest)| expected.digests.get(algorithm).is_some_and(|known| known != digest));
+        if other_size || other_digest {
+            tracing::warn!(remote = source.remote.name, "a source of lazy content is left out: its metadata contradicts another source's");
+            continue;
+        }
+        expected.size = expected.size.or(said.size);
+        for (algorithm, digest) in &said.digests {
+            // It was a digest before.
+            let _ = expected.digests.insert(algorithm, digest);
+        }
+        agreeing.push(source);
+    }
+    (expected, agreeing)
+}
+
+struct Lazy {
+    storing: Storing,
+    sources: Vec<FileSource>,
+    expected: Expected,
+    streamed: bool,
+}
+
+impl Lazy {
+    /// Requests for one file of one tenant share a fetch. Without a digest only those for the same content artifact do.
+    fn key(&self) -> String {
+        let keep = if self.streamed { "streamed" } else { "stored" };
+        let file = self.expected.digests.sha256().map_or_else(|| self.storing.content_artifact.to_string(), |sha256: Sha256| sha256.to_string());
+        format!("{keep} {} {file}", self.storing.domain)
+    }
+
+    fn sources(&self) -> Result<Vec<download::Source>, ServeError> {
+        let mut sources = Vec::with_capacity(self.sources.len());
+        let mut unusable = None;
+        for source in &self.sources {
+            let url = source.artifact.url.parse().map_err(|_| "its URL cannot be read".to_owned());
+            let client = self.storing.pulp.client(&source.remote).map_err(|error| error.public_message());
+            match url.and_then(|url| Ok((url, client?))) {
+                Ok((url, client)) => sources.push(download::Source {
+                    id: source.artifact.pulp_id.to_string(),
+                    downloader: client.downloaders,
+                    request: DownloadRequest::new(url),
+                    retry: client.retry,
+                }),
+                Err(reason) => unusable = Some(format!("remote \"{}\": {reason}", source.remote.name)),
+            }
+        }
+        match unusable {
+            Some(reason) if sources.is_empty() => Err(ServeError::BadGateway(reason)),
+            _ => Ok(sources),
+        }
+    }
+}
+
+#[async_trait]
+impl Source for Lazy {
+    async fn open(&self, range: Option<Range<u64>>) -> Result<Opened, ServeError> {
+        let handler = Arc::new(self.storing.clone());
+        let request = FetchRequest::new(self.key(), self.sources()?, self.expected.clone(), handler).streamed(self.streamed);
+        let range = range.map(|range| FetchRange::Span(range.start, Some(range.end)));
+        let (meta, bytes) = self.storing.pulp.fetcher().open(request, range).await?;
+        Ok(Opened { size: meta.length, verified: meta.verified, bytes: bytes.map_err(ServeError::from).boxed() })
+    }
+}
+
+/// Takes a file that was fetched into the storage, and notes it.
+#[derive(Clone)]
+struct Storing {
+    pulp: Pulp,
+    domain: Uuid,
+    content_artifact: Uuid,
+}
+
+impl Storing {
+    async fn note(&self, artifact: &NewArtifact, sha256: &Sha256) -> crate::Result<()> {
+        let now = self.pulp.now();
+        let tx = self.pulp.db().begin().await?;
+        let stored = save_artifacts(&tx, std::slice::from_ref(artifact), self.domain, now).await?;
+        let id = stored.get(&sha256.to_string()).ok_or_else(|| crate::Error::Internal("an artifact vanished while it was saved".to_owned()))?;
+        ContentArtifact::store(&tx, self.content_artifact, *id, now).await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+#[async_trait]
+impl FetchHandler for Storing {
+    async fn complete(&self, file: Spooled) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let sha256 = file.sha256()?;
+        let path = Artifact::place(&sha256, self.domain, self.pulp.settings().domain_enabled);
+        let artifact =
+            NewArtifact { file: path.to_string(), size: i64::try_from(file.size())?, digests: file.digests().clone() };
+        // The file first: a row must never name what is not there. Another process that did the same left the same file.
+        self.pulp.storage().adopt(file, &path).await?;
+        let mut tries = 1;
+        while let Err(error) = self.note(&artifact, &sha256).await {
+            let retryable = matches!(&error, crate::Error::Db(error) if error.is_retryable());
+            if !retryable || tries == TRIES {
+                return Err(error.into());
+            }
+            tries += 1;
+        }
+        Ok(())
+    }
+
+    async fn source_failed(&self, source: &download::Source, error: &DownloadError) {
+        tracing::warn!(%error, "a source of lazy content failed");
+        // A source that cannot be reached is asked again with the next request; one that gave a wrong file is left alone for a while.
+        if !matches!(error, DownloadError::Mismatch { .. } | DownloadError::TooLong { .. }) {
+            return;
+        }
+        let Ok(id) = source.id.parse() else {
+            return;
+        };
+        if let Err(error) = RemoteArtifact::note_failure(self.pulp.db(), id, self.pulp.now()).await {
+            tracing::warn!(%error, "it could not be noted that a source failed");
+        }
+    }
+}
+
+impl From<FetchError> for ServeError {
+    fn from(error: FetchError) -> Self {
+        let text = error.to_string();
+        match error {
+            FetchError::NotFound(_) | FetchError::NoSource => Self::NotFound(text),
+            FetchError::GatewayTimeout(_) => Self::GatewayTimeout(text),
+            FetchError::Busy | FetchError::Aborted => Self::Busy(text),
+            FetchError::Spool(source) => {
+                tracing::error!(error = %source, "lazy content cannot be spooled");
+                Self::Busy("there is no room to fetch the file at the moment; try again later".to_owned())
+            }
+            _ => Self::BadGateway(text),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Where a missing file can be fetched.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use super::{Artifact, Model, Remote, RemoteArtifact};
+use crate::Result;
+use crate::clock::Timestamp;
+use crate::db::{DbError, Executor, ExecutorExt, Sql};
+use crate::digest::{Algorithm, Digests, Expected};
+
+/// A source of a file, with the remote that says how to reach it.
+#[derive(Debug, Clone)]
+pub struct FileSource {
+    /// What is known of the file there.
+    pub artifact: RemoteArtifact,
+    /// How to reach it.
+    pub remote: Remote,
+}
+
+impl RemoteArtifact {
+    /// What the source’s metadata says that the file is.
+    pub fn expected(&self) -> Expected {
+        let columns = [
+            (Algorithm::Md5, &self.md5),
+            (Algorithm::Sha1, &self.sha1),
+            (Algorithm::Sha224, &self.sha224),
+            (Algorithm::Sha256, &self.sha256),
+            (Algorithm::Sha384, &self.sha384),
+            (Algorithm::Sha512, &self.sha512),
+        ];
+        let mut digests = Digests::new();
+        for (algorithm, digest) in columns {
+            if let Some(digest) = digest {
+                // What is no digest in the database is none.
+                let _ = digests.insert(algorithm, digest);
+            }
+        }
+        Expected { size: self.size.and_then(|size| u64::try_from(size).ok()), digests }
+    }
+
+    /// Notes that the source gave a wrong file: it is left alone for a while.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn note_failure<E: Executor + ?Sized>(executor: &E, id: Uuid, now: Timestamp) -> Result<(), DbError> {
+        let sql = Sql::new("update core_remoteartifact set failed_at = $2, pulp_last_updated = $2 where pulp_id = $1");
+        executor.execute(sql.bind(id).bind(now)).await?;
+        Ok(())
+    }
+}
+
+impl FileSource {
+    /// The sources of a file, oldest first: those that did not fail at `failed_after` or later.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn of<E: Executor + ?Sized>(executor: &E, content_artifact: Uuid, failed_after: Timestamp) -> Result<Vec<Self>> {
+        let sql = Sql::new(
+            "select * from core_remoteartifact where content_artifact_id = $1 and (failed_at is null or failed_at < $2) order by pulp_id",
+        );
+        let artifacts: Vec<RemoteArtifact> = executor.all(sql.bind(content_artifact).bind(failed_after)).await?;
+        let ids: Vec<Uuid> = artifacts.iter().map(|artifact| artifact.remote_id).collect();
+        let remotes = Remote::find_many(executor, &ids).await?;
+        let remotes: HashMap<Uuid, Remote> = remotes.into_iter().map(|remote| (remote.pulp_id, remote)).collect();
+        // One whose remote is just being deleted is no source any more.
+        let pair = |artifact: RemoteArtifact| Some(Self { remote: remotes.get(&artifact.remote_id)?.clone(), artifact });
+        Ok(artifacts.into_iter().filter_map(pair).collect())
+    }
+}
+
+impl Artifact {
+    /// The domain’s artifact with this sha256.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn with_sha256<E: Executor + ?Sized>(executor: &E, domain: Uuid, sha256: &str) -> Result<Option<Self>, DbError> {
+        let sql = Sql::new("select * from core_artifact where sha256 = $1 and pulp_domain_id = $2");
+        executor.optional(sql.bind(sha256).bind(domain)).await
+    }
+}
+
+impl super::ContentArtifact {
+    /// Notes that a file is stored now. One that was stored meanwhile stays.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn store<E: Executor + ?Sized>(executor: &E, id: Uuid, artifact: Uuid, now: Timestamp) -> Result<(), DbError> {
+        let sql = Sql::new(
+            "update core_contentartifact set artifact_id = $2, pulp_last_updated = $3 where pulp_id = $1 and artifact_id is null",
+        );
+        executor.execute(sql.bind(id).bind(artifact).bind(now)).await?;
+        Ok(())
+    }
+}

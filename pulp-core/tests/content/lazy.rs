@@ -1,0 +1,157 @@
+//! Files that are fetched when somebody asks for them.
+
+use chrono::TimeDelta;
+use http::Method;
+use pulp_testkit::{Fault, Kit, Upstream, both_databases};
+
+use crate::world::{Timed, World, sha256};
+
+const TEXT: &[u8] = b"fetched when asked for";
+
+/// A unit at `/d/<path>` that only `upstream` has.
+async fn lazy(world: &World, upstream: &Upstream, path: &str, policy: &str, says: &[u8]) {
+    let (unit, file) = world.unit(path, None).await;
+    let remote = world.remote(&upstream.url(""), policy).await;
+    world.source(file, remote, &upstream.url(path), says).await;
+    world.publish(&[unit]).await;
+}
+
+both_databases! {
+    async fn a_lazy_file_is_fetched_once_and_kept(kit: Kit) {
+        let world = World::new(kit.pulp());
+        let upstream = Upstream::start().await.file("a.txt", TEXT);
+        lazy(&world, &upstream, "a.txt", "on_demand", TEXT).await;
+        // Looking costs nothing.
+        let head = world.ask(Method::HEAD, "/d/a.txt", &[]).await;
+        assert_eq!((head.status.as_u16(), head.header("content-length")), (200, TEXT.len().to_string().as_str()));
+        let etag = format!("\"{}\"", sha256(TEXT));
+        assert_eq!(head.header("etag"), etag);
+        assert_eq!(world.ask(Method::GET, "/d/a.txt", &[("if-none-match", &etag)]).await.status, 304);
+        assert!(world.get("/d/").await.text().contains(&format!("{} Bytes", TEXT.len())));
+        assert_eq!(upstream.hits("a.txt"), 0);
+        let first = world.get("/d/a.txt").await;
+        assert_eq!((first.status.as_u16(), first.header("content-type")), (200, "text/plain"));
+        assert_eq!(first.header("etag"), etag, "a small file is verified before its first byte");
+        assert_eq!(first.body.unwrap(), TEXT);
+        wait_until_idle(&world).await;
+        assert_eq!(world.count("core_artifact").await, 1);
+        assert_eq!(world.count("core_contentartifact where artifact_id is not null").await, 1);
+        let second = world.ask(Method::GET, "/d/a.txt", &[("range", "bytes=0-6")]).await;
+        assert_eq!((second.status.as_u16(), second.text().as_str()), (206, "fetched"));
+        assert_eq!(upstream.hits("a.txt"), 1);
+    }
+
+    async fn many_clients_share_one_fetch(kit: Kit) {
+        let world = World::new(kit.pulp());
+        let big: Vec<u8> = (0..3_000_000u32).map(|i| (i % 253) as u8).collect();
+        let upstream = Upstream::start().await.file("big", big.clone());
+        lazy(&world, &upstream, "big", "on_demand", &big).await;
+        let whole = futures::future::join_all((0..20).map(|_| world.get("/d/big")));
+        let range = [("range", "bytes=2000000-2000099")];
+        let (whole, part) = futures::join!(whole, world.ask(Method::GET, "/d/big", &range));
+        for answer in whole {
+            assert_eq!(answer.status, 200);
+            assert!(answer.body.unwrap() == big);
+        }
+        assert_eq!((part.status.as_u16(), part.header("content-range")), (206, "bytes 2000000-2000099/3000000"));
+        assert_eq!(part.body.unwrap(), big[2_000_000..2_000_100]);
+        wait_until_idle(&world).await;
+        assert_eq!(upstream.hits("big"), 1);
+    }
+
+    async fn streamed_files_are_kept_by_nobody(kit: Kit) {
+        let world = World::new(kit.pulp());
+        let upstream = Upstream::start().await.file("a.txt", TEXT);
+        lazy(&world, &upstream, "a.txt", "streamed", TEXT).await;
+        for hits in 1..3 {
+            assert_eq!(world.get("/d/a.txt").await.body.unwrap(), TEXT);
+            wait_until_idle(&world).await;
+            assert_eq!(upstream.hits("a.txt"), hits);
+        }
+        assert_eq!(world.count("core_artifact").await, 0);
+    }
+
+    async fn what_another_unit_has_stored_is_not_fetched(kit: Kit) {
+        let world = World::new(kit.pulp());
+        let upstream = Upstream::start().await.file("a.txt", TEXT);
+        world.artifact(TEXT).await;
+        lazy(&world, &upstream, "a.txt", "on_demand", TEXT).await;
+        assert_eq!(world.get("/d/a.txt").await.body.unwrap(), TEXT);
+        assert_eq!(upstream.hits("a.txt"), 0);
+        assert_eq!(world.count("core_contentartifact where artifact_id is not null").await, 1);
+    }
+
+    async fn a_source_that_gives_a_wrong_file_is_left_alone_for_a_while(timed: Timed) {
+        let world = World::new(timed.kit.pulp());
+        let upstream = Upstream::start().await.file("a.txt", TEXT).fault("a.txt", Fault::FlipByte(3).once());
+        lazy(&world, &upstream, "a.txt", "on_demand", TEXT).await;
+        let wrong = world.get("/d/a.txt").await;
+        assert_eq!(wrong.status, 502);
+        assert!(wrong.text().contains("a.txt") && wrong.text().contains("sha256"), "{}", wrong.text());
+        wait_until_idle(&world).await;
+        for _ in 0..2 {
+            assert_eq!(world.status("/d/a.txt").await, 404);
+        }
+        assert_eq!(upstream.hits("a.txt"), 1, "while it cools down nobody asks");
+        timed.clock.advance(TimeDelta::seconds(301));
+        assert_eq!(world.get("/d/a.txt").await.body.unwrap(), TEXT);
+    }
+
+    async fn the_next_source_is_asked_when_one_fails(kit: Kit) {
+        let world = World::new(kit.pulp());
+        let bad = Upstream::start().await.file("a.txt", TEXT).fault("a.txt", Fault::FlipByte(3).times(9));
+        let good = Upstream::start().await.file("a.txt", TEXT);
+        let (unit, file) = world.unit("a.txt", None).await;
+        for upstream in [&bad, &good] {
+            let remote = world.remote(&upstream.url(""), "on_demand").await;
+            world.source(file, remote, &upstream.url("a.txt"), TEXT).await;
+        }
+        // Another file under the same name: left out.
+        let other = world.remote(&good.url(""), "on_demand").await;
+        world.source(file, other, &good.url("other.txt"), b"something else").await;
+        world.publish(&[unit]).await;
+        assert_eq!(world.get("/d/a.txt").await.body.unwrap(), TEXT);
+        wait_until_idle(&world).await;
+        assert_eq!((bad.hits("a.txt"), good.hits("a.txt"), good.hits("other.txt")), (1, 1, 0));
+        assert_eq!(world.count("core_remoteartifact where failed_at is not null").await, 1);
+    }
+
+    async fn sources_that_fail_otherwise_are_asked_again(kit: Kit) {
+        let world = World::new(kit.pulp());
+        let upstream = Upstream::start().await.file("a.txt", TEXT).fault("a.txt", Fault::Status(404).once());
+        lazy(&world, &upstream, "a.txt", "on_demand", TEXT).await;
+        assert_eq!(world.status("/d/a.txt").await, 404);
+        wait_until_idle(&world).await;
+        let upstream = upstream.fault("a.txt", Fault::Status(503).once());
+        let broken = world.get("/d/a.txt").await;
+        assert_eq!(broken.status, 502);
+        assert!(broken.text().contains("503"), "{}", broken.text());
+        wait_until_idle(&world).await;
+        assert_eq!(world.get("/d/a.txt").await.body.unwrap(), TEXT);
+        assert_eq!(upstream.hits("a.txt"), 3);
+    }
+
+    async fn nobody_completes_a_wrong_file(kit: Kit) {
+        let world = World::new(kit.pulp());
+        let big: Vec<u8> = (0..3_000_000u32).map(|i| (i % 253) as u8).collect();
+        let upstream = Upstream::start().await.file("big", big.clone()).fault("big", Fault::FlipByte(2_900_000).once());
+        lazy(&world, &upstream, "big", "on_demand", &big).await;
+        let answer = world.get("/d/big").await;
+        if answer.status == 200 {
+            assert!(answer.body.is_err(), "the response is cut");
+            assert_eq!(answer.header("etag"), "", "nothing to join the rest of the right file to");
+        } else {
+            assert_eq!(answer.status, 502);
+        }
+        wait_until_idle(&world).await;
+        assert_eq!(world.status("/d/big").await, 404);
+        assert_eq!(world.count("core_artifact").await, 0);
+    }
+}
+
+/// A file is kept a moment after its last byte was sent.
+async fn wait_until_idle(world: &World) {
+    while world.pulp.fetcher().pending() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
