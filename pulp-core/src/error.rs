@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::crypto::PasswordError;
 use crate::db::DbError;
 use crate::download::DownloadError;
 use crate::storage::StorageError;
@@ -62,6 +63,9 @@ pub enum Error {
     /// A remote source.
     #[error(transparent)]
     Download(#[from] DownloadError),
+    /// A password could not be hashed or checked.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
     /// Settings that cannot be used.
     #[error("setting {name}: {reason}")]
     Setting {
@@ -116,6 +120,7 @@ impl Error {
             Self::Storage(StorageError::Full { .. } | StorageError::Quota { .. }) => "storage_full",
             Self::Storage(_) => "storage",
             Self::Download(_) => "download",
+            Self::Password(_) => "password",
             Self::Setting { .. } => "setting",
             Self::Io { .. } => "io",
             Self::Internal(_) => "internal",

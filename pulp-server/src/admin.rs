@@ -4,13 +4,15 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
+use pulp_core::crypto::Secret;
+use pulp_core::model::User;
 use pulp_core::{Error, Pulp, Result};
 
 const NAME: &str = "admin";
 
 /// Makes the user admin with a made-up password if there is no user at all; gives the file that holds it.
 pub async fn ensure(pulp: &Pulp) -> Result<Option<PathBuf>> {
-    if pulp.has_users().await? {
+    if User::any(pulp.db()).await? {
         return Ok(None);
     }
     let password = made_up();
@@ -22,7 +24,11 @@ pub async fn ensure(pulp: &Pulp) -> Result<Option<PathBuf>> {
 
 /// Sets the password of the user admin, who is made if missing.
 pub async fn reset(pulp: &Pulp, password: &str) -> Result<()> {
-    pulp.set_superuser(NAME, password).await
+    let hash = pulp.credentials().hash(&Secret::from(password)).await?;
+    if !User::set_password(pulp.db(), NAME, &hash).await? {
+        User::create_superuser(pulp.db(), NAME, &hash, pulp.now()).await?;
+    }
+    Ok(())
 }
 
 /// 24 letters and digits: 142 bits.

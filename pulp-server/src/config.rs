@@ -80,7 +80,7 @@ pub struct Server {
     pub database_full_sync: bool,
     /// Where artifacts lie: `file:///…`, or `s3://bucket/prefix`. Unset: `media` in the data directory.
     pub storage: Option<String>,
-    /// Options of the object storage: `endpoint`, `region`, `access_key_id`, `secret_access_key`, `allow_http`,
+    /// Options of the object storage: `endpoint`, `region`, `access_key_id`, `secret_access_key`, `session_token`,
     /// `virtual_hosted_style`.
     pub storage_options: BTreeMap<String, String>,
     /// Which log lines to write: a level, or a filter as in `info,pulp_core::tasks=debug`.

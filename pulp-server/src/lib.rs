@@ -27,7 +27,7 @@ use pulp_core::PulpBuilder;
 
 pub use open::open;
 pub use router::Router;
-pub use serve::serve;
+pub use serve::{ServeError, serve};
 
 /// Runs the server’s command line with whatever `extend` adds to the library: plugins, say.
 ///

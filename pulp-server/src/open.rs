@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use pulp_core::db::DbOptions;
 use pulp_core::storage::{LocalOptions, LocalStorage, Storage};
+#[cfg(feature = "s3")]
+use pulp_core::storage::{S3Options, S3Storage};
 use pulp_core::{Error, Pulp, PulpBuilder, Result};
 use url::Url;
 
@@ -57,4 +59,27 @@ async fn storage(server: &Server, url: &str) -> Result<Opened> {
 #[cfg(not(feature = "s3"))]
 async fn s3(_: &Server, _: &Url) -> Result<Opened> {
     Err(Error::Setting { name: "storage".to_owned(), reason: "this binary was built without the feature s3".to_owned() })
+}
+
+#[cfg(feature = "s3")]
+async fn s3(server: &Server, url: &Url) -> Result<Opened> {
+    let wrong = |name: &str, reason: &str| Error::Setting { name: name.to_owned(), reason: reason.to_owned() };
+    let bucket = url.host_str().ok_or_else(|| wrong("storage", "it names no bucket: s3://bucket/prefix"))?;
+    let mut options = S3Options::new(bucket).prefix(url.path().trim_matches('/'));
+    for (key, value) in &server.storage_options {
+        let name = format!("storage_options.{key}");
+        match key.as_str() {
+            "endpoint" => options = options.endpoint(Url::parse(value).map_err(|_| wrong(&name, "it must be a URL"))?),
+            "region" => options.region = Some(value.clone()),
+            "access_key_id" => options.access_key = Some(value.clone().into()),
+            "secret_access_key" => options.secret_key = Some(value.clone().into()),
+            "session_token" => options.session_token = Some(value.clone().into()),
+            "virtual_hosted_style" => options.virtual_hosted = value.parse().map_err(|_| wrong(&name, "it must be true or false"))?,
+            _ => {
+                let known = "endpoint, region, access_key_id, secret_access_key, session_token, virtual_hosted_style";
+                return Err(wrong(&name, &format!("there is no such option; known are {known}")));
+            }
+        }
+    }
+    Ok(Opened::Remote(Arc::new(S3Storage::open(options)?)))
 }

@@ -5,11 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pulp_core::Pulp;
+use pulp_core::tasks::{AppRole, Workers};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, Role};
 use crate::http::{self, Limits};
 use crate::{Failure, Router, admin};
+
+/// Why serving did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The address cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] std::io::Error),
+    /// The library failed.
+    #[error(transparent)]
+    Pulp(#[from] pulp_core::Error),
+}
 
 /// Serves the roles of the configuration until `stop` is ready; then lets requests and tasks end.
 ///
@@ -17,13 +30,19 @@ use crate::{Failure, Router, admin};
 ///
 /// # Errors
 /// If the address cannot be listened on, or the database fails at the start.
-pub async fn serve(pulp: &Pulp, config: &Config, ready: impl FnOnce(SocketAddr), stop: impl Future<Output = ()>) -> std::io::Result<()> {
+pub async fn serve(pulp: &Pulp, config: &Config, ready: impl FnOnce(SocketAddr), stop: impl Future<Output = ()>) -> Result<(), ServeError> {
     let server = &config.server;
     let listens = server.has(Role::Api) || server.has(Role::Content);
-    let apps =
-        pulp.start_apps(server.has(Role::Api), server.has(Role::Content), server.has(Role::Worker)).await.map_err(std::io::Error::other)?;
-    if listens {
-        let listener = http::bind(server.listen).await?;
+    // Before anything shows this process as online: a taken port must leave no trace.
+    let listener = if listens { Some(http::bind(server.listen).await?) } else { None };
+    let mut presences = Vec::new();
+    for (role, app) in [(Role::Api, AppRole::Api), (Role::Content, AppRole::Content)] {
+        if server.has(role) {
+            presences.push(pulp.tasks().appear(app).await?);
+        }
+    }
+    let workers = if server.has(Role::Worker) { Some(Workers::start(pulp, pulp.settings().worker_slots).await?) } else { None };
+    if let Some(listener) = listener {
         ready(listener.local_addr()?);
         let limits = Limits {
             header_read_timeout: Duration::from_secs(server.header_read_timeout),
@@ -35,7 +54,12 @@ pub async fn serve(pulp: &Pulp, config: &Config, ready: impl FnOnce(SocketAddr),
         ready(server.listen);
         stop.await;
     }
-    apps.stop().await;
+    if let Some(workers) = workers {
+        workers.drain().await;
+    }
+    for presence in presences {
+        presence.leave().await;
+    }
     Ok(())
 }
 

@@ -54,6 +54,14 @@ impl User {
         executor.optional(Sql::new("select * from auth_user where username = $1").bind(name)).await
     }
 
+    /// Whether there is any user.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn any<E: Executor + ?Sized>(executor: &E) -> Result<bool, DbError> {
+        executor.scalar("select exists (select 1 from auth_user)").await
+    }
+
     /// The user with this key.
     ///
     /// # Errors
