@@ -32,9 +32,7 @@ pub(crate) use switch;
 /// The text itself, or with `@` before it, the text of the file of that name.
 pub(crate) fn text_or_file(text: &str) -> Result<String, String> {
     match text.strip_prefix('@') {
-        Some(path) => {
-            std::fs::read_to_string(path).map_err(|error| format!("cannot read '{path}': {error}"))
-        }
+        Some(path) => std::fs::read_to_string(path).map_err(|error| format!("cannot read '{path}': {error}")),
         None => Ok(text.to_owned()),
     }
 }
@@ -63,9 +61,7 @@ pub(crate) fn labels(text: &str) -> Result<Labels, String> {
         .iter()
         .map(|(key, value)| match value {
             Value::String(text) => Ok((key.clone(), text.clone())),
-            other => Err(format!(
-                "label '{key}' must be a text in quotes, not {other}"
-            )),
+            other => Err(format!("label '{key}' must be a text in quotes, not {other}")),
         })
         .collect::<Result<_, _>>()
         .map(Labels)
@@ -92,17 +88,13 @@ where
         if text.is_empty() {
             return Ok(Self(None));
         }
-        text.parse()
-            .map(|value| Self(Some(value)))
-            .map_err(|error: T::Err| error.to_string())
+        text.parse().map(|value| Self(Some(value))).map_err(|error: T::Err| error.to_string())
     }
 }
 
 /// [`text_or_file`] for a field that can be emptied.
 pub(crate) fn text_or_file_or_null(text: &str) -> Result<OrNull<String>, String> {
-    Ok(OrNull(
-        Some(text_or_file(text)?).filter(|text| !text.is_empty()),
-    ))
+    Ok(OrNull(Some(text_or_file(text)?).filter(|text| !text.is_empty())))
 }
 
 /// A truth value in any of the ways people write one.
@@ -123,9 +115,7 @@ pub(crate) fn headers(given: &[String]) -> Result<Option<Value>, crate::Error> {
         .iter()
         .filter(|text| !text.is_empty())
         .map(|text| {
-            let (name, value) = text
-                .split_once(':')
-                .ok_or_else(|| crate::Error::usage("--header: a header is written name:value"))?;
+            let (name, value) = text.split_once(':').ok_or_else(|| crate::Error::usage("--header: a header is written name:value"))?;
             Ok(serde_json::json!({ name.trim(): value.trim() }))
         })
         .collect::<Result<Vec<Value>, _>>()
@@ -147,16 +137,10 @@ pub(crate) fn moment(text: &str) -> Result<String, String> {
     if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
         return written(moment.with_timezone(&Utc).naive_utc());
     }
-    if let Some(date) = DATES
-        .iter()
-        .find_map(|format| NaiveDate::parse_from_str(text, format).ok())
-    {
+    if let Some(date) = DATES.iter().find_map(|format| NaiveDate::parse_from_str(text, format).ok()) {
         return written(date.and_time(NaiveTime::MIN));
     }
-    if let Some(moment) = TIMES
-        .iter()
-        .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
-    {
+    if let Some(moment) = TIMES.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok()) {
         return written(moment);
     }
     Err("must be a date or time in UTC, like 2026-01-31 or 2026-01-31T12:00:00".to_owned())
@@ -175,9 +159,7 @@ pub(crate) struct CreatedFilters {
 
 impl CreatedFilters {
     pub(crate) fn query(&self) -> Query {
-        Query::new()
-            .with("pulp_created__gte", self.created_after.as_deref())
-            .with("pulp_created__lte", self.created_before.as_deref())
+        Query::new().with("pulp_created__gte", self.created_after.as_deref()).with("pulp_created__lte", self.created_before.as_deref())
     }
 }
 
@@ -208,15 +190,8 @@ mod tests {
         std::fs::write(file.path(), r#"{"a": "b"}"#).unwrap();
         let argument = format!("@{}", file.path().display());
         assert_eq!(json(&argument).unwrap(), json!({"a": "b"}));
-        assert!(
-            json("@/no/such/file")
-                .unwrap_err()
-                .contains("/no/such/file")
-        );
-        assert_eq!(
-            json("{").unwrap_err().split(':').next(),
-            Some("is not JSON")
-        );
+        assert!(json("@/no/such/file").unwrap_err().contains("/no/such/file"));
+        assert_eq!(json("{").unwrap_err().split(':').next(), Some("is not JSON"));
     }
 
     #[test]
@@ -235,12 +210,8 @@ mod tests {
 
     #[test]
     fn headers_of_a_remote() {
-        let given =
-            |list: &[&str]| headers(&list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>());
-        assert_eq!(
-            given(&["a:1", "b: 2", "a:1"]).unwrap(),
-            Some(json!([{"a": "1"}, {"b": "2"}, {"a": "1"}]))
-        );
+        let given = |list: &[&str]| headers(&list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>());
+        assert_eq!(given(&["a:1", "b: 2", "a:1"]).unwrap(), Some(json!([{"a": "1"}, {"b": "2"}, {"a": "1"}])));
         assert_eq!(given(&[""]).unwrap(), Some(json!([])));
         assert_eq!(given(&[]).unwrap(), None);
         assert!(given(&["secret"]).is_err_and(|error| !error.to_string().contains("secret")));

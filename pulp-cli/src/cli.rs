@@ -23,13 +23,7 @@ const CHUNK_SIZE: u64 = 8_000_000;
 /// Settings come from /etc/pulp/cli.toml, ~/.config/pulp/cli.toml and the file that PULP_CLI_CONFIG names, and from the
 /// options before the command, which win.
 #[derive(Debug, Parser)]
-#[command(
-    name = "pulp",
-    version,
-    max_term_width = 110,
-    subcommand_required = true,
-    arg_required_else_help = true
-)]
+#[command(name = "pulp", version, max_term_width = 110, subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     global: Global,
@@ -160,10 +154,7 @@ impl Global {
             client: Client::new(&profile, self.cid)?,
             format: profile.format.unwrap_or_default(),
             background: self.background,
-            timeout: profile
-                .timeout
-                .filter(|seconds| *seconds > 0)
-                .map(Duration::from_secs),
+            timeout: profile.timeout.filter(|seconds| *seconds > 0).map(Duration::from_secs),
             chunk_size: profile.chunk_size.or(Size::bytes(CHUNK_SIZE)),
             quiet: false,
         })

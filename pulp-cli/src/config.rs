@@ -140,36 +140,22 @@ impl File {
     /// When the file cannot be read, is not TOML, or has an unknown key or a value of a wrong type. The error names
     /// the key and quotes no value.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::File {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::parse(&text).map_err(|reason| Error::Config {
-            path: path.to_owned(),
-            reason,
-        })
+        let text = std::fs::read_to_string(path).map_err(|source| Error::File { action: "read", path: path.to_owned(), source })?;
+        Self::parse(&text).map_err(|reason| Error::Config { path: path.to_owned(), reason })
     }
 
     fn parse(text: &str) -> Result<Self, String> {
         // The parser's full message quotes the line, which may hold a password: give its number instead.
         let table: toml::Table = toml::from_str(text).map_err(|error| {
-            let line = error
-                .span()
-                .and_then(|span| text.get(..span.start))
-                .map_or(1, |before| before.matches('\n').count() + 1);
+            let line = error.span().and_then(|span| text.get(..span.start)).map_or(1, |before| before.matches('\n').count() + 1);
             format!("line {line}: {}", error.message())
         })?;
         let mut profiles = BTreeMap::new();
         for (name, value) in table {
             if name != "cli" && !name.starts_with("cli-") {
-                return Err(format!(
-                    "table [{name}]: profiles are called [cli] or [cli-NAME]"
-                ));
+                return Err(format!("table [{name}]: profiles are called [cli] or [cli-NAME]"));
             }
-            let profile = value
-                .try_into::<Profile>()
-                .map_err(|error| format!("[{name}]: {}", error.message()))?;
+            let profile = value.try_into::<Profile>().map_err(|error| format!("[{name}]: {}", error.message()))?;
             profiles.insert(name, profile);
         }
         Ok(Self { profiles })
@@ -185,11 +171,7 @@ impl File {
 
 /// Where the user's settings file lies: `$XDG_CONFIG_HOME/pulp/cli.toml`, or `~/.config/pulp/cli.toml`.
 pub(crate) fn user_file() -> Option<PathBuf> {
-    let set = |name| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let directory = set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config")))?;
     Some(directory.join("pulp").join("cli.toml"))
 }
@@ -221,11 +203,7 @@ pub(crate) fn load(explicit: Option<&Path>, profile: Option<&str>) -> Result<Pro
         None if profile.is_none() => Ok(Profile::default()),
         None => Err(Error::usage(format!(
             "there is no profile [{name}] in the settings; there are: {}",
-            all.profiles
-                .keys()
-                .map(|name| format!("[{name}]"))
-                .collect::<Vec<_>>()
-                .join(", ")
+            all.profiles.keys().map(|name| format!("[{name}]")).collect::<Vec<_>>().join(", ")
         ))),
     }
 }
@@ -260,10 +238,7 @@ base_url = "http://localhost:8080"
     fn a_file_of_the_python_client() {
         let file = written(FILE);
         let profile = load(Some(file.path()), None).unwrap();
-        assert_eq!(
-            profile.base_url.as_deref(),
-            Some("https://pulp.example.org")
-        );
+        assert_eq!(profile.base_url.as_deref(), Some("https://pulp.example.org"));
         assert_eq!(profile.password, Some("secret".into()));
         assert_eq!(profile.verify_ssl, Some(false));
         assert_eq!(profile.chunk_size, Size::bytes(1_000_000));
@@ -281,23 +256,14 @@ base_url = "http://localhost:8080"
     #[test]
     fn a_missing_profile_is_named_with_those_there_are() {
         let file = written(FILE);
-        let error = load(Some(file.path()), Some("nope"))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("[cli-nope]") && error.contains("[cli-other]"),
-            "{error}"
-        );
+        let error = load(Some(file.path()), Some("nope")).unwrap_err().to_string();
+        assert!(error.contains("[cli-nope]") && error.contains("[cli-other]"), "{error}");
     }
 
     #[test]
     fn flags_win_and_headers_add_up() {
         let file = written(FILE);
-        let flags = Profile {
-            base_url: Some("http://flag".to_owned()),
-            headers: Some(vec!["b:2".to_owned()]),
-            ..Profile::default()
-        };
+        let flags = Profile { base_url: Some("http://flag".to_owned()), headers: Some(vec!["b:2".to_owned()]), ..Profile::default() };
         let profile = load(Some(file.path()), None).unwrap().overlaid(flags);
         assert_eq!(profile.base_url.as_deref(), Some("http://flag"));
         assert_eq!(profile.headers.unwrap(), ["a:1", "b:2"]);
@@ -317,21 +283,14 @@ base_url = "http://localhost:8080"
             let file = written(text);
             let error = load(Some(file.path()), None).unwrap_err().to_string();
             assert!(error.contains(hint), "{error}");
-            assert!(
-                error.contains(&file.path().display().to_string()),
-                "{error}"
-            );
+            assert!(error.contains(&file.path().display().to_string()), "{error}");
             assert!(!error.contains("4711"), "{error}");
         }
     }
 
     #[test]
     fn what_create_writes_is_read_again() {
-        let profile = Profile {
-            username: Some("admin".to_owned()),
-            ..Profile::default()
-        }
-        .with_defaults();
+        let profile = Profile { username: Some("admin".to_owned()), ..Profile::default() }.with_defaults();
         let text = toml::to_string(&BTreeMap::from([("cli", &profile)])).unwrap();
         assert_eq!(File::parse(&text).unwrap().profiles["cli"], profile);
     }

@@ -28,10 +28,7 @@ pub(crate) struct Context {
 impl Context {
     /// The context for one of many steps, that shows no progress of its own.
     pub(crate) fn quiet(&self) -> Self {
-        Self {
-            quiet: true,
-            ..self.clone()
-        }
+        Self { quiet: true, ..self.clone() }
     }
 
     /// Prints an answer.

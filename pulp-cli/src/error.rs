@@ -61,9 +61,7 @@ pub enum Error {
     },
 
     /// The server has nothing at the path, not even an API that could say so.
-    #[error(
-        "{operation}: the server has no such path; is its API below another --api-root, or does it lack the plugin?"
-    )]
+    #[error("{operation}: the server has no such path; is its API below another --api-root, or does it lack the plugin?")]
     NoRoute {
         /// What was asked.
         operation: String,
@@ -81,9 +79,7 @@ pub enum Error {
     },
 
     /// The server took another correlation id than the one sent.
-    #[error(
-        "the server did not take the correlation id '{sent}' but used '{got}': it must be 32 hexadecimal digits"
-    )]
+    #[error("the server did not take the correlation id '{sent}' but used '{got}': it must be 32 hexadecimal digits")]
     Correlation {
         /// What `--cid` said.
         sent: String,

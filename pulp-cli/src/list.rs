@@ -33,15 +33,11 @@ impl Page {
     /// # Errors
     /// When the server refuses.
     pub(crate) async fn exec(&self, cx: &Context, path: &str, filters: Query) -> Result<()> {
-        let query = filters
-            .with_all("ordering", &self.ordering)
-            .with_all("fields", &self.field)
-            .with_all("exclude_fields", &self.exclude_field);
+        let query =
+            filters.with_all("ordering", &self.ordering).with_all("fields", &self.field).with_all("exclude_fields", &self.exclude_field);
         let (entries, total) = cx.list(path, &query, self.limit, self.offset).await?;
         if (self.offset + entries.len()) as u64 != total && !entries.is_empty() {
-            output::note(&format!(
-                "Not all {total} entries were shown: see --limit and --offset."
-            ));
+            output::note(&format!("Not all {total} entries were shown: see --limit and --offset."));
         }
         cx.print(&entries.into())
     }

@@ -67,28 +67,12 @@ fn json(value: &Value, indented: bool) -> io::Result<String> {
 struct Spaced;
 
 impl serde_json::ser::Formatter for Spaced {
-    fn begin_array_value<W: ?Sized + Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
-        if first {
-            Ok(())
-        } else {
-            writer.write_all(b", ")
-        }
+    fn begin_array_value<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
     }
 
-    fn begin_object_key<W: ?Sized + Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
-        if first {
-            Ok(())
-        } else {
-            writer.write_all(b", ")
-        }
+    fn begin_object_key<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
     }
 
     fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
@@ -122,20 +106,13 @@ fn table(value: &Value) -> String {
         Value::Array(entries) => {
             let has = |column: &str| entries.iter().any(|entry| entry.get(column).is_some());
             let mut columns: Vec<&str> = COLUMNS.into_iter().filter(|column| has(column)).collect();
-            if !columns
-                .iter()
-                .any(|c| matches!(*c, "name" | "number" | "relative_path"))
-                && has("pulp_href")
-            {
+            if !columns.iter().any(|c| matches!(*c, "name" | "number" | "relative_path")) && has("pulp_href") {
                 columns.insert(0, "pulp_href");
             }
             // Entries of no known kind, or cut down with --field: all that the first one has.
             if columns.is_empty() {
                 let first = entries.iter().find_map(Value::as_object);
-                columns = first
-                    .into_iter()
-                    .flat_map(|o| o.keys().map(String::as_str))
-                    .collect();
+                columns = first.into_iter().flat_map(|o| o.keys().map(String::as_str)).collect();
             }
             if columns.is_empty() {
                 for entry in entries {
@@ -144,11 +121,7 @@ fn table(value: &Value) -> String {
             } else {
                 table.set_header(columns.iter().map(|column| column.to_uppercase()));
                 for entry in entries {
-                    table.add_row(
-                        columns
-                            .iter()
-                            .map(|c| entry.get(*c).map(cell).unwrap_or_default()),
-                    );
+                    table.add_row(columns.iter().map(|c| entry.get(*c).map(cell).unwrap_or_default()));
                 }
             }
         }
@@ -166,9 +139,7 @@ fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
-        Value::Array(list) if list.iter().all(Value::is_string) => {
-            list.iter().map(cell).collect::<Vec<_>>().join("\n")
-        }
+        Value::Array(list) if list.iter().all(Value::is_string) => list.iter().map(cell).collect::<Vec<_>>().join("\n"),
         other => other.to_string(),
     }
 }
@@ -181,12 +152,8 @@ mod tests {
 
     #[test]
     fn one_line_has_the_spaces_of_the_python_client() {
-        let value =
-            json!({"state": "completed", "list": [1, {"a": null}], "empty": [], "none": {}});
-        assert_eq!(
-            json(&value, false).unwrap(),
-            r#"{"state": "completed", "list": [1, {"a": null}], "empty": [], "none": {}}"#
-        );
+        let value = json!({"state": "completed", "list": [1, {"a": null}], "empty": [], "none": {}});
+        assert_eq!(json(&value, false).unwrap(), r#"{"state": "completed", "list": [1, {"a": null}], "empty": [], "none": {}}"#);
     }
 
     #[test]
@@ -215,9 +182,6 @@ mod tests {
     #[test]
     fn one_resource_becomes_a_list_of_fields() {
         let text = table(&json!({"name": "one", "labels": {"a": "b"}}));
-        assert!(
-            text.contains("name") && text.contains(r#"{"a":"b"}"#),
-            "{text}"
-        );
+        assert!(text.contains("name") && text.contains(r#"{"a":"b"}"#), "{text}");
     }
 }

@@ -18,14 +18,8 @@ pub(crate) struct Prn {
 /// in its PRN, so those cannot be found this way.
 const PATHS: &[(&str, &str)] = &[
     ("core.artifact", "artifacts/"),
-    (
-        "core.contentredirectcontentguard",
-        "contentguards/core/content_redirect/",
-    ),
-    (
-        "core.compositecontentguard",
-        "contentguards/core/composite/",
-    ),
+    ("core.contentredirectcontentguard", "contentguards/core/content_redirect/"),
+    ("core.compositecontentguard", "contentguards/core/composite/"),
     ("core.domain", "domains/"),
     ("core.headercontentguard", "contentguards/core/header/"),
     ("core.openpgpdistribution", "distributions/core/openpgp/"),
@@ -60,37 +54,19 @@ impl Prn {
 
 /// The model whose resources lie at the path: `remotes/file/git/` has `file.filegitremote`.
 pub(crate) fn model_of(collection: &str) -> Option<&'static str> {
-    PATHS
-        .iter()
-        .find(|(_, path)| *path == collection)
-        .map(|(model, _)| *model)
+    PATHS.iter().find(|(_, path)| *path == collection).map(|(model, _)| *model)
 }
 
 impl FromStr for Prn {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let bad = || {
-            Error::usage(format!(
-                "'{text}' is not a valid PRN: it is written prn:APP.MODEL:ID"
-            ))
-        };
-        let (model, id) = text
-            .strip_prefix("prn:")
-            .and_then(|rest| rest.split_once(':'))
-            .ok_or_else(bad)?;
-        let word = |part: &str| {
-            !part.is_empty()
-                && part
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-        };
+        let bad = || Error::usage(format!("'{text}' is not a valid PRN: it is written prn:APP.MODEL:ID"));
+        let (model, id) = text.strip_prefix("prn:").and_then(|rest| rest.split_once(':')).ok_or_else(bad)?;
+        let word = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
         let id_ok = !id.is_empty() && id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
         match model.split_once('.') {
-            Some((app, name)) if word(app) && word(name) && id_ok => Ok(Self {
-                model: model.to_owned(),
-                id: id.to_owned(),
-            }),
+            Some((app, name)) if word(app) && word(name) && id_ok => Ok(Self { model: model.to_owned(), id: id.to_owned() }),
             _ => Err(bad()),
         }
     }
@@ -116,13 +92,7 @@ mod tests {
 
     #[test]
     fn not_prns() {
-        for text in [
-            "prn:not:a:prn",
-            "prn:file.x:../../users",
-            "prn:file:01",
-            "file.x:01",
-            "prn:file.x:",
-        ] {
+        for text in ["prn:not:a:prn", "prn:file.x:../../users", "prn:file:01", "file.x:01", "prn:file.x:"] {
             assert!(text.parse::<Prn>().is_err(), "{text}");
         }
     }

@@ -12,9 +12,7 @@ const TICK: Duration = Duration::from_millis(120);
 
 fn style(template: &str) -> ProgressStyle {
     // The templates are constants; the default is shown should one be wrong.
-    ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("=> ")
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
 }
 
 /// Shows the progress reports of a task.
@@ -43,11 +41,7 @@ impl TaskProgress {
         let state = all.add(ProgressBar::new_spinner());
         state.set_style(style("{spinner} {msg} {elapsed}"));
         state.enable_steady_tick(TICK);
-        Self::Bars {
-            all,
-            state,
-            reports: HashMap::new(),
-        }
+        Self::Bars { all, state, reports: HashMap::new() }
     }
 
     /// Shows the task as it is now.
@@ -58,20 +52,11 @@ impl TaskProgress {
                 let mut stderr = io::stderr();
                 let _ = stderr.write_all(b".").and_then(|()| stderr.flush());
             }
-            Self::Bars {
-                all,
-                state,
-                reports,
-            } => {
+            Self::Bars { all, state, reports } => {
                 if let Some(now) = task.get("state").and_then(Value::as_str) {
                     state.set_message(now.to_owned());
                 }
-                for report in task
-                    .get("progress_reports")
-                    .and_then(Value::as_array)
-                    .into_iter()
-                    .flatten()
-                {
+                for report in task.get("progress_reports").and_then(Value::as_array).into_iter().flatten() {
                     show_report(all, reports, report);
                 }
             }
@@ -96,16 +81,9 @@ impl TaskProgress {
 }
 
 fn show_report(all: &MultiProgress, bars: &mut HashMap<String, ProgressBar>, report: &Value) {
-    let text = |field: &str| {
-        report
-            .get(field)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
+    let text = |field: &str| report.get(field).and_then(Value::as_str).unwrap_or_default();
     let number = |field: &str| report.get(field).and_then(Value::as_u64);
-    let key = Some(text("code"))
-        .filter(|code| !code.is_empty())
-        .unwrap_or(text("message"));
+    let key = Some(text("code")).filter(|code| !code.is_empty()).unwrap_or(text("message"));
     let bar = bars.entry(key.to_owned()).or_insert_with(|| {
         let bar = all.add(ProgressBar::no_length());
         bar.set_style(style("  {msg:36} {human_pos} {per_sec}"));
@@ -115,9 +93,7 @@ fn show_report(all: &MultiProgress, bars: &mut HashMap<String, ProgressBar>, rep
         && bar.length() != Some(total)
     {
         bar.set_length(total);
-        bar.set_style(style(
-            "  {msg:36} [{bar:28}] {human_pos}/{human_len} {per_sec} {eta}",
-        ));
+        bar.set_style(style("  {msg:36} [{bar:28}] {human_pos}/{human_len} {per_sec} {eta}"));
     }
     bar.set_message(text("message").to_owned());
     bar.set_position(number("done").unwrap_or(0));
@@ -132,9 +108,7 @@ pub(crate) fn bytes(quiet: bool, total: u64, message: &str) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(total);
-    bar.set_style(style(
-        "{msg:24} [{bar:28}] {bytes}/{total_bytes} {bytes_per_sec} {eta}",
-    ));
+    bar.set_style(style("{msg:24} [{bar:28}] {bytes}/{total_bytes} {bytes_per_sec} {eta}"));
     bar.set_message(message.to_owned());
     bar
 }
@@ -145,9 +119,7 @@ pub(crate) fn count(total: u64, message: &str) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(total);
-    bar.set_style(style(
-        "{msg:24} [{bar:28}] {human_pos}/{human_len} {per_sec} {eta}",
-    ));
+    bar.set_style(style("{msg:24} [{bar:28}] {human_pos}/{human_len} {per_sec} {eta}"));
     bar.set_message(message.to_owned());
     bar
 }

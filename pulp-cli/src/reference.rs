@@ -39,11 +39,7 @@ pub(crate) enum TypedReference {
     /// The empty text: no resource, that is, remove the one there is.
     Nothing,
     /// An href, a PRN, or the name of a resource of the type.
-    Typed {
-        plugin: Option<String>,
-        resource_type: Option<String>,
-        reference: Reference,
-    },
+    Typed { plugin: Option<String>, resource_type: Option<String>, reference: Reference },
 }
 
 impl FromStr for TypedReference {
@@ -56,11 +52,7 @@ impl FromStr for TypedReference {
         let reference = match text.parse()? {
             Reference::Name(name) => name,
             reference => {
-                return Ok(Self::Typed {
-                    plugin: None,
-                    resource_type: None,
-                    reference,
-                });
+                return Ok(Self::Typed { plugin: None, resource_type: None, reference });
             }
         };
         let given = |part: &str| Some(part.to_owned()).filter(|part| !part.is_empty());
@@ -71,11 +63,7 @@ impl FromStr for TypedReference {
             (Some(second), None) => (None, given(first), second),
             (None, _) => (None, None, first),
         };
-        Ok(Self::Typed {
-            plugin,
-            resource_type,
-            reference: Reference::Name(name.to_owned()),
-        })
+        Ok(Self::Typed { plugin, resource_type, reference: Reference::Name(name.to_owned()) })
     }
 }
 
@@ -95,78 +83,38 @@ pub(crate) struct Category {
 impl Category {
     /// Repositories of one plugin's main type, which is called like the plugin.
     pub(crate) const fn repositories(plugin: &'static str) -> Self {
-        Self {
-            noun: "repository",
-            path: "repositories",
-            plugin: Some(plugin),
-            resource_type: Some(plugin),
-        }
+        Self { noun: "repository", path: "repositories", plugin: Some(plugin), resource_type: Some(plugin) }
     }
 
     /// Remotes of one plugin's main type, which is called like the plugin.
     pub(crate) const fn remotes(plugin: &'static str) -> Self {
-        Self {
-            noun: "remote",
-            path: "remotes",
-            plugin: Some(plugin),
-            resource_type: Some(plugin),
-        }
+        Self { noun: "remote", path: "remotes", plugin: Some(plugin), resource_type: Some(plugin) }
     }
 
     /// Repositories of any plugin: the type must be said.
-    pub(crate) const ANY_REPOSITORY: Self = Self {
-        noun: "repository",
-        path: "repositories",
-        plugin: None,
-        resource_type: None,
-    };
+    pub(crate) const ANY_REPOSITORY: Self = Self { noun: "repository", path: "repositories", plugin: None, resource_type: None };
 
     /// Content guards: those of the core go without a plugin.
-    pub(crate) const CONTENT_GUARDS: Self = Self {
-        noun: "content guard",
-        path: "contentguards",
-        plugin: Some("core"),
-        resource_type: None,
-    };
+    pub(crate) const CONTENT_GUARDS: Self =
+        Self { noun: "content guard", path: "contentguards", plugin: Some("core"), resource_type: None };
 
     /// The kind that plugin and type, as far as given, mean.
     ///
     /// # Errors
     /// When a part is missing that has no default, or is no path segment.
     pub(crate) fn kind(&self, plugin: Option<&str>, resource_type: Option<&str>) -> Result<Kind> {
-        let written = || {
-            format!(
-                "a {} is named [[PLUGIN:]TYPE:]NAME here, or by its href or PRN",
-                self.noun
-            )
-        };
-        let (Some(plugin), Some(resource_type)) =
-            (plugin.or(self.plugin), resource_type.or(self.resource_type))
-        else {
-            return Err(Error::usage(format!(
-                "the type of the {} must be said: {}",
-                self.noun,
-                written()
-            )));
+        let written = || format!("a {} is named [[PLUGIN:]TYPE:]NAME here, or by its href or PRN", self.noun);
+        let (Some(plugin), Some(resource_type)) = (plugin.or(self.plugin), resource_type.or(self.resource_type)) else {
+            return Err(Error::usage(format!("the type of the {} must be said: {}", self.noun, written())));
         };
         for part in [plugin, resource_type] {
             if !is_slug(part) {
-                return Err(Error::usage(format!(
-                    "'{part}' is no type of a {}: {}",
-                    self.noun,
-                    written()
-                )));
+                return Err(Error::usage(format!("'{part}' is no type of a {}: {}", self.noun, written())));
             }
         }
-        let noun = if plugin == resource_type {
-            format!("{plugin} {}", self.noun)
-        } else {
-            format!("{plugin} {resource_type} {}", self.noun)
-        };
-        Ok(Kind::new(
-            noun,
-            format!("{}/{plugin}/{resource_type}/", self.path),
-        ))
+        let noun =
+            if plugin == resource_type { format!("{plugin} {}", self.noun) } else { format!("{plugin} {resource_type} {}", self.noun) };
+        Ok(Kind::new(noun, format!("{}/{plugin}/{resource_type}/", self.path)))
     }
 }
 
@@ -176,11 +124,7 @@ mod tests {
 
     fn typed(text: &str) -> (Option<String>, Option<String>, String) {
         match text.parse().unwrap() {
-            TypedReference::Typed {
-                plugin,
-                resource_type,
-                reference: Reference::Name(name),
-            } => (plugin, resource_type, name),
+            TypedReference::Typed { plugin, resource_type, reference: Reference::Name(name) } => (plugin, resource_type, name),
             other => panic!("{other:?}"),
         }
     }
@@ -190,24 +134,15 @@ mod tests {
         let s = |text: &str| Some(text.to_owned());
         assert_eq!(typed("foo"), (None, None, "foo".to_owned()));
         assert_eq!(typed("git:foo"), (None, s("git"), "foo".to_owned()));
-        assert_eq!(
-            typed("file:git:foo"),
-            (s("file"), s("git"), "foo".to_owned())
-        );
+        assert_eq!(typed("file:git:foo"), (s("file"), s("git"), "foo".to_owned()));
         assert_eq!(typed("::a:b:c"), (None, None, "a:b:c".to_owned()));
         assert_eq!(typed("file::a:b"), (s("file"), None, "a:b".to_owned()));
     }
 
     #[test]
     fn hrefs_and_prns_are_told_from_names() {
-        assert_eq!(
-            "/pulp/x/".parse(),
-            Ok(Reference::Href("/pulp/x/".to_owned()))
-        );
-        assert_eq!(
-            "prn:a.b:1".parse(),
-            Ok(Reference::Prn("prn:a.b:1".to_owned()))
-        );
+        assert_eq!("/pulp/x/".parse(), Ok(Reference::Href("/pulp/x/".to_owned())));
+        assert_eq!("prn:a.b:1".parse(), Ok(Reference::Prn("prn:a.b:1".to_owned())));
         assert_eq!("".parse(), Ok(TypedReference::Nothing));
     }
 

@@ -22,22 +22,13 @@ pub(crate) struct Kind {
 }
 
 impl Kind {
-    pub(crate) fn new(
-        noun: impl Into<Cow<'static, str>>,
-        path: impl Into<Cow<'static, str>>,
-    ) -> Self {
-        Self {
-            noun: noun.into(),
-            path: path.into(),
-        }
+    pub(crate) fn new(noun: impl Into<Cow<'static, str>>, path: impl Into<Cow<'static, str>>) -> Self {
+        Self { noun: noun.into(), path: path.into() }
     }
 
     /// A kind that is known when this is written.
     pub(crate) const fn known(noun: &'static str, path: &'static str) -> Self {
-        Self {
-            noun: Cow::Borrowed(noun),
-            path: Cow::Borrowed(path),
-        }
+        Self { noun: Cow::Borrowed(noun), path: Cow::Borrowed(path) }
     }
 
     /// "file repository".
@@ -51,10 +42,7 @@ impl Kind {
     }
 
     fn not_found(&self, criteria: impl Into<String>) -> Error {
-        Error::NotFound {
-            noun: self.noun.to_string(),
-            criteria: criteria.into(),
-        }
+        Error::NotFound { noun: self.noun.to_string(), criteria: criteria.into() }
     }
 }
 
@@ -90,9 +78,10 @@ impl From<Body> for Value {
 
 /// A text field of an answer; the server always has it.
 pub(crate) fn text<'a>(value: &'a Value, field: &str) -> Result<&'a str> {
-    value.get(field).and_then(Value::as_str).ok_or_else(|| {
-        Error::usage(format!("the server's answer has no '{field}': it may be of a version that this client does not know"))
-    })
+    value
+        .get(field)
+        .and_then(Value::as_str)
+        .ok_or_else(|| Error::usage(format!("the server's answer has no '{field}': it may be of a version that this client does not know")))
 }
 
 impl Context {
@@ -100,35 +89,19 @@ impl Context {
     ///
     /// # Errors
     /// When the server refuses, or answers with something else than a list.
-    pub(crate) async fn list(
-        &self,
-        path: &str,
-        query: &Query,
-        limit: usize,
-        offset: usize,
-    ) -> Result<(Vec<Value>, u64)> {
+    pub(crate) async fn list(&self, path: &str, query: &Query, limit: usize, offset: usize) -> Result<(Vec<Value>, u64)> {
         let mut entries = Vec::new();
         loop {
             let wanted = (limit - entries.len()).min(PAGE);
-            let page = query
-                .clone()
-                .with("offset", Some(offset + entries.len()))
-                .with("limit", Some(wanted));
+            let page = query.clone().with("offset", Some(offset + entries.len())).with("limit", Some(wanted));
             let mut answer = self.client.get(path, &page).await?;
             let total = answer.get("count").and_then(Value::as_u64);
-            let Some((Value::Array(results), total)) =
-                answer.get_mut("results").map(Value::take).zip(total)
-            else {
-                return Err(Error::usage(format!(
-                    "the server's answer to a list of {path} is no list"
-                )));
+            let Some((Value::Array(results), total)) = answer.get_mut("results").map(Value::take).zip(total) else {
+                return Err(Error::usage(format!("the server's answer to a list of {path} is no list")));
             };
             let got = results.len();
             entries.extend(results);
-            if entries.len() >= limit
-                || got == 0
-                || got < wanted && answer.get("next").is_none_or(Value::is_null)
-            {
+            if entries.len() >= limit || got == 0 || got < wanted && answer.get("next").is_none_or(Value::is_null) {
                 entries.truncate(limit);
                 return Ok((entries, total));
             }
@@ -139,19 +112,11 @@ impl Context {
     ///
     /// # Errors
     /// [`Error::NotFound`] if none does; an error that says so if several do.
-    pub(crate) async fn find_one(
-        &self,
-        kind: &Kind,
-        query: &Query,
-        criteria: &str,
-    ) -> Result<Value> {
+    pub(crate) async fn find_one(&self, kind: &Kind, query: &Query, criteria: &str) -> Result<Value> {
         let (mut found, total) = self.list(kind.path(), query, 1, 0).await?;
         match (found.pop(), total) {
             (Some(entry), 0 | 1) => Ok(entry),
-            (Some(_), many) => Err(Error::usage(format!(
-                "{many} {}s have {criteria}: name one by its href",
-                kind.noun()
-            ))),
+            (Some(_), many) => Err(Error::usage(format!("{many} {}s have {criteria}: name one by its href", kind.noun()))),
             (None, _) => Err(kind.not_found(criteria)),
         }
     }
@@ -164,9 +129,7 @@ impl Context {
         match reference {
             Reference::Href(href) => self.checked_href(kind, href),
             Reference::Prn(text) => self.href_of_prn(kind, &text.parse()?),
-            Reference::Name(name) => {
-                Ok(text(&self.find_name(kind, name).await?, "pulp_href")?.to_owned())
-            }
+            Reference::Name(name) => Ok(text(&self.find_name(kind, name).await?, "pulp_href")?.to_owned()),
         }
     }
 
@@ -181,9 +144,7 @@ impl Context {
             Reference::Name(name) => return self.find_name(kind, name).await,
         };
         match self.client.get(&href, &Query::new()).await {
-            Err(Error::Server { status, .. }) if status == http::StatusCode::NOT_FOUND => {
-                Err(kind.not_found(format!("href '{href}'")))
-            }
+            Err(Error::Server { status, .. }) if status == http::StatusCode::NOT_FOUND => Err(kind.not_found(format!("href '{href}'"))),
             answer => answer,
         }
     }
@@ -197,10 +158,7 @@ impl Context {
         if self.is_href_of(kind, href) {
             Ok(href.to_owned())
         } else {
-            Err(Error::usage(format!(
-                "'{href}' is not a valid HREF value for a {}",
-                kind.noun()
-            )))
+            Err(Error::usage(format!("'{href}' is not a valid HREF value for a {}", kind.noun())))
         }
     }
 
@@ -208,17 +166,8 @@ impl Context {
     ///
     /// # Errors
     /// As [`Context::href`].
-    pub(crate) async fn target(
-        &self,
-        category: &Category,
-        reference: &TypedReference,
-    ) -> Result<Value> {
-        let TypedReference::Typed {
-            plugin,
-            resource_type,
-            reference,
-        } = reference
-        else {
+    pub(crate) async fn target(&self, category: &Category, reference: &TypedReference) -> Result<Value> {
+        let TypedReference::Typed { plugin, resource_type, reference } = reference else {
             return Ok(Value::Null);
         };
         let outside = |what: &str| Error::usage(format!("'{what}' is not a {}", category.noun));
@@ -250,11 +199,7 @@ impl Context {
     }
 
     /// [`Context::target`] for an argument that may be left out.
-    pub(crate) async fn target_if(
-        &self,
-        category: &Category,
-        reference: Option<&TypedReference>,
-    ) -> Result<Option<Value>> {
+    pub(crate) async fn target_if(&self, category: &Category, reference: Option<&TypedReference>) -> Result<Option<Value>> {
         match reference {
             Some(reference) => self.target(category, reference).await.map(Some),
             None => Ok(None),
@@ -270,10 +215,9 @@ impl Context {
 
     fn href_of_prn(&self, kind: &Kind, prn: &Prn) -> Result<String> {
         match prn::model_of(kind.path()) {
-            Some(model) if model != prn.model => Err(Error::usage(format!(
-                "'{prn}' is not a {}: its PRN would begin with prn:{model}:",
-                kind.noun()
-            ))),
+            Some(model) if model != prn.model => {
+                Err(Error::usage(format!("'{prn}' is not a {}: its PRN would begin with prn:{model}:", kind.noun())))
+            }
             _ => Ok(format!("{}{}{}/", self.client.api(), kind.path(), prn.id)),
         }
     }
@@ -294,21 +238,14 @@ impl Context {
     ///
     /// # Errors
     /// When the task fails.
-    pub(crate) async fn created(
-        &self,
-        kind: &Kind,
-        answer: &crate::client::Answer,
-    ) -> Result<Option<Value>> {
+    pub(crate) async fn created(&self, kind: &Kind, answer: &crate::client::Answer) -> Result<Option<Value>> {
         match self.follow(answer).await? {
             Followed::NoTask => Ok(Some(answer.body.clone())),
             Followed::Background => Ok(None),
             Followed::Ended(task) => {
                 // Servers from 3.82 or so put the resource into the task.
                 if let Some(result @ Value::Object(_)) = task.get("result")
-                    && result
-                        .get("pulp_href")
-                        .and_then(Value::as_str)
-                        .is_some_and(|href| self.is_href_of(kind, href))
+                    && result.get("pulp_href").and_then(Value::as_str).is_some_and(|href| self.is_href_of(kind, href))
                 {
                     return Ok(Some(result.clone()));
                 }
@@ -323,11 +260,7 @@ impl Context {
 
     /// The href of the first resource of the kind that the task made.
     pub(crate) fn created_href<'a>(&self, kind: &Kind, task: &'a Value) -> Option<&'a str> {
-        task.get("created_resources")?
-            .as_array()?
-            .iter()
-            .filter_map(Value::as_str)
-            .find(|href| self.is_href_of(kind, href))
+        task.get("created_resources")?.as_array()?.iter().filter_map(Value::as_str).find(|href| self.is_href_of(kind, href))
     }
 
     /// Changes fields of a resource. Prints nothing, as the Python client.
@@ -353,10 +286,7 @@ impl Context {
     /// # Errors
     /// When the server refuses, or its task fails.
     pub(crate) async fn act(&self, href: &str, action: &str, body: Body) -> Result<Followed> {
-        let answer = self
-            .client
-            .post(&format!("{href}{action}/"), body.into())
-            .await?;
+        let answer = self.client.post(&format!("{href}{action}/"), body.into()).await?;
         self.follow(&answer).await
     }
 }

@@ -35,9 +35,7 @@ impl FromStr for Size {
     fn from_str(text: &str) -> Result<Self, BadSize> {
         let bad = || BadSize(text.to_owned());
         let trimmed = text.trim();
-        let digits = trimmed
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(trimmed.len());
+        let digits = trimmed.find(|c: char| !c.is_ascii_digit()).unwrap_or(trimmed.len());
         let (number, unit) = trimmed.split_at(digits);
         let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
             "" | "b" => 1,
@@ -51,12 +49,7 @@ impl FromStr for Size {
             "tib" => 1 << 40,
             _ => return Err(bad()),
         };
-        number
-            .parse::<u64>()
-            .ok()
-            .and_then(|number| number.checked_mul(factor))
-            .and_then(Self::bytes)
-            .ok_or_else(bad)
+        number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).and_then(Self::bytes).ok_or_else(bad)
     }
 }
 
@@ -76,10 +69,9 @@ impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match toml::Value::deserialize(deserializer)? {
             toml::Value::String(text) => text.parse().map_err(de::Error::custom),
-            toml::Value::Integer(count) => u64::try_from(count)
-                .ok()
-                .and_then(Self::bytes)
-                .ok_or_else(|| de::Error::custom(BadSize(count.to_string()))),
+            toml::Value::Integer(count) => {
+                u64::try_from(count).ok().and_then(Self::bytes).ok_or_else(|| de::Error::custom(BadSize(count.to_string())))
+            }
             other => Err(de::Error::custom(BadSize(other.to_string()))),
         }
     }

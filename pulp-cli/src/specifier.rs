@@ -28,20 +28,11 @@ impl FromStr for Version {
         // A local part (`+abc`) says nothing about the order between releases.
         let public = text.trim().trim_start_matches('v');
         let public = public.split('+').next().unwrap_or(public);
-        let end = public
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(public.len());
+        let end = public.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(public.len());
         let (numbers, tail) = public.split_at(end);
-        let release = numbers
-            .trim_end_matches('.')
-            .split('.')
-            .map(str::parse)
-            .collect::<Result<Vec<u64>, _>>()
-            .map_err(|_| bad())?;
+        let release = numbers.trim_end_matches('.').split('.').map(str::parse).collect::<Result<Vec<u64>, _>>().map_err(|_| bad())?;
         let tail = tail.trim_start_matches(['.', '-', '_']);
-        let digits = tail
-            .find(|c: char| c.is_ascii_digit())
-            .unwrap_or(tail.len());
+        let digits = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
         let (mark, number) = tail.split_at(digits);
         let rank = match mark.trim_end_matches('.') {
             "dev" => -4,
@@ -52,15 +43,8 @@ impl FromStr for Version {
             "post" => 1,
             _ => return Err(bad()),
         };
-        let number = if number.is_empty() {
-            0
-        } else {
-            number.parse().map_err(|_| bad())?
-        };
-        Ok(Self {
-            release,
-            suffix: (rank, number),
-        })
+        let number = if number.is_empty() { 0 } else { number.parse().map_err(|_| bad())? };
+        Ok(Self { release, suffix: (rank, number) })
     }
 }
 
@@ -77,10 +61,7 @@ impl Version {
 impl Ord for Version {
     fn cmp(&self, other: &Self) -> Ordering {
         let length = self.release.len().max(other.release.len());
-        (0..length)
-            .map(|i| self.part(i).cmp(&other.part(i)))
-            .find(|order| order.is_ne())
-            .unwrap_or_else(|| self.suffix.cmp(&other.suffix))
+        (0..length).map(|i| self.part(i).cmp(&other.part(i))).find(|order| order.is_ne()).unwrap_or_else(|| self.suffix.cmp(&other.suffix))
     }
 }
 
@@ -119,22 +100,20 @@ enum Operator {
 impl Specifier {
     /// Whether the version meets every condition.
     pub(crate) fn matches(&self, version: &Version) -> bool {
-        self.conditions
-            .iter()
-            .all(|(operator, bound, wildcard)| match operator {
-                Operator::Equal if *wildcard => version.starts_with(&bound.release),
-                Operator::NotEqual if *wildcard => !version.starts_with(&bound.release),
-                Operator::Equal => version == bound,
-                Operator::NotEqual => version != bound,
-                Operator::AtLeast => version >= bound,
-                Operator::AtMost => version <= bound,
-                Operator::Above => version > bound,
-                Operator::Below => version < bound,
-                Operator::Compatible => {
-                    let fixed = bound.release.len().saturating_sub(1);
-                    version >= bound && version.starts_with(&bound.release[..fixed])
-                }
-            })
+        self.conditions.iter().all(|(operator, bound, wildcard)| match operator {
+            Operator::Equal if *wildcard => version.starts_with(&bound.release),
+            Operator::NotEqual if *wildcard => !version.starts_with(&bound.release),
+            Operator::Equal => version == bound,
+            Operator::NotEqual => version != bound,
+            Operator::AtLeast => version >= bound,
+            Operator::AtMost => version <= bound,
+            Operator::Above => version > bound,
+            Operator::Below => version < bound,
+            Operator::Compatible => {
+                let fixed = bound.release.len().saturating_sub(1);
+                version >= bound && version.starts_with(&bound.release[..fixed])
+            }
+        })
     }
 }
 
@@ -152,11 +131,7 @@ impl FromStr for Specifier {
             ("<", Operator::Below),
         ];
         let mut conditions = Vec::new();
-        for part in text
-            .split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty())
-        {
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let (operator, version) = OPERATORS
                 .iter()
                 .find_map(|(sign, operator)| Some((*operator, part.strip_prefix(sign)?.trim())))
@@ -165,16 +140,10 @@ impl FromStr for Specifier {
             if plain.is_some() && !matches!(operator, Operator::Equal | Operator::NotEqual) {
                 return Err(BadSpecifier(text.to_owned()));
             }
-            let bound = plain
-                .unwrap_or(version)
-                .parse()
-                .map_err(|_| BadSpecifier(text.to_owned()))?;
+            let bound = plain.unwrap_or(version).parse().map_err(|_| BadSpecifier(text.to_owned()))?;
             conditions.push((operator, bound, plain.is_some()));
         }
-        Ok(Self {
-            text: text.to_owned(),
-            conditions,
-        })
+        Ok(Self { text: text.to_owned(), conditions })
     }
 }
 
@@ -189,10 +158,7 @@ mod tests {
     use super::*;
 
     fn holds(version: &str, specifier: &str) -> bool {
-        specifier
-            .parse::<Specifier>()
-            .unwrap()
-            .matches(&version.parse().unwrap())
+        specifier.parse::<Specifier>().unwrap().matches(&version.parse().unwrap())
     }
 
     #[test]

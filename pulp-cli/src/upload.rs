@@ -40,19 +40,11 @@ impl LocalFile {
     /// When the file cannot be read, or is a directory.
     pub(crate) async fn open(path: &Path) -> Result<Self> {
         let owned = path.to_owned();
-        let failed = |source| Error::File {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        };
+        let failed = |source| Error::File { action: "read", path: path.to_owned(), source };
         tokio::task::spawn_blocking(move || digest(&owned))
             .await
             .map_err(|error| failed(std::io::Error::other(error)))?
-            .map(|(size, sha256)| Self {
-                path: path.to_owned(),
-                size,
-                sha256,
-            })
+            .map(|(size, sha256)| Self { path: path.to_owned(), size, sha256 })
             .map_err(failed)
     }
 
@@ -62,31 +54,17 @@ impl LocalFile {
     }
 
     /// The bytes of the file from `start` on, `length` of them, as a part of a form. `bar` sees them pass.
-    pub(crate) async fn part(
-        &self,
-        start: u64,
-        length: u64,
-        bar: &indicatif::ProgressBar,
-    ) -> Result<Part> {
-        let failed = |source| Error::File {
-            action: "read",
-            path: self.path.clone(),
-            source,
-        };
+    pub(crate) async fn part(&self, start: u64, length: u64, bar: &indicatif::ProgressBar) -> Result<Part> {
+        let failed = |source| Error::File { action: "read", path: self.path.clone(), source };
         let mut file = tokio::fs::File::open(&self.path).await.map_err(failed)?;
-        file.seek(std::io::SeekFrom::Start(start))
-            .await
-            .map_err(failed)?;
+        file.seek(std::io::SeekFrom::Start(start)).await.map_err(failed)?;
         let bar = bar.clone();
         let stream = ReaderStream::with_capacity(file.take(length), PIECE).inspect(move |piece| {
             if let Ok(piece) = piece {
                 bar.inc(piece.len() as u64);
             }
         });
-        let name = self
-            .path
-            .file_name()
-            .map_or_else(|| "file".into(), |name| name.to_string_lossy().into_owned());
+        let name = self.path.file_name().map_or_else(|| "file".into(), |name| name.to_string_lossy().into_owned());
         Ok(Part::stream_with_length(Body::wrap_stream(stream), length).file_name(name))
     }
 }
@@ -133,9 +111,7 @@ pub(crate) async fn artifact(cx: &Context, file: &LocalFile, limit: Option<Size>
         Some(chunk) => artifact_in_pieces(cx, file, chunk).await,
         None => {
             let bar = progress::bytes(cx.quiet, file.size, "Uploading");
-            let form = Form::new()
-                .part("file", file.part(0, file.size, &bar).await?)
-                .text("sha256", file.sha256.clone());
+            let form = Form::new().part("file", file.part(0, file.size, &bar).await?).text("sha256", file.sha256.clone());
             let answer = cx.client.post_form(ARTIFACT.path(), form).await?;
             bar.finish_and_clear();
             Ok(answer.body)
@@ -144,10 +120,7 @@ pub(crate) async fn artifact(cx: &Context, file: &LocalFile, limit: Option<Size>
 }
 
 async fn artifact_in_pieces(cx: &Context, file: &LocalFile, chunk: Size) -> Result<Value> {
-    let answer = cx
-        .client
-        .post("uploads/", json!({ "size": file.size }))
-        .await?;
+    let answer = cx.client.post("uploads/", json!({ "size": file.size })).await?;
     let upload = text(&answer.body, "pulp_href")?.to_owned();
     let made = fill_and_commit(cx, file, chunk, &upload).await;
     if made.is_err() {
@@ -161,12 +134,7 @@ async fn artifact_in_pieces(cx: &Context, file: &LocalFile, chunk: Size) -> Resu
     made
 }
 
-async fn fill_and_commit(
-    cx: &Context,
-    file: &LocalFile,
-    chunk: Size,
-    upload: &str,
-) -> Result<Value> {
+async fn fill_and_commit(cx: &Context, file: &LocalFile, chunk: Size, upload: &str) -> Result<Value> {
     let bar = progress::bytes(cx.quiet, file.size, "Uploading");
     for (start, length) in pieces(file.size, chunk) {
         let form = Form::new().part("file", file.part(start, length, &bar).await?);
@@ -177,13 +145,7 @@ async fn fill_and_commit(
     if !cx.quiet {
         crate::output::note("Upload complete.");
     }
-    let answer = cx
-        .client
-        .post(
-            &format!("{upload}commit/"),
-            json!({ "sha256": file.sha256 }),
-        )
-        .await?;
+    let answer = cx.client.post(&format!("{upload}commit/"), json!({ "sha256": file.sha256 })).await?;
     let task = match answer.task() {
         Some(task) => {
             crate::wait::announce(cx, task);
@@ -193,12 +155,10 @@ async fn fill_and_commit(
     };
     match cx.created_href(&ARTIFACT, &task) {
         Some(href) => cx.client.get(href, &Query::new()).await,
-        None => existing_artifact(cx, &file.sha256)
-            .await?
-            .ok_or_else(|| Error::NotFound {
-                noun: "artifact".to_owned(),
-                criteria: format!("sha256 '{}', which was just uploaded", file.sha256),
-            }),
+        None => existing_artifact(cx, &file.sha256).await?.ok_or_else(|| Error::NotFound {
+            noun: "artifact".to_owned(),
+            criteria: format!("sha256 '{}', which was just uploaded", file.sha256),
+        }),
     }
 }
 
@@ -206,9 +166,7 @@ async fn fill_and_commit(
 pub(crate) fn form(fields: &Value) -> Form {
     let mut form = Form::new();
     for (name, value) in fields.as_object().into_iter().flatten() {
-        let value = value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned);
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         form = form.text(name.clone(), value);
     }
     form
@@ -219,13 +177,7 @@ pub(crate) fn form(fields: &Value) -> Form {
 ///
 /// # Errors
 /// As [`artifact`], and when the server refuses the content unit.
-pub(crate) async fn content(
-    cx: &Context,
-    kind: &Kind,
-    file: &LocalFile,
-    limit: Option<Size>,
-    fields: Value,
-) -> Result<Option<Value>> {
+pub(crate) async fn content(cx: &Context, kind: &Kind, file: &LocalFile, limit: Option<Size>, fields: Value) -> Result<Option<Value>> {
     let known = existing_artifact(cx, &file.sha256).await?;
     let artifact = match known {
         Some(artifact) => Some(artifact),
@@ -267,20 +219,14 @@ mod tests {
         std::fs::write(file.path(), "hello").unwrap();
         let local = LocalFile::open(file.path()).await.unwrap();
         assert_eq!(local.size, 5);
-        assert_eq!(
-            local.sha256,
-            "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
-        );
+        assert_eq!(local.sha256, "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
         assert_eq!(local.chunks(Size::bytes(5)), None);
         assert_eq!(local.chunks(Size::bytes(4)), Size::bytes(4));
     }
 
     #[tokio::test]
     async fn what_cannot_be_read_is_named() {
-        let error = LocalFile::open(Path::new("/no/such/file"))
-            .await
-            .unwrap_err()
-            .to_string();
+        let error = LocalFile::open(Path::new("/no/such/file")).await.unwrap_err().to_string();
         assert!(error.contains("cannot read '/no/such/file'"), "{error}");
     }
 }

@@ -35,11 +35,7 @@ pub(crate) async fn task(cx: &Context, href: &str) -> Result<Value> {
     let task = ended(cx, href).await?;
     match state(&task) {
         "completed" => Ok(task),
-        other => Err(Error::Task {
-            href: href.to_owned(),
-            state: other.to_owned(),
-            description: describe(&task),
-        }),
+        other => Err(Error::Task { href: href.to_owned(), state: other.to_owned(), description: describe(&task) }),
     }
 }
 
@@ -48,10 +44,7 @@ pub(crate) async fn task(cx: &Context, href: &str) -> Result<Value> {
 /// # Errors
 /// As [`task`], but for [`Error::Task`].
 pub(crate) async fn ended(cx: &Context, href: &str) -> Result<Value> {
-    until(cx, href, |task| {
-        !matches!(state(task), "waiting" | "running" | "canceling")
-    })
-    .await
+    until(cx, href, |task| !matches!(state(task), "waiting" | "running" | "canceling")).await
 }
 
 /// Waits until no task of the group is left to run, and gives the group.
@@ -62,18 +55,12 @@ pub(crate) async fn group(cx: &Context, href: &str) -> Result<Value> {
     let count = |group: &Value, state: &str| group.get(state).and_then(Value::as_u64).unwrap_or(0);
     let group = until(cx, href, |group| {
         group.get("all_tasks_dispatched") == Some(&Value::Bool(true))
-            && ["waiting", "running", "canceling"]
-                .iter()
-                .all(|state| count(group, state) == 0)
+            && ["waiting", "running", "canceling"].iter().all(|state| count(group, state) == 0)
     })
     .await?;
     match (count(&group, "failed"), count(&group, "canceled")) {
         (0, 0) => Ok(group),
-        (failed, canceled) => Err(Error::TaskGroup {
-            href: href.to_owned(),
-            failed,
-            canceled,
-        }),
+        (failed, canceled) => Err(Error::TaskGroup { href: href.to_owned(), failed, canceled }),
     }
 }
 
@@ -141,27 +128,22 @@ async fn until(cx: &Context, href: &str, done: impl Fn(&Value) -> bool) -> Resul
 pub(crate) fn is_passing(error: &Error) -> bool {
     match error {
         Error::Transport { .. } => true,
-        Error::Server { status, .. } => matches!(
-            *status,
-            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT
-        ),
+        Error::Server { status, .. } => {
+            matches!(*status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
+        }
         _ => false,
     }
 }
 
 /// The state of a task.
 pub(crate) fn state(task: &Value) -> &str {
-    task.get("state")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
+    task.get("state").and_then(Value::as_str).unwrap_or_default()
 }
 
 /// Why the task failed, in the server's words.
 fn describe(task: &Value) -> String {
     let error = task.get("error").filter(|error| !error.is_null());
-    let description = error
-        .and_then(|error| error.get("description"))
-        .and_then(Value::as_str);
+    let description = error.and_then(|error| error.get("description")).and_then(Value::as_str);
     match (description, error) {
         (Some(text), _) => text.to_owned(),
         (None, Some(error)) => error.to_string(),
@@ -177,23 +159,14 @@ mod tests {
 
     #[test]
     fn a_failed_task_says_why() {
-        assert_eq!(
-            describe(&json!({"error": {"description": "no such host", "traceback": "…"}})),
-            "no such host"
-        );
-        assert_eq!(
-            describe(&json!({"error": {"code": "PLP0000"}})),
-            r#"{"code":"PLP0000"}"#
-        );
+        assert_eq!(describe(&json!({"error": {"description": "no such host", "traceback": "…"}})), "no such host");
+        assert_eq!(describe(&json!({"error": {"code": "PLP0000"}})), r#"{"code":"PLP0000"}"#);
         assert!(describe(&json!({"error": null})).contains("no reason"));
     }
 
     #[test]
     fn what_passes() {
-        let answered = |status| Error::Server {
-            status,
-            message: String::new(),
-        };
+        let answered = |status| Error::Server { status, message: String::new() };
         assert!(is_passing(&answered(StatusCode::BAD_GATEWAY)));
         assert!(!is_passing(&answered(StatusCode::NOT_FOUND)));
     }

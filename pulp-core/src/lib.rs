@@ -9,6 +9,7 @@
 //!
 //! `pulp-server` is a thin front end on top of it, and `pulp` the command line.
 
+mod accounts;
 pub mod api;
 pub mod body;
 mod clients;

@@ -20,9 +20,9 @@ pub mod fixtures;
 mod kit;
 pub mod pg;
 mod proxy;
-mod server;
 #[cfg(feature = "s3")]
 mod s3;
+mod server;
 pub mod storage;
 mod tls;
 
@@ -36,8 +36,8 @@ pub use fixtures::{ManifestFault, Tree, bad_manifest};
 pub use kit::Kit;
 pub use pg::{Postgres, PostgresDatabase};
 pub use proxy::{Proxied, Proxy};
-pub use server::Server;
 #[cfg(feature = "s3")]
 pub use s3::S3Server;
+pub use server::Server;
 pub use tls::{Authority, Identity};
 pub use upstream::{Fault, Recorded, Upstream};

@@ -45,9 +45,7 @@ pub(crate) struct Answer {
 impl Answer {
     /// The href of the task that the server started for the call, if it did.
     pub(crate) fn task(&self) -> Option<&str> {
-        (self.status == StatusCode::ACCEPTED)
-            .then(|| self.body.get("task")?.as_str())
-            .flatten()
+        (self.status == StatusCode::ACCEPTED).then(|| self.body.get("task")?.as_str()).flatten()
     }
 }
 
@@ -85,9 +83,7 @@ impl Client {
     /// # Errors
     /// When the settings do not make sense; the text says which.
     pub(crate) fn new(profile: &Profile, cid: Option<String>) -> Result<Self> {
-        Ok(Self {
-            shared: Arc::new(Shared::new(profile, cid)?),
-        })
+        Ok(Self { shared: Arc::new(Shared::new(profile, cid)?) })
     }
 
     /// The path of the API: `/pulp/api/v3/`.
@@ -102,78 +98,42 @@ impl Client {
 
     /// `GET`. `path` is an href, or relative to the API.
     pub(crate) async fn get(&self, path: &str, query: &Query) -> Result<Value> {
-        Ok(self
-            .call(Method::GET, path, query, Body::Empty, true)
-            .await?
-            .body)
+        Ok(self.call(Method::GET, path, query, Body::Empty, true).await?.body)
     }
 
     /// `GET` without signing in, for what a server tells to all: a server may take most of a second to check a password.
     pub(crate) async fn get_public(&self, path: &str, query: &Query) -> Result<Value> {
-        Ok(self
-            .call(Method::GET, path, query, Body::Empty, false)
-            .await?
-            .body)
+        Ok(self.call(Method::GET, path, query, Body::Empty, false).await?.body)
     }
 
     /// `POST` of a JSON body.
     pub(crate) async fn post(&self, path: &str, body: Value) -> Result<Answer> {
-        self.call(Method::POST, path, &Query::new(), Body::Json(body), true)
-            .await
+        self.call(Method::POST, path, &Query::new(), Body::Json(body), true).await
     }
 
     /// `POST` of a form with a file.
     pub(crate) async fn post_form(&self, path: &str, form: Form) -> Result<Answer> {
-        self.call(
-            Method::POST,
-            path,
-            &Query::new(),
-            Body::Form(form, None),
-            true,
-        )
-        .await
+        self.call(Method::POST, path, &Query::new(), Body::Form(form, None), true).await
     }
 
     /// `PUT` of a form with one chunk of a file; `range` is the value of `Content-Range`.
     pub(crate) async fn put_chunk(&self, path: &str, form: Form, range: String) -> Result<Answer> {
-        self.call(
-            Method::PUT,
-            path,
-            &Query::new(),
-            Body::Form(form, Some(range)),
-            true,
-        )
-        .await
+        self.call(Method::PUT, path, &Query::new(), Body::Form(form, Some(range)), true).await
     }
 
     /// `PATCH` of a JSON body.
     pub(crate) async fn patch(&self, path: &str, body: Value) -> Result<Answer> {
-        self.call(Method::PATCH, path, &Query::new(), Body::Json(body), true)
-            .await
+        self.call(Method::PATCH, path, &Query::new(), Body::Json(body), true).await
     }
 
     /// `DELETE`.
     pub(crate) async fn delete(&self, path: &str) -> Result<Answer> {
-        self.call(Method::DELETE, path, &Query::new(), Body::Empty, true)
-            .await
+        self.call(Method::DELETE, path, &Query::new(), Body::Empty, true).await
     }
 
     /// A call of any method, with a JSON body if there is one.
-    pub(crate) async fn any(
-        &self,
-        method: Method,
-        path: &str,
-        query: &Query,
-        body: Option<Value>,
-    ) -> Result<Answer> {
-        self.call(
-            method,
-            path,
-            query,
-            body.map_or(Body::Empty, Body::Json),
-            true,
-        )
-        .await
+    pub(crate) async fn any(&self, method: Method, path: &str, query: &Query, body: Option<Value>) -> Result<Answer> {
+        self.call(method, path, query, body.map_or(Body::Empty, Body::Json), true).await
     }
 
     /// The URL of an href, or of a path relative to the API.
@@ -182,33 +142,17 @@ impl Client {
     /// the password goes with the call.
     fn url(&self, path: &str) -> Result<Url> {
         let shared = &self.shared;
-        let outside = || {
-            Error::usage(format!(
-                "'{path}' is not an href of this server: it must begin with {}",
-                shared.api_root
-            ))
-        };
+        let outside = || Error::usage(format!("'{path}' is not an href of this server: it must begin with {}", shared.api_root));
         let joined = if path.starts_with('/') || path.contains("://") {
             shared.origin.join(path)
         } else {
             shared.origin.join(&format!("{}{path}", self.api()))
         };
         let url = joined.map_err(|_| outside())?;
-        if url.origin() == shared.origin.origin() && url.path().starts_with(&shared.api_root) {
-            Ok(url)
-        } else {
-            Err(outside())
-        }
+        if url.origin() == shared.origin.origin() && url.path().starts_with(&shared.api_root) { Ok(url) } else { Err(outside()) }
     }
 
-    async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        query: &Query,
-        body: Body,
-        sign_in: bool,
-    ) -> Result<Answer> {
+    async fn call(&self, method: Method, path: &str, query: &Query, body: Body, sign_in: bool) -> Result<Answer> {
         // A server with domains has the API of the default one elsewhere, which its answer to the first call shows.
         let again = match &body {
             Body::Empty => Some(Body::Empty),
@@ -218,9 +162,7 @@ impl Client {
         let answer = self.call_once(&method, path, query, body, sign_in).await;
         match (answer, again) {
             (Err(Error::NoRoute { .. }), Some(body)) if self.may_have_domains(path) => {
-                let status = self
-                    .call_once(&Method::GET, "status/", &Query::new(), Body::Empty, false)
-                    .await?;
+                let status = self.call_once(&Method::GET, "status/", &Query::new(), Body::Empty, false).await?;
                 let has_domains = status.body.get("domain_enabled") == Some(&Value::Bool(true));
                 let domain = if has_domains { "default/" } else { "" };
                 let api = format!("{}{domain}api/v3/", self.shared.api_root);
@@ -234,20 +176,10 @@ impl Client {
 
     /// Whether the API may lie elsewhere than thought, which was not looked into yet.
     fn may_have_domains(&self, path: &str) -> bool {
-        self.shared.domain.is_none()
-            && self.shared.domain_api.get().is_none()
-            && !path.starts_with('/')
-            && path != "status/"
+        self.shared.domain.is_none() && self.shared.domain_api.get().is_none() && !path.starts_with('/') && path != "status/"
     }
 
-    async fn call_once(
-        &self,
-        method: &Method,
-        path: &str,
-        query: &Query,
-        body: Body,
-        sign_in: bool,
-    ) -> Result<Answer> {
+    async fn call_once(&self, method: &Method, path: &str, query: &Query, body: Body, sign_in: bool) -> Result<Answer> {
         let shared = &self.shared;
         let mut url = self.url(path)?;
         let relative = url.path().strip_prefix(self.api()).unwrap_or(url.path());
@@ -256,27 +188,18 @@ impl Client {
             url.query_pairs_mut().extend_pairs(query.pairs());
         }
         if shared.dry_run && *method != Method::GET {
-            return Err(Error::DryRun {
-                method: method.clone(),
-                url: url.to_string(),
-            });
+            return Err(Error::DryRun { method: method.clone(), url: url.to_string() });
         }
         self.note_request(&operation, method, &url, query, &body);
 
-        let broken = |reason: String| Error::Transport {
-            operation: operation.clone(),
-            url: shared.origin.to_string(),
-            reason,
-        };
+        let broken = |reason: String| Error::Transport { operation: operation.clone(), url: shared.origin.to_string(), reason };
         // A large upload takes as long as it takes.
         let patient = matches!(body, Body::Form(..));
         let sent = self.request(method, url, body, sign_in).send();
         let response = if patient {
             sent.await
         } else {
-            tokio::time::timeout(SILENCE_LIMIT, sent)
-                .await
-                .map_err(|_| broken("no answer in time".to_owned()))?
+            tokio::time::timeout(SILENCE_LIMIT, sent).await.map_err(|_| broken("no answer in time".to_owned()))?
         };
         let mut response = response.map_err(|error| broken(causes(&error)))?;
         self.note_response(&response);
@@ -299,18 +222,9 @@ impl Client {
         Ok(Answer { status, body })
     }
 
-    fn request(
-        &self,
-        method: &Method,
-        url: Url,
-        body: Body,
-        sign_in: bool,
-    ) -> reqwest::RequestBuilder {
+    fn request(&self, method: &Method, url: Url, body: Body, sign_in: bool) -> reqwest::RequestBuilder {
         let shared = &self.shared;
-        let mut request = shared
-            .http
-            .request(method.clone(), url)
-            .header(http::header::ACCEPT, "application/json");
+        let mut request = shared.http.request(method.clone(), url).header(http::header::ACCEPT, "application/json");
         if let Some(cid) = &shared.cid {
             request = request.header("Correlation-ID", cid);
         }
@@ -322,23 +236,16 @@ impl Client {
         }
         match body {
             Body::Empty => request,
-            Body::Json(value) => request
-                .header(http::header::CONTENT_TYPE, "application/json")
-                .body(value.to_string()),
+            Body::Json(value) => request.header(http::header::CONTENT_TYPE, "application/json").body(value.to_string()),
             Body::Form(form, None) => request.multipart(form),
-            Body::Form(form, Some(range)) => request
-                .multipart(form)
-                .header(http::header::CONTENT_RANGE, range),
+            Body::Form(form, Some(range)) => request.multipart(form).header(http::header::CONTENT_RANGE, range),
         }
     }
 
     fn check_correlation(&self, response: &reqwest::Response) -> Result<()> {
         match (&self.shared.cid, response.headers().get("correlation-id")) {
             (Some(sent), Some(got)) if got.as_bytes() != sent.as_bytes() => {
-                Err(Error::Correlation {
-                    sent: sent.clone(),
-                    got: String::from_utf8_lossy(got.as_bytes()).into_owned(),
-                })
+                Err(Error::Correlation { sent: sent.clone(), got: String::from_utf8_lossy(got.as_bytes()).into_owned() })
             }
             _ => Ok(()),
         }
@@ -372,11 +279,7 @@ fn causes(error: &reqwest::Error) -> String {
         next = cause.source();
     }
     if texts.is_empty() {
-        texts.push(if error.is_timeout() {
-            "timed out".to_owned()
-        } else {
-            "the request failed".to_owned()
-        });
+        texts.push(if error.is_timeout() { "timed out".to_owned() } else { "the request failed".to_owned() });
     }
     texts.dedup();
     texts.join(": ")
@@ -387,22 +290,13 @@ mod tests {
     use super::*;
 
     fn client(base_url: &str) -> Result<Client> {
-        Client::new(
-            &Profile {
-                base_url: Some(base_url.to_owned()),
-                ..Profile::default()
-            },
-            None,
-        )
+        Client::new(&Profile { base_url: Some(base_url.to_owned()), ..Profile::default() }, None)
     }
 
     #[test]
     fn paths_and_hrefs_become_urls() {
         let client = client("http://pulp:8080").unwrap();
-        assert_eq!(
-            client.url("tasks/").unwrap().as_str(),
-            "http://pulp:8080/pulp/api/v3/tasks/"
-        );
+        assert_eq!(client.url("tasks/").unwrap().as_str(), "http://pulp:8080/pulp/api/v3/tasks/");
         let href = "/pulp/other/api/v3/tasks/x/";
         assert_eq!(client.url(href).unwrap().path(), href);
         assert!(client.url("http://pulp:8080/pulp/api/v3/tasks/").is_ok());
@@ -426,14 +320,8 @@ mod tests {
 
     #[test]
     fn a_domain_stands_in_the_path() {
-        let profile = Profile {
-            domain: Some("foo".into()),
-            ..Profile::default()
-        };
+        let profile = Profile { domain: Some("foo".into()), ..Profile::default() };
         let client = Client::new(&profile, None).unwrap();
-        assert_eq!(
-            client.url("tasks/").unwrap().path(),
-            "/pulp/foo/api/v3/tasks/"
-        );
+        assert_eq!(client.url("tasks/").unwrap().path(), "/pulp/foo/api/v3/tasks/");
     }
 }

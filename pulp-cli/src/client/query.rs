@@ -11,19 +11,14 @@ impl Query {
 
     /// Adds the parameter if there is a value.
     pub(crate) fn with(mut self, name: &str, value: Option<impl ToString>) -> Self {
-        self.0
-            .extend(value.map(|value| (name.to_owned(), value.to_string())));
+        self.0.extend(value.map(|value| (name.to_owned(), value.to_string())));
         self
     }
 
     /// Adds the parameter with the values, joined by commas, if there are any.
     pub(crate) fn with_all(mut self, name: &str, values: &[impl ToString]) -> Self {
         if !values.is_empty() {
-            let joined = values
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(",");
+            let joined = values.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
             self.0.push((name.to_owned(), joined));
         }
         self
@@ -37,9 +32,7 @@ impl Query {
 
     /// The parameters, in the order they were added.
     pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -4,16 +4,8 @@ use serde_json::Value;
 use url::Url;
 
 /// The names of fields that are never shown, not even at the highest verbosity.
-const SECRET_FIELDS: [&str; 8] = [
-    "password",
-    "proxy_password",
-    "client_key",
-    "client_secret",
-    "new_password",
-    "token",
-    "private_key",
-    "secret",
-];
+const SECRET_FIELDS: [&str; 8] =
+    ["password", "proxy_password", "client_key", "client_secret", "new_password", "token", "private_key", "secret"];
 
 /// The value with all secrets in it covered: in fields and headers by their names, and in URLs.
 pub(super) fn masked(value: &Value) -> Value {
@@ -23,14 +15,7 @@ pub(super) fn masked(value: &Value) -> Value {
             .map(|(name, value)| {
                 let secret = SECRET_FIELDS.contains(&name.as_str()) || is_secret_header(name);
                 let hide = secret && matches!(value, Value::String(_) | Value::Number(_));
-                (
-                    name.clone(),
-                    if hide {
-                        "[hidden]".into()
-                    } else {
-                        masked(value)
-                    },
-                )
+                (name.clone(), if hide { "[hidden]".into() } else { masked(value) })
             })
             .collect(),
         Value::Array(list) => list.iter().map(masked).collect(),
@@ -52,16 +37,7 @@ fn without_credentials(text: &str) -> String {
 
 pub(super) fn is_secret_header(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    [
-        "authorization",
-        "cookie",
-        "token",
-        "secret",
-        "password",
-        "api-key",
-    ]
-    .iter()
-    .any(|part| name.contains(part))
+    ["authorization", "cookie", "token", "secret", "password", "api-key"].iter().any(|part| name.contains(part))
 }
 
 #[cfg(test)]
@@ -83,9 +59,6 @@ mod tests {
         for secret in ["x1", "x2", "x3", "x4"] {
             assert!(!shown.contains(secret), "{shown}");
         }
-        assert!(
-            shown.contains("null") && shown.contains("example.org"),
-            "{shown}"
-        );
+        assert!(shown.contains("null") && shown.contains("example.org"), "{shown}");
     }
 }

@@ -8,14 +8,9 @@ use crate::error::Error;
 /// What the server said when it refused.
 pub(super) fn refusal(operation: &str, status: StatusCode, bytes: &[u8]) -> Error {
     let body = serde_json::from_slice::<Value>(bytes).ok();
-    let told = body
-        .as_ref()
-        .map(|body| complaints(body).join("\n"))
-        .filter(|text| !text.is_empty());
+    let told = body.as_ref().map(|body| complaints(body).join("\n")).filter(|text| !text.is_empty());
     if status == StatusCode::NOT_FOUND && body.is_none() {
-        return Error::NoRoute {
-            operation: operation.to_owned(),
-        };
+        return Error::NoRoute { operation: operation.to_owned() };
     }
     let message = match (status, told) {
         (StatusCode::UNAUTHORIZED, told) => {
@@ -29,10 +24,7 @@ pub(super) fn refusal(operation: &str, status: StatusCode, bytes: &[u8]) -> Erro
             format!("Operation {operation} not authorized.{told}")
         }
         (_, Some(told)) => told,
-        (_, None) => format!(
-            "{operation}: the server answered {status}{}",
-            excerpt(bytes)
-        ),
+        (_, None) => format!("{operation}: the server answered {status}{}", excerpt(bytes)),
     };
     Error::Server { status, message }
 }
@@ -51,11 +43,7 @@ fn excerpt(bytes: &[u8]) -> String {
 fn complaints(body: &Value) -> Vec<String> {
     fn walk(path: &str, value: &Value, out: &mut Vec<String>) {
         let prefixed = |text: &str| {
-            if path.is_empty() {
-                text.to_owned()
-            } else {
-                format!("{path}: {text}")
-            }
+            if path.is_empty() { text.to_owned() } else { format!("{path}: {text}") }
         };
         match value {
             Value::String(text) => out.push(prefixed(text)),
@@ -90,25 +78,15 @@ mod tests {
     fn a_page_in_place_of_an_answer_means_no_api() {
         let error = refusal("tasks_list", StatusCode::NOT_FOUND, b"<html>");
         assert!(matches!(error, Error::NoRoute { .. }), "{error}");
-        let error = refusal(
-            "tasks_read",
-            StatusCode::NOT_FOUND,
-            br#"{"detail":"Not found."}"#,
-        );
+        let error = refusal("tasks_read", StatusCode::NOT_FOUND, br#"{"detail":"Not found."}"#);
         assert!(matches!(error, Error::Server { .. }), "{error}");
     }
 
     #[test]
     fn error_bodies_become_lines() {
-        assert_eq!(
-            complaints(&json!({"name": ["This field must be unique."]})),
-            ["name: This field must be unique."]
-        );
+        assert_eq!(complaints(&json!({"name": ["This field must be unique."]})), ["name: This field must be unique."]);
         assert_eq!(complaints(&json!({"detail": "Not found."})), ["Not found."]);
-        assert_eq!(
-            complaints(&json!({"non_field_errors": ["a"], "x": {"y": ["b", "c"]}})),
-            ["a", "x.y: b", "x.y: c"]
-        );
+        assert_eq!(complaints(&json!({"non_field_errors": ["a"], "x": {"y": ["b", "c"]}})), ["a", "x.y: b", "x.y: c"]);
     }
 
     #[test]

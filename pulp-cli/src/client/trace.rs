@@ -10,20 +10,10 @@ use crate::output::note;
 
 impl Client {
     /// Tells about a call before it is made: from level 1 its URL, from 2 its parameters and headers, from 3 its body.
-    pub(super) fn note_request(
-        &self,
-        operation: &str,
-        method: &Method,
-        url: &Url,
-        query: &Query,
-        body: &Body,
-    ) {
+    pub(super) fn note_request(&self, operation: &str, method: &Method, url: &Url, query: &Query, body: &Body) {
         let shared = &self.shared;
         if shared.verbose >= 1 {
-            note(&format!(
-                "{operation} : {} {url}",
-                method.as_str().to_lowercase()
-            ));
+            note(&format!("{operation} : {} {url}", method.as_str().to_lowercase()));
         }
         if shared.verbose >= 2 {
             for (name, value) in query.pairs() {
@@ -62,11 +52,7 @@ impl Client {
 }
 
 fn note_header(name: &str, value: &HeaderValue) {
-    let shown = if is_secret_header(name) {
-        "[hidden]".into()
-    } else {
-        String::from_utf8_lossy(value.as_bytes())
-    };
+    let shown = if is_secret_header(name) { "[hidden]".into() } else { String::from_utf8_lossy(value.as_bytes()) };
     note(&format!("  {name}: {shown}"));
 }
 
@@ -77,12 +63,7 @@ fn title_case(name: &str) -> String {
             "id" => "ID".to_owned(),
             _ => {
                 let mut letters = word.chars();
-                letters
-                    .next()
-                    .map(|first| first.to_ascii_uppercase())
-                    .into_iter()
-                    .chain(letters)
-                    .collect()
+                letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
             }
         })
         .collect::<Vec<String>>()

@@ -59,9 +59,7 @@ impl Digests {
     }
 
     fn query(&self) -> Query {
-        self.given().fold(Query::new(), |query, (name, value)| {
-            query.with(name, Some(value))
-        })
+        self.given().fold(Query::new(), |query, (name, value)| query.with(name, Some(value)))
     }
 }
 
@@ -95,11 +93,7 @@ pub(crate) struct Upload {
 impl ArtifactCommand {
     pub(crate) async fn exec(&self, cx: &Context) -> Result<()> {
         match self {
-            Self::List(list) => {
-                list.page
-                    .exec(cx, ARTIFACT.path(), list.digests.query())
-                    .await
-            }
+            Self::List(list) => list.page.exec(cx, ARTIFACT.path(), list.digests.query()).await,
             Self::Show(show) => show.exec(cx).await,
             Self::Upload(upload) => upload.exec(cx).await,
         }
@@ -114,18 +108,11 @@ impl Show {
                 cx.find(&ARTIFACT, &reference).await?
             }
             None => {
-                let criteria: Vec<String> = self
-                    .digests
-                    .given()
-                    .map(|(name, value)| format!("{name} '{value}'"))
-                    .collect();
+                let criteria: Vec<String> = self.digests.given().map(|(name, value)| format!("{name} '{value}'")).collect();
                 if criteria.is_empty() {
-                    return Err(Error::usage(
-                        "name the artifact: --href, or a digest like --sha256",
-                    ));
+                    return Err(Error::usage("name the artifact: --href, or a digest like --sha256"));
                 }
-                cx.find_one(&ARTIFACT, &self.digests.query(), &criteria.join(", "))
-                    .await?
+                cx.find_one(&ARTIFACT, &self.digests.query(), &criteria.join(", ")).await?
             }
         };
         cx.print(&artifact)

@@ -62,11 +62,7 @@ impl Location {
         self.location
             .clone()
             .or_else(config::user_file)
-            .ok_or_else(|| {
-                Error::usage(
-                    "neither XDG_CONFIG_HOME nor HOME is set: say which file with --location",
-                )
-            })
+            .ok_or_else(|| Error::usage("neither XDG_CONFIG_HOME nor HOME is set: say which file with --location"))
     }
 }
 
@@ -89,12 +85,8 @@ impl Create {
         let path = self.location.path()?;
         let mut profile = self.settings.profile().with_defaults();
         profile.plugins = Some(self.plugin.clone()).filter(|list| !list.is_empty());
-        let text = toml::to_string(&BTreeMap::from([("cli", profile)])).map_err(|error| {
-            Error::Config {
-                path: path.clone(),
-                reason: error.to_string(),
-            }
-        })?;
+        let text = toml::to_string(&BTreeMap::from([("cli", profile)]))
+            .map_err(|error| Error::Config { path: path.clone(), reason: error.to_string() })?;
         write(&path, &text, self.overwrite)?;
         output::line(&format!("Created the settings file '{}'.", path.display()))?;
         if self.editor {
@@ -142,11 +134,7 @@ fn unsaid(profile: &Profile) -> Vec<&'static str> {
 
 /// Writes the file so that only its owner can read it: it may hold a password.
 fn write(path: &Path, text: &str, overwrite: bool) -> Result<()> {
-    let failed = |source| Error::File {
-        action: "write",
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| Error::File { action: "write", path: path.to_owned(), source };
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory).map_err(failed)?;
     }
@@ -163,10 +151,7 @@ fn write(path: &Path, text: &str, overwrite: bool) -> Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => Error::usage(format!(
-            "'{}' is there already: replace it with --overwrite",
-            path.display()
-        )),
+        std::io::ErrorKind::AlreadyExists => Error::usage(format!("'{}' is there already: replace it with --overwrite", path.display())),
         _ => failed(error),
     })?;
     file.write_all(text.as_bytes()).map_err(failed)
@@ -174,18 +159,11 @@ fn write(path: &Path, text: &str, overwrite: bool) -> Result<()> {
 
 fn edit(path: &Path) -> Result<()> {
     if !path.exists() {
-        return Err(Error::usage(format!(
-            "'{}' is not there: make it with `pulp config create`",
-            path.display()
-        )));
+        return Err(Error::usage(format!("'{}' is not there: make it with `pulp config create`", path.display())));
     }
     let editor = ["VISUAL", "EDITOR"]
         .iter()
-        .find_map(|name| {
-            std::env::var(name)
-                .ok()
-                .filter(|value| !value.trim().is_empty())
-        })
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.trim().is_empty()))
         .unwrap_or_else(|| "vi".to_owned());
     // An editor may come with arguments: `code --wait`.
     let mut words = editor.split_whitespace();
@@ -195,13 +173,7 @@ fn edit(path: &Path) -> Result<()> {
         .arg(path)
         .status()
         .map_err(|error| Error::usage(format!("cannot run the editor '{program}': {error}")))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(Error::usage(format!(
-            "the editor '{program}' failed ({status})"
-        )))
-    }
+    if status.success() { Ok(()) } else { Err(Error::usage(format!("the editor '{program}' failed ({status})"))) }
 }
 
 fn say_valid(path: &Path) -> Result<()> {

@@ -91,17 +91,11 @@ impl DebugCommand {
         match self {
             Self::HasPlugin(question) => {
                 let status = status::fetch(cx).await?;
-                answer(
-                    component(&status, &question.name)
-                        .is_some_and(|version| question.specifier.matches(&version)),
-                )
+                answer(component(&status, &question.name).is_some_and(|version| question.specifier.matches(&version)))
             }
             Self::HasCliPlugin(question) => {
                 let version: Option<Version> = INTERFACE_VERSION.parse().ok();
-                answer(
-                    INTERFACES.contains(&question.name.as_str())
-                        && version.is_some_and(|version| question.specifier.matches(&version)),
-                )
+                answer(INTERFACES.contains(&question.name.as_str()) && version.is_some_and(|version| question.specifier.matches(&version)))
             }
             Self::Openapi(command) => command.exec(cx).await,
         }
@@ -134,9 +128,7 @@ impl OpenapiCommand {
             Self::Spec => cx.print(&document),
             Self::Info => cx.print(&part("/info")),
             Self::OperationIds => {
-                let ids: Vec<&str> = operations(&document)
-                    .filter_map(|(_, _, operation)| operation.get("operationId")?.as_str())
-                    .collect();
+                let ids: Vec<&str> = operations(&document).filter_map(|(_, _, operation)| operation.get("operationId")?.as_str()).collect();
                 cx.print(&json!(ids))
             }
             Self::Operation(wanted) => {
@@ -145,19 +137,14 @@ impl OpenapiCommand {
             }
             Self::SchemaNames => {
                 let schemas = part("/components/schemas");
-                let names: Vec<&String> = schemas
-                    .as_object()
-                    .into_iter()
-                    .flat_map(|schemas| schemas.keys())
-                    .collect();
+                let names: Vec<&String> = schemas.as_object().into_iter().flat_map(|schemas| schemas.keys()).collect();
                 cx.print(&json!(names))
             }
             Self::Schema(wanted) => {
                 let schemas = part("/components/schemas");
-                let schema = schemas.get(&wanted.name).ok_or_else(|| Error::NotFound {
-                    noun: "schema".to_owned(),
-                    criteria: format!("name '{}'", wanted.name),
-                })?;
+                let schema = schemas
+                    .get(&wanted.name)
+                    .ok_or_else(|| Error::NotFound { noun: "schema".to_owned(), criteria: format!("name '{}'", wanted.name) })?;
                 cx.print(schema)
             }
             Self::SecuritySchemes => cx.print(&part("/components/securitySchemes")),
@@ -168,43 +155,24 @@ impl OpenapiCommand {
 
 /// All operations of the document: path, method, description.
 fn operations(document: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
-    document
-        .get("paths")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-        .flat_map(|(path, methods)| {
-            methods
-                .as_object()
-                .into_iter()
-                .flatten()
-                .map(move |(method, operation)| (path.as_str(), method.as_str(), operation))
-        })
+    document.get("paths").and_then(Value::as_object).into_iter().flatten().flat_map(|(path, methods)| {
+        methods.as_object().into_iter().flatten().map(move |(method, operation)| (path.as_str(), method.as_str(), operation))
+    })
 }
 
 fn operation<'a>(document: &'a Value, id: &str) -> Result<(&'a str, &'a str, &'a Value)> {
     operations(document)
         .find(|(_, _, operation)| operation.get("operationId").and_then(Value::as_str) == Some(id))
-        .ok_or_else(|| Error::NotFound {
-            noun: "operation".to_owned(),
-            criteria: format!("id '{id}'"),
-        })
+        .ok_or_else(|| Error::NotFound { noun: "operation".to_owned(), criteria: format!("id '{id}'") })
 }
 
 impl Call {
     async fn exec(&self, cx: &Context, document: &Value) -> Result<()> {
         let (path, method, operation) = operation(document, &self.id)?;
         let (path, query) = self.place(path, operation)?;
-        let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).map_err(|_| {
-            Error::usage(format!(
-                "'{method}' of operation '{}' is no method",
-                self.id
-            ))
-        })?;
-        let answer = cx
-            .client
-            .any(method, &path, &query, self.body.clone())
-            .await?;
+        let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes())
+            .map_err(|_| Error::usage(format!("'{method}' of operation '{}' is no method", self.id)))?;
+        let answer = cx.client.any(method, &path, &query, self.body.clone()).await?;
         cx.print(&answer.body)
     }
 
@@ -214,33 +182,25 @@ impl Call {
         let mut path = template.to_owned();
         let mut query = Query::new();
         for parameter in &self.parameter {
-            let (name, value) = parameter.split_once('=').ok_or_else(|| {
-                Error::usage(format!("--parameter: '{parameter}' must be name=value"))
-            })?;
+            let (name, value) =
+                parameter.split_once('=').ok_or_else(|| Error::usage(format!("--parameter: '{parameter}' must be name=value")))?;
             let place = declared
                 .into_iter()
                 .flatten()
                 .find(|entry| entry.get("name").and_then(Value::as_str) == Some(name))
                 .and_then(|entry| entry.get("in")?.as_str())
-                .ok_or_else(|| {
-                    Error::usage(format!("operation '{}' has no parameter '{name}'", self.id))
-                })?;
+                .ok_or_else(|| Error::usage(format!("operation '{}' has no parameter '{name}'", self.id)))?;
             match place {
                 // An href stands in place of a whole path; it is checked when the URL is made.
                 "path" => path = path.replace(&format!("{{{name}}}"), value),
                 "query" => query = query.with(name, Some(value)),
                 _ => {
-                    return Err(Error::usage(format!(
-                        "parameter '{name}' goes into the {place}: use --header"
-                    )));
+                    return Err(Error::usage(format!("parameter '{name}' goes into the {place}: use --header")));
                 }
             }
         }
         if path.contains('{') {
-            return Err(Error::usage(format!(
-                "operation '{}' needs more parameters: {path}",
-                self.id
-            )));
+            return Err(Error::usage(format!("operation '{}' needs more parameters: {path}", self.id)));
         }
         Ok((path, query))
     }
@@ -256,32 +216,21 @@ mod tests {
             {"name": "fields", "in": "query"},
             {"name": "X-Header", "in": "header"},
         ]});
-        let call = Call {
-            id: "x".to_owned(),
-            parameter: parameters.iter().map(|text| (*text).to_owned()).collect(),
-            body: None,
-        };
-        call.place("{task_href}", &operation)
-            .map(|(path, query)| format!("{path} {query:?}"))
+        let call = Call { id: "x".to_owned(), parameter: parameters.iter().map(|text| (*text).to_owned()).collect(), body: None };
+        call.place("{task_href}", &operation).map(|(path, query)| format!("{path} {query:?}"))
     }
 
     #[test]
     fn parameters_find_their_place() {
         let placed = call(&["task_href=/pulp/api/v3/tasks/1/", "fields=name"]).unwrap();
-        assert!(
-            placed.starts_with("/pulp/api/v3/tasks/1/ ") && placed.contains("\"fields\", \"name\""),
-            "{placed}"
-        );
+        assert!(placed.starts_with("/pulp/api/v3/tasks/1/ ") && placed.contains("\"fields\", \"name\""), "{placed}");
     }
 
     #[test]
     fn wrong_parameters_are_named() {
-        for (parameters, hint) in [
-            (&["nope=1"][..], "'nope'"),
-            (&["fields"], "name=value"),
-            (&["X-Header=1"], "--header"),
-            (&["fields=name"], "{task_href}"),
-        ] {
+        for (parameters, hint) in
+            [(&["nope=1"][..], "'nope'"), (&["fields"], "name=value"), (&["X-Header=1"], "--header"), (&["fields=name"], "{task_href}")]
+        {
             let error = call(parameters).unwrap_err().to_string();
             assert!(error.contains(hint), "{error}");
         }

@@ -32,9 +32,8 @@ pub(crate) struct List {
 impl List {
     /// Lists the distributions of a collection.
     pub(crate) async fn exec(&self, cx: &Context, path: &str) -> Result<()> {
-        let base_path = Query::new()
-            .with("base_path", self.base_path.as_deref())
-            .with("base_path__icontains", self.base_path_contains.as_deref());
+        let base_path =
+            Query::new().with("base_path", self.base_path.as_deref()).with("base_path__icontains", self.base_path_contains.as_deref());
         let filters = self.name.query().and(self.label.query()).and(base_path);
         self.page.exec(cx, path, filters).await
     }

@@ -43,33 +43,19 @@ impl<L: Args + Lookup> LabelCommand<L> {
         match self {
             Self::Set(set) => {
                 let href = set.key.lookup.href(cx, kind).await?;
-                let body = Body::new()
-                    .with("key", Some(&set.key.key))
-                    .with("value", Some(&set.value));
+                let body = Body::new().with("key", Some(&set.key.key)).with("value", Some(&set.value));
                 cx.act(&href, "set_label", body).await.map(drop)
             }
             Self::Unset(unset) => {
                 let href = unset.lookup.href(cx, kind).await?;
-                cx.act(
-                    &href,
-                    "unset_label",
-                    Body::new().with("key", Some(&unset.key)),
-                )
-                .await
-                .map(drop)
+                cx.act(&href, "unset_label", Body::new().with("key", Some(&unset.key))).await.map(drop)
             }
             Self::Show(show) => {
                 let resource = show.lookup.find(cx, kind).await?;
-                match resource
-                    .pointer("/pulp_labels")
-                    .and_then(|labels| labels.get(&show.key))
-                {
+                match resource.pointer("/pulp_labels").and_then(|labels| labels.get(&show.key)) {
                     Some(Value::String(text)) => output::line(text),
                     Some(Value::Null) => output::line(""),
-                    _ => Err(Error::NotFound {
-                        noun: "label".to_owned(),
-                        criteria: format!("key '{}'", show.key),
-                    }),
+                    _ => Err(Error::NotFound { noun: "label".to_owned(), criteria: format!("key '{}'", show.key) }),
                 }
             }
         }

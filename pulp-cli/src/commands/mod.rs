@@ -142,11 +142,8 @@ impl Subcommand for Command {
 impl FromArgMatches for Command {
     fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
         match matches.subcommand_name() {
-            Some(name) if LocalCommand::has_subcommand(name) => {
-                LocalCommand::from_arg_matches(matches).map(Self::Local)
-            }
-            _ => RemoteCommand::from_arg_matches(matches)
-                .map(|command| Self::Remote(Box::new(command))),
+            Some(name) if LocalCommand::has_subcommand(name) => LocalCommand::from_arg_matches(matches).map(Self::Local),
+            _ => RemoteCommand::from_arg_matches(matches).map(|command| Self::Remote(Box::new(command))),
         }
     }
 

@@ -27,9 +27,8 @@ pub(crate) struct Cleanup {
 impl OrphanCommand {
     pub(crate) async fn exec(&self, cx: &Context) -> Result<()> {
         let Self::Cleanup(cleanup) = self;
-        let body = Body::new()
-            .with("content_hrefs", cleanup.content_hrefs.as_ref())
-            .with("orphan_protection_time", cleanup.protection_time);
+        let body =
+            Body::new().with("content_hrefs", cleanup.content_hrefs.as_ref()).with("orphan_protection_time", cleanup.protection_time);
         let answer = cx.client.post("orphans/cleanup/", body.into()).await?;
         match cx.follow(&answer).await? {
             Followed::Ended(task) => cx.print(&task),

@@ -35,12 +35,7 @@ pub(crate) struct List {
 
 impl List {
     /// Lists the publications of a collection.
-    pub(crate) async fn exec(
-        &self,
-        cx: &Context,
-        path: &str,
-        repositories: &Category,
-    ) -> Result<()> {
+    pub(crate) async fn exec(&self, cx: &Context, path: &str, repositories: &Category) -> Result<()> {
         let repository = cx.target_if(repositories, self.repository.as_ref()).await?;
         let filters = content_in(self.content.as_ref())
             .and(self.created.query())
@@ -53,7 +48,6 @@ impl List {
 impl PublicationCommand {
     pub(crate) async fn exec(&self, cx: &Context) -> Result<()> {
         let Self::List(list) = self;
-        list.exec(cx, "publications/", &Category::ANY_REPOSITORY)
-            .await
+        list.exec(cx, "publications/", &Category::ANY_REPOSITORY).await
     }
 }

@@ -46,29 +46,20 @@ pub(crate) struct VersionList {
 impl List {
     /// Lists the repositories of a collection.
     pub(crate) async fn exec(&self, cx: &Context, path: &str) -> Result<()> {
-        self.page
-            .exec(cx, path, self.name.query().and(self.label.query()))
-            .await
+        self.page.exec(cx, path, self.name.query().and(self.label.query())).await
     }
 }
 
 impl VersionList {
     /// Lists the versions of a collection.
     pub(crate) async fn exec(&self, cx: &Context, path: &str) -> Result<()> {
-        self.page
-            .exec(cx, path, content_in(self.content.as_ref()))
-            .await
+        self.page.exec(cx, path, content_in(self.content.as_ref())).await
     }
 }
 
 /// The filter for what has any of the content units.
 pub(crate) fn content_in(list: Option<&Value>) -> Query {
-    let hrefs: Vec<&str> = list
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
+    let hrefs: Vec<&str> = list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
     Query::new().with_all("content__in", &hrefs)
 }
 
@@ -76,9 +67,7 @@ impl RepositoryCommand {
     pub(crate) async fn exec(&self, cx: &Context) -> Result<()> {
         match self {
             Self::List(list) => list.exec(cx, "repositories/").await,
-            Self::Version(VersionCommand::List(list)) => {
-                list.exec(cx, "repository_versions/").await
-            }
+            Self::Version(VersionCommand::List(list)) => list.exec(cx, "repository_versions/").await,
         }
     }
 }

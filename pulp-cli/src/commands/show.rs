@@ -22,19 +22,13 @@ pub(crate) struct Show {
 impl Show {
     pub(crate) async fn exec(&self, cx: &Context) -> Result<()> {
         let path = match (&self.prn, &self.href) {
-            (Some(prn), _) => prn.path().ok_or_else(|| {
-                Error::usage(format!(
-                    "'{prn}': this client does not know where a {} lies; use --href",
-                    prn.model
-                ))
-            })?,
+            (Some(prn), _) => prn
+                .path()
+                .ok_or_else(|| Error::usage(format!("'{prn}': this client does not know where a {} lies; use --href", prn.model)))?,
             (None, Some(href)) if href.starts_with('/') => href.clone(),
             (None, href) => {
                 let href = href.as_deref().unwrap_or_default();
-                return Err(Error::usage(format!(
-                    "'{href}' is not an href: it must begin with {}",
-                    cx.client.api()
-                )));
+                return Err(Error::usage(format!("'{href}' is not an href: it must begin with {}", cx.client.api())));
             }
         };
         cx.print(&cx.client.get(&path, &Query::new()).await?)

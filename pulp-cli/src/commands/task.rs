@@ -41,10 +41,7 @@ pub(crate) enum FinalState {
 
 /// The name of a value of an enumeration, as the API and the command line write it.
 fn name(value: &impl ValueEnum) -> String {
-    value
-        .to_possible_value()
-        .map(|value| value.get_name().to_owned())
-        .unwrap_or_default()
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 #[derive(Debug, Subcommand)]
@@ -250,10 +247,7 @@ impl Cancel {
         let task = lookup.find(cx, &TASK).await?;
         let href = text(&task, "pulp_href")?;
         if !matches!(wait::state(&task), "waiting" | "running") {
-            return Err(Error::usage(format!(
-                "task {href} is in state {} and cannot be canceled",
-                wait::state(&task)
-            )));
+            return Err(Error::usage(format!("task {href} is in state {} and cannot be canceled", wait::state(&task))));
         }
         request(cx, href).await?;
         confirm(cx, href).await
@@ -273,9 +267,7 @@ impl Cancel {
         // What waits goes first, so that it does not begin to run in the meantime.
         let mut asked = Vec::new();
         for state in states {
-            let query = Query::new()
-                .with("state", Some(name(&state)))
-                .with("fields", Some("pulp_href"));
+            let query = Query::new().with("state", Some(name(&state))).with("fields", Some("pulp_href"));
             let (tasks, _) = cx.list(TASK.path(), &query, usize::MAX, 0).await?;
             for task in &tasks {
                 let href = text(task, "pulp_href")?;
@@ -296,10 +288,7 @@ impl Cancel {
 }
 
 async fn request(cx: &Context, href: &str) -> Result<()> {
-    cx.client
-        .patch(href, json!({ "state": "canceled" }))
-        .await
-        .map(drop)
+    cx.client.patch(href, json!({ "state": "canceled" })).await.map(drop)
 }
 
 async fn confirm(cx: &Context, href: &str) -> Result<()> {
@@ -310,19 +299,14 @@ async fn confirm(cx: &Context, href: &str) -> Result<()> {
     let task = wait::ended(cx, href).await?;
     match wait::state(&task) {
         "canceled" => cx.print(&task),
-        state => Err(Error::usage(format!(
-            "task {href} ended as {state} before it could be canceled"
-        ))),
+        state => Err(Error::usage(format!("task {href} ended as {state} before it could be canceled"))),
     }
 }
 
 impl Purge {
     async fn exec(&self, cx: &Context) -> Result<()> {
-        let states: Option<Vec<String>> =
-            Some(self.state.iter().map(name).collect()).filter(|list: &Vec<_>| !list.is_empty());
-        let body = Body::new()
-            .with("finished_before", self.finished_before.as_deref())
-            .with("states", states);
+        let states: Option<Vec<String>> = Some(self.state.iter().map(name).collect()).filter(|list: &Vec<_>| !list.is_empty());
+        let body = Body::new().with("finished_before", self.finished_before.as_deref()).with("states", states);
         let answer = cx.client.post("tasks/purge/", body.into()).await?;
         match cx.follow(&answer).await? {
             Followed::Ended(task) => cx.print(&task),
@@ -334,9 +318,7 @@ impl Purge {
 async fn summary(cx: &Context) -> Result<()> {
     let mut counts = serde_json::Map::new();
     for state in State::value_variants() {
-        let query = Query::new()
-            .with("state", Some(name(state)))
-            .with("fields", Some("pulp_href"));
+        let query = Query::new().with("state", Some(name(state))).with("fields", Some("pulp_href"));
         let (_, total) = cx.list(TASK.path(), &query, 1, 0).await?;
         counts.insert(name(state), total.into());
     }

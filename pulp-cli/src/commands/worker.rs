@@ -52,12 +52,8 @@ impl WorkerCommand {
     pub(crate) async fn exec(&self, cx: &Context) -> Result<()> {
         match self {
             Self::List(list) => {
-                let filters = Query::new()
-                    .with("missing", list.missing.get())
-                    .with("online", list.online.get());
-                list.page
-                    .exec(cx, WORKER.path(), list.name.query().and(filters))
-                    .await
+                let filters = Query::new().with("missing", list.missing.get()).with("online", list.online.get());
+                list.page.exec(cx, WORKER.path(), list.name.query().and(filters)).await
             }
             Self::Show(lookup) => cx.print(&lookup.find(cx, &WORKER).await?),
         }

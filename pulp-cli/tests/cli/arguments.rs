@@ -18,35 +18,14 @@ fn wrong_usage_has_exit_code_2() {
         &["artifact", "upload", "--file", "x", "--chunk-size", "1KKB"],
         &["file", "repository", "show"],
         &["file", "repository", "show", "--name", "a", "--href", "/b/"],
-        &[
-            "file",
-            "repository",
-            "content",
-            "remove",
-            "--repository",
-            "a",
-        ],
+        &["file", "repository", "content", "remove", "--repository", "a"],
         &["file", "content", "show", "--sha256", "a"],
-        &[
-            "file", "remote", "create", "--name", "a", "--url", "b", "--policy", "never",
-        ],
-        &[
-            "file",
-            "repository",
-            "create",
-            "--name",
-            "a",
-            "--labels",
-            "[1]",
-        ],
+        &["file", "remote", "create", "--name", "a", "--url", "b", "--policy", "never"],
+        &["file", "repository", "create", "--name", "a", "--labels", "[1]"],
         &["orphan", "cleanup", "--content-hrefs", "{}"],
     ] {
         let run = pulp(&server, arguments);
-        assert_eq!(
-            (run.code, run.out.as_str()),
-            (2, ""),
-            "{arguments:?}: {run:?}"
-        );
+        assert_eq!((run.code, run.out.as_str()), (2, ""), "{arguments:?}: {run:?}");
         assert!(run.err.starts_with("error: "), "{run:?}");
     }
     assert!(server.seen().is_empty());
@@ -62,9 +41,7 @@ fn states_are_taken_in_any_case() {
 #[test]
 fn an_empty_text_takes_a_value_away() {
     let server = Server::start(|request| match request.method.as_str() {
-        "GET" => Answer::list(vec![
-            json!({ "pulp_href": "/pulp/api/v3/remotes/file/file/1/" }),
-        ]),
+        "GET" => Answer::list(vec![json!({ "pulp_href": "/pulp/api/v3/remotes/file/file/1/" })]),
         _ => Answer::ok(json!({})),
     });
     let arguments = [
@@ -118,78 +95,29 @@ fn certificates_come_as_text_and_as_files() {
 
 #[test]
 fn a_reference_names_type_and_name() {
-    let server = Server::start(
-        |request| match (request.method.as_str(), request.path.as_str()) {
-            ("GET", "/pulp/api/v3/remotes/file/git/")
-                if request.parameter("name") == Some("a%3Ab") =>
-            {
-                Answer::list(vec![
-                    json!({ "pulp_href": "/pulp/api/v3/remotes/file/git/1/" }),
-                ])
-            }
-            ("POST", _) => Answer::Json(201, json!({})),
-            _ => Answer::list(vec![]),
-        },
-    );
-    let create = |remote| {
-        pulp(
-            &server,
-            &[
-                "file",
-                "repository",
-                "create",
-                "--name",
-                "r",
-                "--remote",
-                remote,
-            ],
-        )
-    };
+    let server = Server::start(|request| match (request.method.as_str(), request.path.as_str()) {
+        ("GET", "/pulp/api/v3/remotes/file/git/") if request.parameter("name") == Some("a%3Ab") => {
+            Answer::list(vec![json!({ "pulp_href": "/pulp/api/v3/remotes/file/git/1/" })])
+        }
+        ("POST", _) => Answer::Json(201, json!({})),
+        _ => Answer::list(vec![]),
+    });
+    let create = |remote| pulp(&server, &["file", "repository", "create", "--name", "r", "--remote", remote]);
     create("file:git:a:b").ok();
-    assert_eq!(
-        server.seen().pop().unwrap().json()["remote"],
-        "/pulp/api/v3/remotes/file/git/1/"
-    );
-    assert!(
-        create("a:b")
-            .failed()
-            .err
-            .contains("file a remote with name 'b'")
-    );
+    assert_eq!(server.seen().pop().unwrap().json()["remote"], "/pulp/api/v3/remotes/file/git/1/");
+    assert!(create("a:b").failed().err.contains("file a remote with name 'b'"));
     create("prn:file.filegitremote:01a2").ok();
-    assert_eq!(
-        server.seen().pop().unwrap().json()["remote"],
-        "/pulp/api/v3/remotes/file/git/01a2/"
-    );
-    assert!(
-        create("prn:file.filerepository:01a2")
-            .failed()
-            .err
-            .contains("not a remote")
-    );
-    assert!(
-        create("/pulp/api/v3/users/1/")
-            .failed()
-            .err
-            .contains("not a remote")
-    );
+    assert_eq!(server.seen().pop().unwrap().json()["remote"], "/pulp/api/v3/remotes/file/git/01a2/");
+    assert!(create("prn:file.filerepository:01a2").failed().err.contains("not a remote"));
+    assert!(create("/pulp/api/v3/users/1/").failed().err.contains("not a remote"));
 }
 
 #[test]
 fn tables_and_silence() {
-    let server =
-        Server::start(|_| Answer::list(vec![json!({ "name": "one", "pulp_href": "/x/" })]));
+    let server = Server::start(|_| Answer::list(vec![json!({ "name": "one", "pulp_href": "/x/" })]));
     let table = pulp(&server, &["--format", "table", "file", "remote", "list"]).ok();
-    assert!(
-        table.out.contains("NAME") && table.out.contains("one"),
-        "{table:?}"
-    );
-    assert_eq!(
-        pulp(&server, &["--format", "none", "file", "remote", "list"])
-            .ok()
-            .out,
-        ""
-    );
+    assert!(table.out.contains("NAME") && table.out.contains("one"), "{table:?}");
+    assert_eq!(pulp(&server, &["--format", "none", "file", "remote", "list"]).ok().out, "");
 }
 
 #[test]
@@ -197,9 +125,6 @@ fn completions_know_the_commands() {
     let home = tempfile::tempdir().unwrap();
     for shell in ["bash", "zsh", "fish"] {
         let run = finish(command(home.path()).args(["completions", shell])).ok();
-        assert!(
-            run.out.contains("task-group") && run.out.contains("repository"),
-            "{shell}"
-        );
+        assert!(run.out.contains("task-group") && run.out.contains("repository"), "{shell}");
     }
 }

@@ -45,41 +45,18 @@ impl Run {
 /// The command with an environment of its own: no settings but those of the arguments.
 fn command(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pulp"));
-    command
-        .env_clear()
-        .env("HOME", home)
-        .env("NO_PROXY", "*")
-        .current_dir(home);
+    command.env_clear().env("HOME", home).env("NO_PROXY", "*").current_dir(home);
     command
 }
 
 /// Runs the command against the server, signed in.
 fn pulp(server: &server::Server, arguments: &[&str]) -> Run {
     let home = tempfile::tempdir().unwrap();
-    finish(
-        command(home.path())
-            .args([
-                "--base-url",
-                &server.url(),
-                "--username",
-                "admin",
-                "--password",
-                "s3cret-word",
-            ])
-            .args(arguments),
-    )
+    finish(command(home.path()).args(["--base-url", &server.url(), "--username", "admin", "--password", "s3cret-word"]).args(arguments))
 }
 
 /// Runs a prepared command to its end.
 fn finish(command: &mut Command) -> Run {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.output().unwrap();
-    Run {
-        code: status.code().unwrap(),
-        out: String::from_utf8(stdout).unwrap(),
-        err: String::from_utf8(stderr).unwrap(),
-    }
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    Run { code: status.code().unwrap(), out: String::from_utf8(stdout).unwrap(), err: String::from_utf8(stderr).unwrap() }
 }

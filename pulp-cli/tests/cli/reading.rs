@@ -10,9 +10,7 @@ fn numbers(count: usize) -> impl Fn(&Request) -> Answer {
     move |request| {
         let number = |name| request.parameter(name).unwrap().parse::<usize>().unwrap();
         let (offset, limit) = (number("offset"), number("limit"));
-        let entries: Vec<Value> = (offset..count.min(offset + limit))
-            .map(|n| json!({ "number": n }))
-            .collect();
+        let entries: Vec<Value> = (offset..count.min(offset + limit)).map(|n| json!({ "number": n })).collect();
         let next = (offset + limit < count).then_some("there is more");
         Answer::ok(json!({ "count": count, "next": next, "results": entries }))
     }
@@ -32,14 +30,11 @@ fn status_is_asked_without_the_password() {
 #[test]
 fn status_is_retried_while_the_server_is_away() {
     let count = std::sync::atomic::AtomicUsize::new(0);
-    let server =
-        Server::start(
-            move |_| match count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
-                0 => Answer::Hangup,
-                1 => Answer::Raw(502, vec![], "<html>".to_owned()),
-                _ => Answer::ok(json!({})),
-            },
-        );
+    let server = Server::start(move |_| match count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+        0 => Answer::Hangup,
+        1 => Answer::Raw(502, vec![], "<html>".to_owned()),
+        _ => Answer::ok(json!({})),
+    });
     pulp(&server, &["status", "--retries", "2", "--retry-delay", "0"]).ok();
     assert_eq!(server.seen().len(), 3);
 }
@@ -47,30 +42,15 @@ fn status_is_retried_while_the_server_is_away() {
 #[test]
 fn long_lists_come_in_pages() {
     let server = Server::start(numbers(1000));
-    let run = pulp(
-        &server,
-        &["artifact", "list", "--limit", "450", "--offset", "10"],
-    )
-    .ok();
+    let run = pulp(&server, &["artifact", "list", "--limit", "450", "--offset", "10"]).ok();
     let entries = run.json();
     let entries = entries.as_array().unwrap();
     assert_eq!(entries.len(), 450);
     assert_eq!(entries[0]["number"], 10);
     assert_eq!(entries[449]["number"], 459);
     assert!(run.err.contains("Not all 1000 entries"), "{run:?}");
-    let pages: Vec<String> = server
-        .seen()
-        .into_iter()
-        .map(|request| request.query)
-        .collect();
-    assert_eq!(
-        pages,
-        [
-            "offset=10&limit=200",
-            "offset=210&limit=200",
-            "offset=410&limit=50"
-        ]
-    );
+    let pages: Vec<String> = server.seen().into_iter().map(|request| request.query).collect();
+    assert_eq!(pages, ["offset=10&limit=200", "offset=210&limit=200", "offset=410&limit=50"]);
 }
 
 #[test]
@@ -117,9 +97,7 @@ fn a_resource_is_found_by_name_href_and_prn() {
     let server = Server::start(|request| {
         let repository = json!({ "pulp_href": format!("/pulp/api/v3/repositories/file/file/{ID}/"), "name": "foo" });
         match request.path.as_str() {
-            "/pulp/api/v3/repositories/file/file/" if request.parameter("name") == Some("foo") => {
-                Answer::list(vec![repository])
-            }
+            "/pulp/api/v3/repositories/file/file/" if request.parameter("name") == Some("foo") => Answer::list(vec![repository]),
             "/pulp/api/v3/repositories/file/file/" => Answer::list(vec![]),
             path if path.contains(ID) => Answer::ok(repository),
             _ => Answer::not_found(),
@@ -127,41 +105,19 @@ fn a_resource_is_found_by_name_href_and_prn() {
     });
     let href = format!("/pulp/api/v3/repositories/file/file/{ID}/");
     let prn = format!("prn:file.filerepository:{ID}");
-    for arguments in [
-        ["--name", "foo"],
-        ["--repository", "foo"],
-        ["--repository", &href],
-        ["--href", &href],
-        ["--repository", &prn],
-        ["--href", &prn],
-    ] {
-        let run = pulp(
-            &server,
-            &[&["file", "repository", "show"], &arguments[..]].concat(),
-        )
-        .ok();
+    for arguments in
+        [["--name", "foo"], ["--repository", "foo"], ["--repository", &href], ["--href", &href], ["--repository", &prn], ["--href", &prn]]
+    {
+        let run = pulp(&server, &[&["file", "repository", "show"], &arguments[..]].concat()).ok();
         assert_eq!(run.json()["name"], "foo");
     }
     for (arguments, hint) in [
-        (
-            ["--name", "bar"],
-            "could not find file repository with name 'bar'",
-        ),
-        (
-            ["--repository", "/pulp/api/v3/remotes/file/file/1/"],
-            "not a valid HREF value for a file repository",
-        ),
-        (
-            ["--repository", "prn:file.fileremote:01"],
-            "not a file repository",
-        ),
+        (["--name", "bar"], "could not find file repository with name 'bar'"),
+        (["--repository", "/pulp/api/v3/remotes/file/file/1/"], "not a valid HREF value for a file repository"),
+        (["--repository", "prn:file.fileremote:01"], "not a file repository"),
         (["--repository", "prn:not:a:prn"], "not a valid PRN"),
     ] {
-        let run = pulp(
-            &server,
-            &[&["file", "repository", "show"], &arguments[..]].concat(),
-        )
-        .failed();
+        let run = pulp(&server, &[&["file", "repository", "show"], &arguments[..]].concat()).failed();
         assert!(run.err.contains(hint), "{run:?}");
     }
 }
@@ -179,41 +135,16 @@ fn the_default_domain_is_found_on_a_server_with_domains() {
 
 #[test]
 fn a_label_is_shown_as_text() {
-    let server = Server::start(|_| {
-        Answer::list(vec![
-            json!({ "pulp_href": "/pulp/api/v3/x/", "pulp_labels": { "a": "b c" } }),
-        ])
-    });
-    let show = |key| {
-        pulp(
-            &server,
-            &[
-                "file", "remote", "label", "show", "--remote", "r", "--key", key,
-            ],
-        )
-    };
+    let server = Server::start(|_| Answer::list(vec![json!({ "pulp_href": "/pulp/api/v3/x/", "pulp_labels": { "a": "b c" } })]));
+    let show = |key| pulp(&server, &["file", "remote", "label", "show", "--remote", "r", "--key", key]);
     assert_eq!(show("a").ok().out, "b c\n");
     assert!(show("z").failed().err.contains("label with key 'z'"));
 }
 
 #[test]
 fn scripts_ask_for_plugins() {
-    let server = Server::start(|_| {
-        Answer::ok(json!({ "versions": [{ "component": "file", "version": "3.123.1" }] }))
-    });
-    let ask = |name, specifier| {
-        pulp(
-            &server,
-            &[
-                "debug",
-                "has-plugin",
-                "--name",
-                name,
-                "--specifier",
-                specifier,
-            ],
-        )
-    };
+    let server = Server::start(|_| Answer::ok(json!({ "versions": [{ "component": "file", "version": "3.123.1" }] })));
+    let ask = |name, specifier| pulp(&server, &["debug", "has-plugin", "--name", name, "--specifier", specifier]);
     assert_eq!(ask("file", ">=1.10.0").ok().out, "true\n");
     for run in [ask("file", ">=4"), ask("rpm", ">=1")] {
         assert_eq!((run.code, run.out.as_str()), (1, "false\n"));

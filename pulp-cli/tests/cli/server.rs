@@ -21,17 +21,12 @@ pub struct Request {
 
 impl Request {
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
     /// The value of a parameter; the tests use none that has to be decoded.
     pub fn parameter(&self, name: &str) -> Option<&str> {
-        self.query
-            .split('&')
-            .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+        self.query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
     }
 
     pub fn json(&self) -> Value {
@@ -40,12 +35,7 @@ impl Request {
 
     /// The content of the field `file` of a form.
     pub fn file(&self) -> Vec<u8> {
-        let boundary = self
-            .header("content-type")
-            .unwrap()
-            .split("boundary=")
-            .nth(1)
-            .unwrap();
+        let boundary = self.header("content-type").unwrap().split("boundary=").nth(1).unwrap();
         let text = String::from_utf8_lossy(&self.body);
         assert!(text.contains("name=\"file\""), "{text}");
         let start = find(&self.body, b"name=\"file\"");
@@ -61,9 +51,7 @@ impl Request {
 }
 
 fn find(text: &[u8], part: &[u8]) -> usize {
-    text.windows(part.len())
-        .position(|window| window == part)
-        .unwrap()
+    text.windows(part.len()).position(|window| window == part).unwrap()
 }
 
 /// What to answer.
@@ -91,9 +79,7 @@ impl Answer {
 
     /// A page of a list.
     pub fn list(entries: Vec<Value>) -> Self {
-        Self::ok(
-            json!({ "count": entries.len(), "next": null, "previous": null, "results": entries }),
-        )
+        Self::ok(json!({ "count": entries.len(), "next": null, "previous": null, "results": entries }))
     }
 
     pub fn not_found() -> Self {
@@ -144,29 +130,17 @@ fn serve(stream: TcpStream, answer: &dyn Fn(&Request) -> Answer, log: &Mutex<Vec
         // Logged first: a test may look as soon as the client has its answer.
         log.lock().unwrap().push(request.clone());
         let (status, headers, body) = match answer(&request) {
-            Answer::Json(status, value) => (
-                status,
-                vec!["Content-Type: application/json".to_owned()],
-                value.to_string(),
-            ),
+            Answer::Json(status, value) => (status, vec!["Content-Type: application/json".to_owned()], value.to_string()),
             Answer::Raw(status, headers, body) => (status, headers, body),
             Answer::Cut => {
-                let _ =
-                    writer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"half\":");
+                let _ = writer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"half\":");
                 return;
             }
             Answer::Hangup => return,
         };
         let headers: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
-        let head = format!(
-            "HTTP/1.1 {status} X\r\n{headers}Content-Length: {}\r\n\r\n",
-            body.len()
-        );
-        if writer
-            .write_all(head.as_bytes())
-            .and_then(|()| writer.write_all(body.as_bytes()))
-            .is_err()
-        {
+        let head = format!("HTTP/1.1 {status} X\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
+        if writer.write_all(head.as_bytes()).and_then(|()| writer.write_all(body.as_bytes())).is_err() {
             return;
         }
     }
@@ -174,10 +148,7 @@ fn serve(stream: TcpStream, answer: &dyn Fn(&Request) -> Answer, log: &Mutex<Vec
 
 fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
     let mut line = String::new();
-    reader
-        .read_line(&mut line)
-        .ok()
-        .filter(|length| *length > 0)?;
+    reader.read_line(&mut line).ok().filter(|length| *length > 0)?;
     let mut words = line.split_whitespace();
     let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
@@ -190,21 +161,9 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
         };
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let mut request = Request {
-        method,
-        path: path.to_owned(),
-        query: query.to_owned(),
-        headers,
-        body: Vec::new(),
-    };
-    assert_eq!(
-        request.header("transfer-encoding"),
-        None,
-        "bodies come with their length"
-    );
-    let length = request
-        .header("content-length")
-        .map_or(0, |length| length.parse().unwrap());
+    let mut request = Request { method, path: path.to_owned(), query: query.to_owned(), headers, body: Vec::new() };
+    assert_eq!(request.header("transfer-encoding"), None, "bodies come with their length");
+    let length = request.header("content-length").map_or(0, |length| length.parse().unwrap());
     request.body = vec![0; length];
     reader.read_exact(&mut request.body).ok()?;
     Some(request)

@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 use crate::pulp;
 use crate::server::{Answer, Request, Server};
 
-const REPOSITORY: &str =
-    "/pulp/api/v3/repositories/file/file/01a202c1-dedb-737b-8c9f-717ea89b188a/";
+const REPOSITORY: &str = "/pulp/api/v3/repositories/file/file/01a202c1-dedb-737b-8c9f-717ea89b188a/";
 const TASK: &str = "/pulp/api/v3/tasks/01a202c2-1619-796b-a9f3-16ff7c2d748a/";
 
 /// A server with a repository that has a remote; each look at the task gives the next of the answers, and the last ever after.
@@ -29,9 +28,7 @@ fn with_task(looks: Vec<Answer>) -> Server {
 }
 
 fn state(state: &str) -> Answer {
-    Answer::ok(
-        json!({ "pulp_href": TASK, "state": state, "error": null, "created_resources": [REPOSITORY] }),
-    )
+    Answer::ok(json!({ "pulp_href": TASK, "state": state, "error": null, "created_resources": [REPOSITORY] }))
 }
 
 const SYNC: [&str; 5] = ["file", "repository", "sync", "--name", "foo"];
@@ -44,11 +41,7 @@ fn a_task_is_waited_for_and_prints_nothing() {
     // Scripts look for the href of the task, which must be there once.
     assert_eq!(run.err.matches(TASK).count(), 1, "{run:?}");
     assert!(run.err.contains("Done."), "{run:?}");
-    let looks = server
-        .lines()
-        .iter()
-        .filter(|line| line.ends_with(TASK))
-        .count();
+    let looks = server.lines().iter().filter(|line| line.ends_with(TASK)).count();
     assert_eq!(looks, 3);
 }
 
@@ -64,15 +57,8 @@ fn a_failed_task_is_an_error_with_the_servers_words() {
     let failed = json!({ "state": "failed", "error": { "description": "no such host", "traceback": "File x" } });
     let server = with_task(vec![Answer::ok(failed)]);
     let run = pulp(&server, &SYNC).failed();
-    assert!(
-        run.err
-            .contains(&format!("Error: task {TASK} failed: no such host")),
-        "{run:?}"
-    );
-    assert!(
-        !run.err.contains("Done.") && !run.err.contains("File x"),
-        "{run:?}"
-    );
+    assert!(run.err.contains(&format!("Error: task {TASK} failed: no such host")), "{run:?}");
+    assert!(!run.err.contains("Done.") && !run.err.contains("File x"), "{run:?}");
 }
 
 #[test]
@@ -92,23 +78,14 @@ fn in_the_background_the_task_is_printed_and_not_looked_at() {
 
 #[test]
 fn a_wait_survives_a_proxy_that_hiccups() {
-    let server = with_task(vec![
-        state("running"),
-        Answer::Raw(502, vec![], "<html>".to_owned()),
-        Answer::Hangup,
-        Answer::Cut,
-        state("completed"),
-    ]);
+    let server =
+        with_task(vec![state("running"), Answer::Raw(502, vec![], "<html>".to_owned()), Answer::Hangup, Answer::Cut, state("completed")]);
     pulp(&server, &SYNC).ok();
 }
 
 #[test]
 fn a_wait_ends_when_the_server_stays_away() {
-    let run = pulp(
-        &with_task(vec![Answer::Raw(503, vec![], String::new())]),
-        &SYNC,
-    )
-    .failed();
+    let run = pulp(&with_task(vec![Answer::Raw(503, vec![], String::new())]), &SYNC).failed();
     assert!(run.err.contains("503"), "{run:?}");
 }
 
@@ -122,33 +99,18 @@ fn a_time_limit_ends_the_wait_and_not_the_task() {
 
 #[test]
 fn a_sync_without_a_remote_is_refused_before_the_call() {
-    let server = Server::start(|_| {
-        Answer::list(vec![
-            json!({ "pulp_href": REPOSITORY, "name": "foo", "remote": null }),
-        ])
-    });
+    let server = Server::start(|_| Answer::list(vec![json!({ "pulp_href": REPOSITORY, "name": "foo", "remote": null })]));
     let run = pulp(&server, &SYNC).failed();
-    assert!(
-        run.err.contains("'foo' has no remote") && run.err.contains("--remote"),
-        "{run:?}"
-    );
+    assert!(run.err.contains("'foo' has no remote") && run.err.contains("--remote"), "{run:?}");
     assert_eq!(server.seen().len(), 1);
 }
 
 #[test]
 fn a_task_is_canceled_and_watched_until_it_is() {
-    let server = with_task(vec![
-        state("running"),
-        state("canceling"),
-        state("canceled"),
-    ]);
+    let server = with_task(vec![state("running"), state("canceling"), state("canceled")]);
     let run = pulp(&server, &["task", "cancel", "--href", TASK]).ok();
     assert_eq!(run.json()["state"], "canceled");
-    let patch = server
-        .seen()
-        .into_iter()
-        .find(|request| request.method == "PATCH")
-        .unwrap();
+    let patch = server.seen().into_iter().find(|request| request.method == "PATCH").unwrap();
     assert_eq!(patch.json(), json!({ "state": "canceled" }));
 }
 
@@ -170,9 +132,7 @@ fn a_group_is_waited_for_and_its_failures_counted() {
             1 => (true, 1, 0),
             _ => (true, 0, 2),
         };
-        Answer::ok(
-            json!({ "all_tasks_dispatched": dispatched, "running": running, "failed": failed }),
-        )
+        Answer::ok(json!({ "all_tasks_dispatched": dispatched, "running": running, "failed": failed }))
     });
     let run = pulp(&server, &["task-group", "show", "--wait", "--href", GROUP]).failed();
     assert!(run.err.contains("2 failed"), "{run:?}");
@@ -193,24 +153,9 @@ fn naming_a_repository_takes_the_publication_away() {
             _ => Answer::list(vec![json!({ "pulp_href": REPOSITORY })]),
         }
     });
-    pulp(
-        &server,
-        &[
-            "file",
-            "distribution",
-            "update",
-            "--name",
-            "d",
-            "--repository",
-            "foo",
-        ],
-    )
-    .ok();
+    pulp(&server, &["file", "distribution", "update", "--name", "d", "--repository", "foo"]).ok();
     let patch = server.seen().pop().unwrap();
-    assert_eq!(
-        patch.json(),
-        json!({ "publication": null, "repository": REPOSITORY })
-    );
+    assert_eq!(patch.json(), json!({ "publication": null, "repository": REPOSITORY }));
 }
 
 /// Starts a sync whose task never ends, and interrupts it once the task was looked at.

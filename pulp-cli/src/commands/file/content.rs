@@ -87,11 +87,7 @@ pub(crate) struct Create {
     #[arg(long, value_name = "PATH")]
     relative_path: String,
     /// SHA-256 digest of the artifact
-    #[arg(
-        long,
-        required_unless_present = "file_url",
-        conflicts_with = "file_url"
-    )]
+    #[arg(long, required_unless_present = "file_url", conflicts_with = "file_url")]
     sha256: Option<String>,
     /// URL that the server is to fetch the file from
     #[arg(long, value_name = "URL")]
@@ -104,12 +100,7 @@ pub(crate) struct Create {
 #[derive(Debug, Args)]
 pub(crate) struct Upload {
     /// The file
-    #[arg(
-        long,
-        requires = "relative_path",
-        required_unless_present = "directory",
-        conflicts_with = "directory"
-    )]
+    #[arg(long, requires = "relative_path", required_unless_present = "directory", conflicts_with = "directory")]
     file: Option<PathBuf>,
     /// Directory whose files to upload, with those of its directories
     #[arg(long)]
@@ -146,17 +137,9 @@ impl List {
             .with("relative_path", self.relative_path.as_deref())
             .with("sha256", self.sha256.as_deref())
             .with("repository_version", self.repository_version.as_deref())
-            .with(
-                "repository_version_added",
-                self.repository_version_added.as_deref(),
-            )
-            .with(
-                "repository_version_removed",
-                self.repository_version_removed.as_deref(),
-            );
-        self.page
-            .exec(cx, CONTENT.path(), filters.and(self.label.query()))
-            .await
+            .with("repository_version_added", self.repository_version_added.as_deref())
+            .with("repository_version_removed", self.repository_version_removed.as_deref());
+        self.page.exec(cx, CONTENT.path(), filters.and(self.label.query())).await
     }
 }
 
@@ -172,9 +155,7 @@ impl Lookup for ContentLookup {
         match (self.by_href(), &self.sha256, &self.relative_path) {
             (Some(reference), ..) => cx.find(kind, &reference).await,
             (None, Some(sha256), Some(path)) => by_key(cx, sha256, path).await,
-            _ => Err(Error::usage(
-                "name the content: --href, or --sha256 and --relative-path",
-            )),
+            _ => Err(Error::usage("name the content: --href, or --sha256 and --relative-path")),
         }
     }
 }
@@ -191,9 +172,7 @@ impl ContentLookup {
 
 /// The content unit with the digest and the path.
 async fn by_key(cx: &Context, sha256: &str, relative_path: &str) -> Result<Value> {
-    let query = Query::new()
-        .with("sha256", Some(sha256))
-        .with("relative_path", Some(relative_path));
+    let query = Query::new().with("sha256", Some(sha256)).with("relative_path", Some(relative_path));
     let criteria = format!("sha256 '{sha256}' and relative path '{relative_path}'");
     cx.find_one(&CONTENT, &query, &criteria).await
 }
@@ -209,10 +188,7 @@ impl Create {
             Some(sha256) => {
                 let artifact = upload::existing_artifact(cx, sha256)
                     .await?
-                    .ok_or_else(|| Error::NotFound {
-                        noun: ARTIFACT.noun().to_owned(),
-                        criteria: format!("sha256 '{sha256}'"),
-                    })?;
+                    .ok_or_else(|| Error::NotFound { noun: ARTIFACT.noun().to_owned(), criteria: format!("sha256 '{sha256}'") })?;
                 Some(text(&artifact, "pulp_href")?.to_owned())
             }
             None => None,
@@ -221,11 +197,7 @@ impl Create {
             .with("relative_path", Some(&self.relative_path))
             .with("artifact", artifact)
             .with("file_url", self.file_url.as_ref())
-            .with(
-                "repository",
-                cx.target_if(&REPOSITORIES, self.repository.as_ref())
-                    .await?,
-            );
+            .with("repository", cx.target_if(&REPOSITORIES, self.repository.as_ref()).await?);
         cx.create(&CONTENT, body).await
     }
 }
@@ -233,17 +205,11 @@ impl Create {
 impl Upload {
     async fn file(&self, cx: &Context) -> Result<()> {
         let (Some(path), Some(relative_path)) = (&self.file, &self.relative_path) else {
-            return Err(Error::usage(
-                "give --file and --relative-path, or --directory",
-            ));
+            return Err(Error::usage("give --file and --relative-path, or --directory"));
         };
-        let repository = cx
-            .target_if(&REPOSITORIES, self.repository.as_ref())
-            .await?;
+        let repository = cx.target_if(&REPOSITORIES, self.repository.as_ref()).await?;
         let file = LocalFile::open(path).await?;
-        let fields = Body::new()
-            .with("relative_path", Some(relative_path))
-            .with("repository", repository);
+        let fields = Body::new().with("relative_path", Some(relative_path)).with("repository", repository);
         match upload::content(cx, &CONTENT, &file, self.limit(cx), fields.into()).await? {
             Some(content) => cx.print(&content),
             None => Ok(()),
@@ -256,13 +222,9 @@ impl Upload {
 
     async fn directory(&self, cx: &Context, directory: &Path) -> Result<()> {
         if cx.background {
-            return Err(Error::usage(
-                "--background: a directory is uploaded file by file, which has to be waited for",
-            ));
+            return Err(Error::usage("--background: a directory is uploaded file by file, which has to be waited for"));
         }
-        let repository = cx
-            .target_if(&REPOSITORIES, self.repository.as_ref())
-            .await?;
+        let repository = cx.target_if(&REPOSITORIES, self.repository.as_ref()).await?;
         let files = files_below(directory, self.relative_path.as_deref().unwrap_or_default())?;
         let bar = progress::count(files.len() as u64, "Files");
         // The tasks of the single files would only clutter the screen.
@@ -273,8 +235,7 @@ impl Upload {
                 async move {
                     let file = LocalFile::open(&path).await?;
                     let fields = json!({ "relative_path": relative_path });
-                    let unit =
-                        upload::content(quiet, &CONTENT, &file, self.limit(cx), fields).await?;
+                    let unit = upload::content(quiet, &CONTENT, &file, self.limit(cx), fields).await?;
                     bar.inc(1);
                     Ok::<_, Error>(unit.unwrap_or(Value::Null))
                 }
@@ -284,10 +245,7 @@ impl Upload {
             .await?;
         bar.finish_and_clear();
         if let Some(repository) = repository {
-            let hrefs = units
-                .iter()
-                .map(|unit| Ok(text(unit, "pulp_href")?.to_owned()))
-                .collect::<Result<Vec<_>>>()?;
+            let hrefs = units.iter().map(|unit| Ok(text(unit, "pulp_href")?.to_owned())).collect::<Result<Vec<_>>>()?;
             add_units(cx, as_href(&repository)?, &hrefs).await?;
         }
         cx.print(&units.into())
@@ -297,11 +255,7 @@ impl Upload {
 /// The files below the directory in the order of their paths, each with its path as a content unit: `/` between the
 /// parts, `prefix` before it. Links are followed to files, and not to directories, which could lead in circles.
 fn files_below(directory: &Path, prefix: &str) -> Result<Vec<(PathBuf, String)>> {
-    let failed = |path: &Path, source| Error::File {
-        action: "read",
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |path: &Path, source| Error::File { action: "read", path: path.to_owned(), source };
     let prefix = match prefix.trim_end_matches('/') {
         "" => String::new(),
         prefix => format!("{prefix}/"),
@@ -313,26 +267,18 @@ fn files_below(directory: &Path, prefix: &str) -> Result<Vec<(PathBuf, String)>>
             let entry = entry.map_err(|error| failed(&directory, error))?;
             let path = entry.path();
             let name = entry.file_name();
-            let name = name.to_str().ok_or_else(|| {
-                Error::usage(format!(
-                    "the name of '{}' is not UTF-8: rename it or leave it out",
-                    path.display()
-                ))
-            })?;
+            let name = name
+                .to_str()
+                .ok_or_else(|| Error::usage(format!("the name of '{}' is not UTF-8: rename it or leave it out", path.display())))?;
             let relative = format!("{prefix}{name}");
             let real = entry.file_type().map_err(|error| failed(&path, error))?;
             if real.is_dir() {
                 open.push((path, format!("{relative}/")));
-            } else if std::fs::metadata(&path)
-                .map_err(|error| failed(&path, error))?
-                .is_file()
-            {
+            } else if std::fs::metadata(&path).map_err(|error| failed(&path, error))?.is_file() {
                 files.push((path, relative));
             }
             if files.len() > DIRECTORY_LIMIT {
-                return Err(Error::usage(format!(
-                    "more than {DIRECTORY_LIMIT} files: upload the directories below one by one"
-                )));
+                return Err(Error::usage(format!("more than {DIRECTORY_LIMIT} files: upload the directories below one by one")));
             }
         }
     }
@@ -354,22 +300,14 @@ mod tests {
         }
         #[cfg(unix)]
         std::os::unix::fs::symlink(root, root.join("b/loop")).unwrap();
-        let names = |prefix| {
-            files_below(root, prefix)
-                .unwrap()
-                .into_iter()
-                .map(|(_, name)| name)
-                .collect::<Vec<_>>()
-        };
+        let names = |prefix| files_below(root, prefix).unwrap().into_iter().map(|(_, name)| name).collect::<Vec<_>>();
         assert_eq!(names(""), ["a", "b/c/d", "z"]);
         assert_eq!(names("x/"), ["x/a", "x/b/c/d", "x/z"]);
     }
 
     #[test]
     fn a_missing_directory_is_named() {
-        let error = files_below(Path::new("/no/such"), "")
-            .unwrap_err()
-            .to_string();
+        let error = files_below(Path::new("/no/such"), "").unwrap_err().to_string();
         assert!(error.contains("/no/such"), "{error}");
     }
 }

@@ -17,12 +17,7 @@ use crate::resource::{Body, Kind, text};
 static DISTRIBUTION: Kind = Kind::known("file distribution", "distributions/file/file/");
 
 /// Publications have no names, so their type need never be said.
-const PUBLICATIONS: Category = Category {
-    noun: "publication",
-    path: "publications",
-    plugin: Some("file"),
-    resource_type: Some("file"),
-};
+const PUBLICATIONS: Category = Category { noun: "publication", path: "publications", plugin: Some("file"), resource_type: Some("file") };
 
 one_type_group!(
     /// `pulp file distribution`
@@ -98,65 +93,41 @@ struct Options {
 impl Options {
     /// The body; `current` is the distribution as it is, if there is one.
     async fn body(&self, cx: &Context, current: Option<&Value>) -> Result<Body> {
-        if let Some(TypedReference::Typed {
-            reference: crate::reference::Reference::Name(name),
-            ..
-        }) = &self.publication
-        {
-            return Err(Error::usage(format!(
-                "--publication: '{name}' is no href and no PRN; publications have no names"
-            )));
+        if let Some(TypedReference::Typed { reference: crate::reference::Reference::Name(name), .. }) = &self.publication {
+            return Err(Error::usage(format!("--publication: '{name}' is no href and no PRN; publications have no names")));
         }
         Ok(self
             .source(cx, current)
             .await?
-            .with(
-                "content_guard",
-                cx.target_if(&Category::CONTENT_GUARDS, self.content_guard.as_ref())
-                    .await?,
-            )
+            .with("content_guard", cx.target_if(&Category::CONTENT_GUARDS, self.content_guard.as_ref()).await?)
             .with("pulp_labels", self.labels.as_ref())
             .with("checkpoint", self.checkpoint.get()))
     }
 
     /// What is served. A distribution has one source, so naming one takes the others away.
     async fn source(&self, cx: &Context, current: Option<&Value>) -> Result<Body> {
-        let publication = cx
-            .target_if(&PUBLICATIONS, self.publication.as_ref())
-            .await?;
-        let mut repository = cx
-            .target_if(&REPOSITORIES, self.repository.as_ref())
-            .await?;
+        let publication = cx.target_if(&PUBLICATIONS, self.publication.as_ref()).await?;
+        let mut repository = cx.target_if(&REPOSITORIES, self.repository.as_ref()).await?;
         if let Some(number) = self.version {
-            let served = current
-                .and_then(|current| current.get("repository"))
-                .filter(|href| !href.is_null());
+            let served = current.and_then(|current| current.get("repository")).filter(|href| !href.is_null());
             let Some(Value::String(href)) = repository.take().or_else(|| served.cloned()) else {
-                return Err(Error::usage(
-                    "--version: say of which repository with --repository",
-                ));
+                return Err(Error::usage("--version: say of which repository with --repository"));
             };
             repository = Some(Value::Null);
             let version = version_of(cx, &href, Some(number)).await?;
-            let body = Body::new()
-                .with("repository", repository)
-                .with("repository_version", Some(version));
+            let body = Body::new().with("repository", repository).with("repository_version", Some(version));
             return Ok(without(body, current, &["publication"]));
         }
         let named = |target: &Option<Value>| target.as_ref().is_some_and(|value| !value.is_null());
         let others: &[&str] = match (named(&publication), named(&repository)) {
             (true, true) => {
-                return Err(Error::usage(
-                    "--publication and --repository: a distribution serves one of them",
-                ));
+                return Err(Error::usage("--publication and --repository: a distribution serves one of them"));
             }
             (true, false) => &["repository", "repository_version"],
             (false, true) => &["publication", "repository_version"],
             (false, false) => &[],
         };
-        let body = Body::new()
-            .with("publication", publication)
-            .with("repository", repository);
+        let body = Body::new().with("publication", publication).with("repository", repository);
         Ok(without(body, current, others))
     }
 }
@@ -164,9 +135,7 @@ impl Options {
 /// The body with null for those fields that the distribution has now.
 fn without(body: Body, current: Option<&Value>, fields: &[&str]) -> Body {
     fields.iter().fold(body, |body, field| {
-        let set = current
-            .and_then(|current| current.get(*field))
-            .is_some_and(|value| !value.is_null());
+        let set = current.and_then(|current| current.get(*field)).is_some_and(|value| !value.is_null());
         body.with(field, set.then_some(Value::Null))
     })
 }
@@ -185,9 +154,7 @@ impl DistributionCommand {
             Self::Show(lookup) => cx.print(&lookup.find(cx, &DISTRIBUTION).await?),
             Self::Update(update) => {
                 let current = update.lookup.find(cx, &DISTRIBUTION).await?;
-                let body = Body::new()
-                    .with("base_path", update.base_path.as_ref())
-                    .and(update.options.body(cx, Some(&current)).await?);
+                let body = Body::new().with("base_path", update.base_path.as_ref()).and(update.options.body(cx, Some(&current)).await?);
                 cx.update(text(&current, "pulp_href")?, body).await
             }
             Self::Destroy(lookup) => cx.destroy(&lookup.href(cx, &DISTRIBUTION).await?).await,

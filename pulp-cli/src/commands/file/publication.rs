@@ -66,24 +66,15 @@ impl Create {
             return Err(Error::usage("--repository: name a repository"));
         };
         let body = match self.version {
-            Some(_) => Body::new().with(
-                "repository_version",
-                Some(version_of(cx, &repository, self.version).await?),
-            ),
+            Some(_) => Body::new().with("repository_version", Some(version_of(cx, &repository, self.version).await?)),
             None => Body::new().with("repository", Some(repository)),
         };
-        let body = body
-            .with("manifest", self.manifest.as_ref())
-            .with("checkpoint", self.checkpoint.then_some(true));
+        let body = body.with("manifest", self.manifest.as_ref()).with("checkpoint", self.checkpoint.then_some(true));
         cx.create(&PUBLICATION, body).await
     }
 }
 
 /// The href of a version of the repository at the href.
-pub(super) async fn version_of(
-    cx: &Context,
-    repository: &str,
-    version: Option<u64>,
-) -> Result<String> {
+pub(super) async fn version_of(cx: &Context, repository: &str, version: Option<u64>) -> Result<String> {
     version_href(&cx.client.get(repository, &Query::new()).await?, version)
 }

@@ -152,9 +152,7 @@ struct Options {
 impl Options {
     fn body(&self, remote_type: Type) -> Result<Body> {
         if self.git_ref.is_some() && remote_type != Type::Git {
-            return Err(Error::usage(
-                "--git-ref is for Git repositories: `pulp file remote --type git …`",
-            ));
+            return Err(Error::usage("--git-ref is for Git repositories: `pulp file remote --type git …`"));
         }
         Ok(Body::new()
             .with("policy", self.policy)
@@ -188,18 +186,14 @@ impl RemoteGroup {
         };
         match &self.command {
             RemoteCommand::Create(create) => {
-                let body = Body::new()
-                    .with("name", Some(&create.name))
-                    .with("url", Some(&create.url))
-                    .and(create.options.body(self.remote_type)?);
+                let body =
+                    Body::new().with("name", Some(&create.name)).with("url", Some(&create.url)).and(create.options.body(self.remote_type)?);
                 cx.create(kind, body).await
             }
             RemoteCommand::List(list) => list.exec(cx, kind.path()).await,
             RemoteCommand::Show(lookup) => cx.print(&lookup.find(cx, kind).await?),
             RemoteCommand::Update(update) => {
-                let body = Body::new()
-                    .with("url", update.url.as_ref())
-                    .and(update.options.body(self.remote_type)?);
+                let body = Body::new().with("url", update.url.as_ref()).and(update.options.body(self.remote_type)?);
                 cx.update(&update.lookup.href(cx, kind).await?, body).await
             }
             RemoteCommand::Destroy(lookup) => cx.destroy(&lookup.href(cx, kind).await?).await,

@@ -135,10 +135,7 @@ impl Options {
     async fn body(&self, cx: &Context) -> Result<Body> {
         Ok(Body::new()
             .with("description", self.description.as_ref())
-            .with(
-                "remote",
-                cx.target_if(&REMOTES, self.remote.as_ref()).await?,
-            )
+            .with("remote", cx.target_if(&REMOTES, self.remote.as_ref()).await?)
             .with("manifest", self.manifest.as_ref())
             .with("autopublish", self.autopublish.get())
             .with("retain_repo_versions", self.retain_repo_versions.as_ref())
@@ -151,9 +148,7 @@ impl RepositoryCommand {
     pub(crate) async fn exec(&self, cx: &Context) -> Result<()> {
         match self {
             Self::Create(create) => {
-                let body = Body::new()
-                    .with("name", Some(&create.name))
-                    .and(create.options.body(cx).await?);
+                let body = Body::new().with("name", Some(&create.name)).and(create.options.body(cx).await?);
                 cx.create(&REPOSITORY, body).await
             }
             Self::List(list) => list.exec(cx, REPOSITORY.path()).await,
@@ -178,40 +173,26 @@ impl Sync {
             Some(TypedReference::Nothing) => return Err(Error::usage("--remote: name a remote")),
             Some(remote) => {
                 let href = self.lookup.href(cx, &REPOSITORY).await?;
-                (
-                    href,
-                    Body::new().with("remote", Some(cx.target(&REMOTES, remote).await?)),
-                )
+                (href, Body::new().with("remote", Some(cx.target(&REMOTES, remote).await?)))
             }
             None => {
                 // The server would take the call and fail the task.
                 let repository = self.lookup.find(cx, &REPOSITORY).await?;
-                if repository
-                    .get("remote")
-                    .is_none_or(serde_json::Value::is_null)
-                {
+                if repository.get("remote").is_none_or(serde_json::Value::is_null) {
                     let name = text(&repository, "name")?;
-                    return Err(Error::usage(format!(
-                        "repository '{name}' has no remote: name one with --remote"
-                    )));
+                    return Err(Error::usage(format!("repository '{name}' has no remote: name one with --remote")));
                 }
                 (text(&repository, "pulp_href")?.to_owned(), Body::new())
             }
         };
-        cx.act(&href, "sync", body.with("mirror", self.mirror.get()))
-            .await
-            .map(drop)
+        cx.act(&href, "sync", body.with("mirror", self.mirror.get())).await.map(drop)
     }
 }
 
 impl TaskList {
     async fn exec(&self, cx: &Context) -> Result<()> {
         let href = cx.href(&REPOSITORY, &self.repository).await?;
-        let filters = self
-            .filters
-            .query(cx)
-            .await?
-            .and(Query::new().with("reserved_resources", Some(href)));
+        let filters = self.filters.query(cx).await?.and(Query::new().with("reserved_resources", Some(href)));
         self.page.exec(cx, task::TASK.path(), filters).await
     }
 }

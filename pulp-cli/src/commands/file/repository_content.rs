@@ -131,18 +131,8 @@ impl List {
     async fn exec(&self, cx: &Context) -> Result<()> {
         let repository = self.lookup.find(cx, &REPOSITORY).await?;
         let version = version_href(&repository, self.version)?;
-        let path = if self.all_types {
-            "content/"
-        } else {
-            CONTENT.path()
-        };
-        self.page
-            .exec(
-                cx,
-                path,
-                Query::new().with("repository_version", Some(version)),
-            )
-            .await
+        let path = if self.all_types { "content/" } else { CONTENT.path() };
+        self.page.exec(cx, path, Query::new().with("repository_version", Some(version))).await
     }
 }
 
@@ -151,23 +141,14 @@ impl Target {
         let href = self.lookup.href(cx, &REPOSITORY).await?;
         let body = Body::new()
             .with("base_version", self.base(cx, &href).await?)
-            .with(
-                "add_content_units",
-                Some(add).filter(|units| !units.is_empty()),
-            )
-            .with(
-                "remove_content_units",
-                Some(remove).filter(|units| !units.is_empty()),
-            );
+            .with("add_content_units", Some(add).filter(|units| !units.is_empty()))
+            .with("remove_content_units", Some(remove).filter(|units| !units.is_empty()));
         cx.act(&href, "modify", body).await.map(drop)
     }
 
     /// The href of the version to begin with, if one was named.
     async fn base(&self, cx: &Context, repository: &str) -> Result<Option<String>> {
-        let base = match cx
-            .target_if(&REPOSITORIES, self.base_repository.as_ref())
-            .await?
-        {
+        let base = match cx.target_if(&REPOSITORIES, self.base_repository.as_ref()).await? {
             Some(Value::String(href)) => href,
             Some(_) => return Err(Error::usage("--base-repository: name a repository")),
             None if self.base_version.is_some() => repository.to_owned(),
@@ -190,51 +171,32 @@ async fn find_units(cx: &Context, units: Option<&Units>) -> Result<Vec<String>> 
 /// Reads the list of an argument. The phrases of the errors are those that scripts of the Python client look for.
 fn units(text: &str) -> Result<Units, String> {
     let value = args::json(text)?;
-    let list = value
-        .as_array()
-        .ok_or_else(|| format!("{value} should be instance of 'list'"))?;
+    let list = value.as_array().ok_or_else(|| format!("{value} should be instance of 'list'"))?;
     list.iter().map(unit).collect::<Result<_, _>>().map(Units)
 }
 
 fn unit(value: &Value) -> Result<(String, String), String> {
-    let fields = value
-        .as_object()
-        .ok_or_else(|| format!("{value} should be instance of 'dict'"))?;
-    if let Some(wrong) = fields
-        .keys()
-        .find(|key| !matches!(key.as_str(), "sha256" | "relative_path"))
-    {
+    let fields = value.as_object().ok_or_else(|| format!("{value} should be instance of 'dict'"))?;
+    if let Some(wrong) = fields.keys().find(|key| !matches!(key.as_str(), "sha256" | "relative_path")) {
         return Err(format!("Wrong key '{wrong}' in {value}"));
     }
     let field = |name: &str| match fields.get(name) {
         None => Err(format!("Missing key: '{name}' in {value}")),
-        Some(Value::String(text)) if text.is_empty() => {
-            Err(format!("Key '{name}' error: must not be empty"))
-        }
+        Some(Value::String(text)) if text.is_empty() => Err(format!("Key '{name}' error: must not be empty")),
         Some(Value::String(text)) => Ok(text.clone()),
-        Some(other) => Err(format!(
-            "Key '{name}' error: {other} should be instance of 'str'"
-        )),
+        Some(other) => Err(format!("Key '{name}' error: {other} should be instance of 'str'")),
     };
     Ok((field("sha256")?, field("relative_path")?))
 }
 
 /// Adds content units to a repository in one new version.
 pub(super) async fn add_units(cx: &Context, repository: &str, hrefs: &[String]) -> Result<()> {
-    cx.act(
-        repository,
-        "modify",
-        Body::new().with("add_content_units", Some(hrefs)),
-    )
-    .await
-    .map(drop)
+    cx.act(repository, "modify", Body::new().with("add_content_units", Some(hrefs))).await.map(drop)
 }
 
 /// The href of a repository in an answer or argument.
 pub(super) fn as_href(target: &Value) -> Result<&str> {
-    target
-        .as_str()
-        .ok_or_else(|| Error::usage("--repository: name a repository"))
+    target.as_str().ok_or_else(|| Error::usage("--repository: name a repository"))
 }
 
 #[cfg(test)]
@@ -249,18 +211,9 @@ mod tests {
             (r#"{"sha256": "a"}"#, "should be instance of 'list'"),
             ("[1]", "should be instance of 'dict'"),
             (r#"[{"relative_path": "b"}]"#, "Missing key: 'sha256'"),
-            (
-                r#"[{"sha256": "a", "relative_path": "b", "sha128": "c"}]"#,
-                "Wrong key 'sha128' in",
-            ),
-            (
-                r#"[{"sha256": 1, "relative_path": "b"}]"#,
-                "should be instance of 'str'",
-            ),
-            (
-                r#"[{"sha256": "a", "relative_path": ""}]"#,
-                "Key 'relative_path' error:",
-            ),
+            (r#"[{"sha256": "a", "relative_path": "b", "sha128": "c"}]"#, "Wrong key 'sha128' in"),
+            (r#"[{"sha256": 1, "relative_path": "b"}]"#, "should be instance of 'str'"),
+            (r#"[{"sha256": "a", "relative_path": ""}]"#, "Key 'relative_path' error:"),
         ] {
             let error = units(text).unwrap_err();
             assert!(error.contains(phrase), "{error}");

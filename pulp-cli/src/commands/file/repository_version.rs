@@ -45,24 +45,18 @@ impl VersionCommand {
         match self {
             Self::List(list) => {
                 let repository = list.lookup.find(cx, &REPOSITORY).await?;
-                list.list
-                    .exec(cx, text(&repository, "versions_href")?)
-                    .await
+                list.list.exec(cx, text(&repository, "versions_href")?).await
             }
             Self::Show(version) => cx.print(&version.find(cx).await?),
             Self::Destroy(version) => {
                 if version.version.is_none() {
                     return Err(Error::usage("say which version to delete with --version"));
                 }
-                cx.destroy(text(&version.find(cx).await?, "pulp_href")?)
-                    .await
+                cx.destroy(text(&version.find(cx).await?, "pulp_href")?).await
             }
             Self::Repair(version) => {
                 let found = version.find(cx).await?;
-                match cx
-                    .act(text(&found, "pulp_href")?, "repair", Body::new())
-                    .await?
-                {
+                match cx.act(text(&found, "pulp_href")?, "repair", Body::new()).await? {
                     Followed::Ended(task) => cx.print(&task),
                     Followed::NoTask | Followed::Background => Ok(()),
                 }
@@ -76,19 +70,14 @@ impl Version {
         let repository = self.lookup.find(cx, &REPOSITORY).await?;
         let href = version_href(&repository, self.version)?;
         match cx.client.get(&href, &Query::new()).await {
-            Err(Error::Server { status, .. }) if status == http::StatusCode::NOT_FOUND => {
-                Err(not_found(&repository, self.version))
-            }
+            Err(Error::Server { status, .. }) if status == http::StatusCode::NOT_FOUND => Err(not_found(&repository, self.version)),
             answer => answer,
         }
     }
 }
 
 fn not_found(repository: &Value, version: Option<u64>) -> Error {
-    let name = repository
-        .get("name")
-        .and_then(Value::as_str)
-        .unwrap_or("?");
+    let name = repository.get("name").and_then(Value::as_str).unwrap_or("?");
     Error::NotFound {
         noun: "repository version".to_owned(),
         criteria: match version {
@@ -105,10 +94,6 @@ fn not_found(repository: &Value, version: Option<u64>) -> Error {
 pub(super) fn version_href(repository: &Value, version: Option<u64>) -> Result<String> {
     match version {
         Some(number) => Ok(format!("{}{number}/", text(repository, "versions_href")?)),
-        None => repository
-            .get("latest_version_href")
-            .and_then(Value::as_str)
-            .map(str::to_owned)
-            .ok_or_else(|| not_found(repository, None)),
+        None => repository.get("latest_version_href").and_then(Value::as_str).map(str::to_owned).ok_or_else(|| not_found(repository, None)),
     }
 }

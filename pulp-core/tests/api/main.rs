@@ -1,0 +1,11 @@
+//! The REST API, called in process, on both databases; through a plugin that the tests bring along.
+
+mod access;
+mod artifacts;
+mod filters;
+mod lists;
+mod objects;
+mod tasks;
+mod uploads;
+mod validation;
+mod world;
