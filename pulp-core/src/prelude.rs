@@ -4,6 +4,10 @@ pub use async_trait::async_trait;
 pub use uuid::Uuid;
 
 pub use crate::clock::Timestamp;
+pub use crate::content::{
+    Chain, Change, ContentGuard, ContentPath, Denied, DistributionHandler, GuardRequest, PassThroughHandler, PublishedHandler, PullThrough,
+    PullThroughHandler, Pulled, Redirect, Representation, ServeContext, ServeError, Served, ServedBytes, ServedFile, ServedStream, grace,
+};
 pub use crate::crypto::{redact_url, redact_url_text};
 pub use crate::db::{self, Executor, ExecutorExt, Sql, Tx, Value};
 pub use crate::digest::{Algorithm, Digests, Expected, Sha256};

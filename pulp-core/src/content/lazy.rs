@@ -16,7 +16,7 @@ use crate::digest::{Expected, Sha256};
 use crate::download::{self, DownloadError, DownloadRequest, FetchError, FetchHandler, FetchKey, FetchRange, FetchRequest};
 use crate::model::save::{NewArtifact, save_artifacts};
 use crate::model::{Artifact, ContentArtifact, FileSource, Policy, RemoteArtifact};
-use crate::storage::Spooled;
+use crate::storage::{Spooled, StorageError};
 
 /// Tries of the rows of a file that was fetched: other writers may win.
 const TRIES: usize = 5;
@@ -99,6 +99,10 @@ impl Lately {
         files.push_back((key, file));
     }
 
+    fn forget(&self, key: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|(known, _)| known != key);
+    }
+
     fn get(&self, key: &str) -> Option<ServedFile> {
         let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         files.iter().rev().find(|(known, _)| known == key).map(|(_, file)| file.clone())
@@ -119,8 +123,14 @@ impl Lazy {
 
     async fn stored(&self, range: Option<Range<u64>>) -> Result<Opened, ServeError> {
         let pulp = &self.storing.pulp;
-        let file = pulp.content_state().lately.get(&self.key()).ok_or_else(|| ServeError::Busy("ask again".to_owned()))?;
-        let body = pulp.content_state().small.read(pulp.storage(), &file, range).await?;
+        let state = pulp.content_state();
+        let file = state.lately.get(&self.key()).ok_or_else(|| ServeError::Busy("the file was just stored; ask again".to_owned()))?;
+        let read = state.small.read(pulp.storage(), &file, range).await;
+        if matches!(read, Err(ServeError::Storage(StorageError::NotFound { .. }))) {
+            // Stored, and removed again: the next look leads to a fetch.
+            state.lately.forget(&self.key());
+        }
+        let body = read?;
         let bytes = body.into_data_stream().map_err(|error| ServeError::Internal(error.to_string())).boxed();
         Ok(Opened::new(Some(file.size), bytes))
     }

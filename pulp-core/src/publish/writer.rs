@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use crate::content::{Change, grace};
 use crate::db::{ExecutorExt, Sql, Tx, Value, rows_per_statement};
 use crate::ids::{Prn, new_id};
 use crate::model::save::{NewArtifact, SavedUnit, UnitFile, save_artifacts, save_files};
@@ -154,7 +155,11 @@ impl PublicationWriter {
         let detail = values.into_iter().fold(Sql::new(text).bind(self.id), Sql::bind);
         tx.execute(detail).await?;
         let publication = complete(&tx, self).await?;
+        let repository = RepositoryVersion::find(&tx, publication.repository_version_id).await?.repository_id;
+        let (pulp, days) = (self.cx.pulp(), self.cx.pulp().settings().distributed_publication_retention_period);
+        grace::note_repository(&tx, repository, pulp.now(), days).await?;
         tx.commit().await?;
+        Change::Repository(repository).announce(pulp).await;
         self.created = false;
         let href = self.cx.pulp().hrefs().object(&self.cx.domain().name, self.kind.collection, self.id);
         self.cx.created(Created { prn: Prn::new(self.kind.model, self.id), href });

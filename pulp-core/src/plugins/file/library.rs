@@ -211,6 +211,9 @@ impl Repo {
                 id
             }
         };
+        let days = self.pulp.settings().distributed_publication_retention_period;
+        grace::note_distribution(self.pulp.db(), id, now, days).await?;
+        Change::Distributions.announce(&self.pulp).await;
         Distribution::find(self.pulp.db(), id).await
     }
 
