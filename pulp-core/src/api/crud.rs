@@ -12,9 +12,10 @@ use super::response;
 use super::router::Answer;
 use crate::Error;
 use crate::body::Body;
+use crate::tasks::DispatchOptions;
 use crate::resource::{
-    Action, Change, Context, Create, Field, Fragment, GeneralCreate, GeneralDelete, GeneralUpdate, Kind, On, Purpose, Record, Reply,
-    Resource, action_body, mask, set_label,
+    Action, Change, Context, Create, Field, Fragment, GeneralCreate, GeneralDelete, GeneralUpdate, Kind, Noun, On, Purpose, Record, Reply,
+    Resource, action_body, check_label, mask, set_label,
 };
 
 /// `GET` of the collection.
@@ -101,7 +102,10 @@ pub(super) async fn delete(request: Request, resource: Arc<Resource>) -> Answer 
     if resource.delete == Change::Task {
         let prn = resource.own_prn(cx, &current).unwrap_or_default();
         let task = GeneralDelete { resource: resource.path.to_owned(), prn, id };
-        return reply(cx, &resource, cx.dispatch(task).await?).await;
+        // A repository may hold a million units: that is no work for the process that answers requests.
+        let options = DispatchOptions { immediate: Some(resource.noun != Noun::Repository), ..cx.dispatch_options() };
+        let row = cx.pulp().tasks().dispatch(task, options).await?;
+        return reply(cx, &resource, Reply::Task(row.pulp_id)).await;
     }
     resource.remove(cx, id).await?;
     Ok(response::empty(StatusCode::NO_CONTENT))
@@ -132,18 +136,8 @@ pub(super) async fn label(mut request: Request, resource: Arc<Resource>) -> Answ
     let input = action_body(&request.cx, &fields, &body).await?;
     let key = input.text("key").unwrap_or_default();
     let value = input.get("value").cloned().unwrap_or(Json::Null);
-    let refused = |message: String| ApiError::new(StatusCode::BAD_REQUEST, json!({"non_field_errors": [message]}));
-    if !key.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | ' ' | '-' | '.')) {
-        return Err(refused(format!(
-            "Key '{key}' contains invalid characters. Only alphanumerics, underscores, spaces, hyphens, and dots are allowed."
-        )));
-    }
-    match value.as_str() {
-        Some(text) if text.contains(['(', ')']) => return Err(refused(format!("Key '{key}' contains value with parenthesis."))),
-        // A comma separates the terms of `pulp_label_select`: such a value could not be searched for.
-        Some(text) if text.contains(',') => return Err(refused(format!("Key '{key}' contains value with comma."))),
-        _ => {}
-    }
+    check_label(key, value.as_str())
+        .map_err(|message| ApiError::new(StatusCode::BAD_REQUEST, json!({"non_field_errors": [message]})))?;
     let cx = &request.cx;
     set_label(cx.pulp().db(), &resource, id, cx.pulp().now(), key, Some(value.clone())).await?;
     resource.hooks.committed(cx, id).await;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use http::Method;
 
 use super::crud;
+use super::endpoints::{artifacts, login, root, status, tasks, uploads, versions};
 use super::openapi::{self, Documents};
-use super::endpoints::{login, root, status, tasks, uploads, versions};
 use super::router::{Access, Route, Router};
 use crate::plugin::Registry;
 use crate::resource::{Action, Change, Create, Noun, On, Purpose, Resource};
@@ -68,7 +68,7 @@ fn add_resource(router: &mut Router, resource: &Arc<Resource>) {
     }
     router.add(format!("{path}/"), collection);
 
-    let mut object = route();
+    let mut object = if path == "artifacts" { route().on(Method::DELETE, artifacts::delete) } else { route() };
     if resource.read {
         let resource = shared();
         object = object.get(move |request| crud::read(request, Arc::clone(&resource)));

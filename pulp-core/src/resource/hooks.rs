@@ -1,5 +1,7 @@
 //! Rules that concern a whole object.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use uuid::Uuid;
 
@@ -52,3 +54,34 @@ pub trait Hooks: Send + Sync {
 pub struct NoHooks;
 
 impl Hooks for NoHooks {}
+
+/// Two sets of rules, one after the other.
+pub(super) struct Both(pub(super) Arc<dyn Hooks>, pub(super) Arc<dyn Hooks>);
+
+#[async_trait]
+impl Hooks for Both {
+    async fn validate(&self, cx: &Context, input: &mut Input, current: Option<&Record>) -> Result<()> {
+        self.0.validate(cx, input, current).await?;
+        self.1.validate(cx, input, current).await
+    }
+
+    async fn created(&self, cx: &Context, tx: &Tx, id: Uuid, input: &Input) -> Result<()> {
+        self.0.created(cx, tx, id, input).await?;
+        self.1.created(cx, tx, id, input).await
+    }
+
+    async fn updated(&self, cx: &Context, tx: &Tx, before: &Record, input: &Input) -> Result<()> {
+        self.0.updated(cx, tx, before, input).await?;
+        self.1.updated(cx, tx, before, input).await
+    }
+
+    async fn deleting(&self, cx: &Context, tx: &Tx, id: Uuid) -> Result<()> {
+        self.0.deleting(cx, tx, id).await?;
+        self.1.deleting(cx, tx, id).await
+    }
+
+    async fn committed(&self, cx: &Context, id: Uuid) {
+        self.0.committed(cx, id).await;
+        self.1.committed(cx, id).await;
+    }
+}

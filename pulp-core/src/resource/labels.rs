@@ -65,3 +65,19 @@ pub(crate) fn escaped(text: &str) -> String {
     }
     out
 }
+
+/// Whether this can be a label.
+///
+/// # Errors
+/// The message for the client.
+pub(crate) fn check(key: &str, value: Option<&str>) -> Result<(), String> {
+    if key.is_empty() || !key.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | ' ' | '-' | '.')) {
+        return Err(format!(
+            "Key '{key}' contains invalid characters. Only alphanumerics, underscores, spaces, hyphens, and dots are allowed."
+        ));
+    }
+    if value.is_some_and(|value| value.contains(['(', ')'])) {
+        return Err(format!("Key '{key}' contains value with parenthesis."));
+    }
+    Ok(())
+}

@@ -43,6 +43,7 @@ pub use relation::Target;
 pub use tasks::{GeneralCreate, GeneralDelete, GeneralUpdate};
 
 pub(crate) use field::hidden_fields_shape;
+pub(crate) use labels::check as check_label;
 pub(crate) use query::mask;
 pub(crate) use tasks::register;
 pub(crate) use validate::{Purpose, RawBody, action_body, type_name};
@@ -376,10 +377,10 @@ impl Resource {
         self
     }
 
-    /// Sets the rules that concern a whole object.
+    /// Adds rules that concern a whole object, after those that it has already.
     #[must_use]
     pub fn hooks(mut self, hooks: impl Hooks + 'static) -> Self {
-        self.hooks = Arc::new(hooks);
+        self.hooks = Arc::new(hooks::Both(self.hooks, Arc::new(hooks)));
         self
     }
 

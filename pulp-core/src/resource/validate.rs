@@ -389,7 +389,13 @@ fn labels(value: &Json) -> Result<Json, Json> {
             }
         }
     }
-    if errors.is_empty() { Ok(Json::Object(all)) } else { Err(Json::Object(errors)) }
+    if !errors.is_empty() {
+        return Err(Json::Object(errors));
+    }
+    for (key, value) in &all {
+        super::labels::check(key, value.as_str()).map_err(|message| json!([message]))?;
+    }
+    Ok(Json::Object(all))
 }
 
 /// What Pulp, which is written in Python, calls the type of a value.

@@ -117,12 +117,10 @@ both_databases! {
         assert_eq!(world.get(&format!("{href}versions/x/")).await.with(404), json!({"detail": "Not found."}));
         // The only version stays.
         let task = world.task(&world.delete(&format!("{href}versions/0/")).await);
-        pulp_core::tasks::Workers::start(world.pulp(), 1).await.unwrap().drain().await;
-        let task = world.get(&task).await.with(200);
+        let task = world.ended(&task).await;
         assert_eq!(task["state"], "failed", "{task:#}");
         assert!(task["error"]["description"].as_str().unwrap().contains("at least one"), "{task:#}");
-        world.task(&world.delete(&href).await);
-        pulp_core::tasks::Workers::start(world.pulp(), 1).await.unwrap().drain().await;
+        world.ended(&world.task(&world.delete(&href).await)).await;
         assert_eq!(world.get(&href).await.with(404), json!({"detail": "No ShelfRepository matches the given query."}));
         assert_eq!(world.get("repository_versions/").await.with(200)["count"], 0);
     }

@@ -1,7 +1,6 @@
 //! Uploads in chunks.
 
 use http::Method;
-use pulp_core::tasks::Workers;
 use pulp_testkit::both_databases;
 use serde_json::{Value as Json, json};
 
@@ -18,8 +17,7 @@ async fn upload(world: &World, size: i64) -> String {
 async fn commit(world: &World, href: &str, sha256: &str) -> Json {
     let answer = world.post(&format!("{href}commit/"), json!({"sha256": sha256})).await;
     let task = world.task(&answer);
-    Workers::start(world.pulp(), 1).await.unwrap().drain().await;
-    world.get(&task).await.with(200)
+    world.ended(&task).await
 }
 
 both_databases! {

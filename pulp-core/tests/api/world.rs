@@ -221,6 +221,15 @@ impl World {
         answer.with(202)["task"].as_str().unwrap().to_owned()
     }
 
+    /// A task after it has ended, run by a worker if need be.
+    pub async fn ended(&self, task: &str) -> Json {
+        let id = task.trim_end_matches('/').rsplit('/').next().unwrap().parse().unwrap();
+        let workers = pulp_core::tasks::Workers::start(self.pulp(), 1).await.unwrap();
+        self.pulp().tasks().wait(id).await.unwrap();
+        workers.drain().await;
+        self.get(task).await.with(200)
+    }
+
     /// The object that a task of a 202 made.
     pub async fn made(&self, answer: &Answer) -> Json {
         let task = self.get(&self.task(answer)).await.with(200);

@@ -1,6 +1,6 @@
 //! End points that are not plain reading and writing, and the resources that belong to no plugin.
 
-mod artifacts;
+pub(super) mod artifacts;
 mod content;
 pub(super) mod login;
 mod masters;

@@ -7,13 +7,15 @@ use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use super::super::{
-    Change, Compute, Condition, Context, Create, Field, Filter, FilterKind, FilterValue, Fragment, Lookup, Noun, Record, Resource, Shape,
+    Change as Changed, Compute, Condition, Context, Create, Field, Filter, FilterKind, FilterValue, Fragment, Hooks, Input, Lookup, Noun, Record, Resource, Shape,
     Target,
 };
 use super::content::DistributedContent;
-use crate::Result;
 use crate::clock::to_wire;
-use crate::db::{ExecutorExt, Sql};
+use crate::content::Change;
+use crate::content::grace::note_served;
+use crate::db::{ExecutorExt, Sql, Tx};
+use crate::{Error, Result};
 
 impl Resource {
     /// A distribution type: `pulp_type` is its type’s name (`file.file`), `schema` the name of its schema. The type adds what
@@ -23,16 +25,18 @@ impl Resource {
         resource.noun = Noun::Distribution;
         resource.pulp_type = Some(pulp_type);
         resource.create = Create::Task;
-        resource.update = Change::Task;
-        resource.delete = Change::Task;
+        resource.update = Changed::Task;
+        resource.delete = Changed::Task;
         resource.labels = Some(200);
         resource.roles = true;
         resource
+            .hooks(Rules)
             .fields([
                 Field::text("base_path")
                     .required()
+                    .unique()
                     .in_base()
-                    .check(relative_path)
+                    .check(canonical)
                     .help("The path under which it is served; no distribution's path may lead through another's."),
                 Field::computed("base_url", Shape::Text, BaseUrl).help("The URL under which it is served."),
                 Field::href("content_guard", Target::CONTENT_GUARD).nullable().in_base().help("Who may read; everybody if unset."),
@@ -68,17 +72,88 @@ pub fn publication() -> Field {
     Field::href("publication", Target::PUBLICATION).nullable().in_base().help("Which publication is served.")
 }
 
-fn relative_path(value: &Json) -> Result<(), String> {
+/// A path as it is, and nothing that leads elsewhere or means something else in a URL.
+fn canonical(value: &Json) -> Result<(), String> {
     let path = value.as_str().unwrap_or_default();
-    if path.starts_with('/') || path.ends_with('/') {
-        return Err("Relative path cannot begin or end with slashes.".to_owned());
+    let clean = path.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
+    let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#' | '\\');
+    if clean && !path.contains(odd) { Ok(()) } else { Err(format!("Relative path is not in canonical form. {path}")) }
+}
+
+/// What concerns several fields of a distribution, and other distributions.
+struct Rules;
+
+/// What it can serve, of which it serves one.
+const SERVED: [&str; 3] = ["publication", "repository", "repository_version"];
+
+#[async_trait]
+impl Hooks for Rules {
+    async fn validate(&self, cx: &Context, input: &mut Input, current: Option<&Record>) -> Result<()> {
+        if let Some(path) = input.text("base_path") {
+            overlap(cx, path, current.map(Record::id)).await?;
+        }
+        let serves = |field: &str| match input.get(field) {
+            Some(value) => !value.is_null(),
+            None => current.is_some_and(|row| row.uuid(&format!("{field}_id")).is_some()),
+        };
+        let refused = |message: String| Err(Error::Refused(json!({"non_field_errors": [message]})));
+        let served: Vec<&str> = SERVED.into_iter().filter(|field| serves(field)).collect();
+        // As Pulp names them: the repository first where it is one of two.
+        match served.as_slice() {
+            [] | [_] => {}
+            ["publication", "repository"] => {
+                return refused("Only one of the attributes 'repository' and 'publication' may be used simultaneously.".to_owned());
+            }
+            [first, .., last] => {
+                return refused(format!("Only one of the attributes '{first}' and '{last}' may be used simultaneously."));
+            }
+        }
+        let checkpoint = input.boolean("checkpoint").or_else(|| current.and_then(|row| row.boolean("checkpoint"))).unwrap_or(false);
+        if checkpoint && served != ["repository"] {
+            return refused("The 'checkpoint' attribute may only be used with the 'repository' attribute.".to_owned());
+        }
+        Ok(())
     }
-    if path.contains("//") {
-        return Err("Relative path cannot contain consecutive slashes.".to_owned());
+
+    async fn created(&self, cx: &Context, tx: &Tx, id: Uuid, _: &Input) -> Result<()> {
+        note(cx, tx, id).await
     }
-    if !path.chars().all(|c| c.is_ascii_alphanumeric() || "-_.~!$&'()*+,;=:@%/".contains(c)) {
-        return Err("Relative path can only contain URL path characters.".to_owned());
+
+    async fn updated(&self, cx: &Context, tx: &Tx, before: &Record, _: &Input) -> Result<()> {
+        note(cx, tx, before.id()).await
     }
+
+    async fn committed(&self, cx: &Context, _: Uuid) {
+        super::announce(cx, Change::Distributions).await;
+    }
+}
+
+/// No distribution’s path may lead through another’s.
+async fn overlap(cx: &Context, path: &str, own: Option<Uuid>) -> Result<()> {
+    // Every path that this one leads through, and every one that leads through this one.
+    let above = path.match_indices('/').map(|(at, _)| &path[..at]);
+    let below = format!("{path}/");
+    let mut sql = Sql::new("select pulp_id from core_distribution where pulp_domain_id = $1 and (base_path in ").bind(cx.domain().pulp_id);
+    sql.push_list(above);
+    // What is special to `like` is not special here.
+    sql.push(" or substr(base_path, 1, length(cast(").push_bind(below.as_str()).push(" as text))) = ").push_bind(below.as_str()).push(")");
+    let others: Vec<Uuid> = cx.pulp().db().column(sql).await?;
+    if others.into_iter().any(|id| Some(id) != own) {
+        return Err(Error::Refused(json!({"base_path": {"base_path": "Overlaps with an existing distribution."}})));
+    }
+    Ok(())
+}
+
+/// Notes which publication it serves from now on: the one before stays reachable for a while.
+async fn note(cx: &Context, tx: &Tx, id: Uuid) -> Result<()> {
+    let served = Sql::new(
+        "select coalesce(d.publication_id, (select p.pulp_id from core_publication p join core_repositoryversion v on v.pulp_id = p.repository_version_id \
+         where p.complete and v.repository_id = d.repository_id order by v.number desc, p.pulp_id desc limit 1)) \
+         from core_distribution d where d.pulp_id = $1",
+    );
+    let publication: Option<Uuid> = tx.scalar(served.bind(id)).await?;
+    let days = cx.pulp().settings().distributed_publication_retention_period;
+    note_served(tx, id, publication, cx.pulp().now(), days).await?;
     Ok(())
 }
 

@@ -7,12 +7,12 @@ use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use super::super::{
-    ActionHandler, Change, Compute, Condition, Context, Field, Filter, FilterKind, FilterValue, Fragment, Lookup, Noun, Record, Resource,
+    ActionHandler, Change, Compute, Condition, Context, Field, Filter, FilterKind, FilterValue, Fragment, Hooks, Input, Lookup, Noun, Record, Resource,
     Returns, Shape, Target,
 };
 use super::content::PublishedContent;
-use crate::Result;
 use crate::db::{ExecutorExt, Sql};
+use crate::{Error, Result};
 
 impl Resource {
     /// A publication type: `pulp_type` is its type’s name (`file.file`), `schema` the name of its schema. `publish` gets the
@@ -25,6 +25,7 @@ impl Resource {
         resource.roles = true;
         resource
             .create_by(Returns::Task, publish)
+            .hooks(Rules)
             .visible_if("b.complete")
             .fields([
                 Field::href("repository_version", Target::REPOSITORY_VERSION).in_base().help("What is published."),
@@ -42,6 +43,25 @@ impl Resource {
                 Filter::custom("repository", FilterKind::Href(Target::REPOSITORY), OfRepository),
                 Filter::href("repository_version", Target::REPOSITORY_VERSION, Lookup::EXACT),
             ])
+    }
+}
+
+/// What is published: a version, or the latest of a repository.
+struct Rules;
+
+#[async_trait]
+impl Hooks for Rules {
+    async fn validate(&self, _: &Context, input: &mut Input, _: Option<&Record>) -> Result<()> {
+        let refused = |message: &str| Err(Error::Refused(json!({"non_field_errors": [message]})));
+        match (input.has("repository"), input.has("repository_version")) {
+            (false, false) => refused("Either the 'repository' or 'repository_version' need to be specified"),
+            (true, true) => refused("Either the 'repository' or 'repository_version' need to be specified but not both."),
+            _ => Ok(()),
+        }
+    }
+
+    async fn committed(&self, cx: &Context, _: Uuid) {
+        super::announce(cx, crate::content::Change::Everything).await;
     }
 }
 

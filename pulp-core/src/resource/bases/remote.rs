@@ -1,11 +1,15 @@
 //! What every remote has.
 
 use async_trait::async_trait;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use serde_json::{Value as Json, json};
+use uuid::Uuid;
 
 use super::super::field::hidden_fields_shape;
-use super::super::{Change, Compute, Context, Create, Field, Filter, Kind, Noun, Record, Resource};
-use crate::Result;
+use super::super::{Change as Changed, Compute, Context, Create, Field, Filter, Hooks, Input, Kind, Noun, Record, Resource};
+use crate::content::Change;
+use crate::{Error, Result};
 
 /// The encrypted columns, in the order in which `hidden_fields` shows them.
 const SECRETS: [&str; 5] = ["client_key", "proxy_username", "proxy_password", "username", "password"];
@@ -18,14 +22,15 @@ impl Resource {
         resource.noun = Noun::Remote;
         resource.pulp_type = Some(pulp_type);
         resource.create = Create::Now;
-        resource.update = Change::Task;
-        resource.delete = Change::Task;
+        resource.update = Changed::Task;
+        resource.delete = Changed::Task;
         resource.labels = Some(201);
         resource.roles = true;
         resource
+            .hooks(Rules)
             .fields([
                 super::name("A unique name for this remote."),
-                Field::text("url").required().in_base().help("The address of the upstream."),
+                Field::text("url").required().in_base().check(no_credentials).help("The address of the upstream."),
                 super::labels(),
                 Field::computed("hidden_fields", hidden_fields_shape(), HiddenFields).help("Which secrets are set."),
             ])
@@ -70,8 +75,8 @@ pub fn policy(words: &'static [&'static str]) -> Field {
 pub fn network_fields() -> Vec<Field> {
     let seconds = |name, help| Field::float(name).nullable().at_least(0).in_base().help(help);
     vec![
-        Field::text("ca_cert").nullable().in_base().help("PEM of the authorities that the upstream's certificate is checked against."),
-        Field::text("client_cert").nullable().in_base().help("PEM of the certificate that is shown to the upstream."),
+        Field::text("ca_cert").nullable().in_base().check(|value| certificate("ca_cert", value)).help("PEM of the authorities that the upstream's certificate is checked against."),
+        Field::text("client_cert").nullable().in_base().check(|value| certificate("client_cert", value)).help("PEM of the certificate that is shown to the upstream."),
         Field::secret("client_key").nullable().in_base().help("PEM of that certificate's private key."),
         Field::boolean("tls_validation").quiet_default(true).in_base().help("Whether the upstream's certificate is checked."),
         Field::text("proxy_url")
@@ -84,23 +89,76 @@ pub fn network_fields() -> Vec<Field> {
         Field::secret("username").nullable().in_base().help("The user name at the upstream."),
         Field::secret("password").nullable().in_base().keep_space().help("The password at the upstream."),
         Field::integer("download_concurrency").nullable().at_least(1).in_base().help("Downloads at the same time; 10 if unset."),
-        Field::integer("max_retries").nullable().in_base().help("Retries of a download that failed; 3 if unset."),
+        Field::integer("max_retries").nullable().at_least(0).in_base().help("Retries of a download that failed; 3 if unset."),
         seconds("total_timeout", "Seconds for a whole download."),
         seconds("connect_timeout", "Seconds to get a connection, waiting for a free one included."),
         seconds("sock_connect_timeout", "Seconds to connect to the upstream."),
         seconds("sock_read_timeout", "Seconds between two pieces of a download."),
         Field::list("headers", Kind::Dictionary).in_base().help("Headers to send: a list of objects of one name and its value."),
-        Field::integer("rate_limit").nullable().in_base().help("Requests per second."),
+        Field::integer("rate_limit").nullable().at_least(0).in_base().help("Requests per second."),
     ]
 }
 
+fn has_credentials(value: &Json) -> bool {
+    let url = value.as_str().and_then(|text| url::Url::parse(text).ok());
+    url.is_some_and(|url| !url.username().is_empty() || url.password().is_some())
+}
+
 /// Credentials have fields of their own; in the address they would be shown to everybody.
+fn no_credentials(value: &Json) -> Result<(), String> {
+    if has_credentials(value) {
+        return Err("The remote url contains username or password. Please use remote username or password instead.".to_owned());
+    }
+    Ok(())
+}
+
 fn proxy_url(value: &Json) -> Result<(), String> {
-    match value.as_str().and_then(|url| url::Url::parse(url).ok()) {
-        Some(url) if !url.username().is_empty() || url.password().is_some() => {
-            Err("proxy_url must not contain credentials: use proxy_username and proxy_password.".to_owned())
+    if has_credentials(value) { Err("proxy_url must not contain credentials".to_owned()) } else { Ok(()) }
+}
+
+fn certificate(field: &str, value: &Json) -> Result<(), String> {
+    let pem = value.as_str().unwrap_or_default();
+    match CertificateDer::pem_slice_iter(pem.as_bytes()).next() {
+        Some(Ok(_)) => Ok(()),
+        _ => Err(format!("No {field} specified in string {pem}")),
+    }
+}
+
+/// What concerns several fields of a remote, or the settings.
+struct Rules;
+
+#[async_trait]
+impl Hooks for Rules {
+    async fn validate(&self, cx: &Context, input: &mut Input, current: Option<&Record>) -> Result<()> {
+        if let Some(path) = input.text("url").and_then(|url| url.strip_prefix("file://")) {
+            let path = path.strip_prefix("localhost").unwrap_or(path);
+            let refused = |message: String| Err(Error::field("url", message));
+            if !path.starts_with('/') {
+                return refused(format!("The path '{path}' needs to be an absolute pathname."));
+            }
+            // A path with `..` could lead anywhere, whatever it starts with.
+            let plain = std::path::Path::new(path).components().all(|part| !matches!(part, std::path::Component::ParentDir));
+            if !plain || !cx.pulp().settings().allowed_import_paths.iter().any(|allowed| std::path::Path::new(path).starts_with(allowed)) {
+                return refused(format!("The path '{path}' does not start with any of the allowed import paths"));
+            }
         }
-        _ => Ok(()),
+        let will_be_set = |field: &str, secret: bool| match input.get(field) {
+            Some(value) => !value.is_null(),
+            None => current.is_some_and(|row| if secret { row.boolean(field) == Some(true) } else { row.text(field).is_some() }),
+        };
+        let (user, password) = (will_be_set("proxy_username", true), will_be_set("proxy_password", true));
+        let refused = |message: &str| Err(Error::Refused(json!({"non_field_errors": [message]})));
+        if (user || password) && !will_be_set("proxy_url", false) {
+            return refused("proxy credentials cannot be specified without a proxy");
+        }
+        if user != password {
+            return refused("proxy username and password can only be specified together");
+        }
+        Ok(())
+    }
+
+    async fn committed(&self, cx: &Context, _: Uuid) {
+        super::announce(cx, Change::Everything).await;
     }
 }
 

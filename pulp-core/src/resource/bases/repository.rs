@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use super::super::{Change, Compute, Context, Create, Field, Filter, FilterKind, Lookup, Noun, Record, Resource, Shape, Target};
+use super::super::{Change, Compute, Context, Create, Field, Filter, FilterKind, Hooks, Lookup, Noun, Record, Resource, Shape, Target};
 use super::content::{Membership, WithContent};
 use crate::Result;
 use crate::db::{ExecutorExt, Sql};
@@ -25,6 +25,7 @@ impl Resource {
         resource.labels = Some(201);
         resource.roles = true;
         resource
+            .hooks(Rules)
             .fields([
                 Field::computed("versions_href", Shape::Uri, VersionsHref).help("Where the versions are listed."),
                 super::labels(),
@@ -61,6 +62,15 @@ impl Resource {
                 Filter::new("retain_repo_versions", FilterKind::Integer, Lookup::NUMBER),
                 Filter::custom("with_content", FilterKind::Href(Target::CONTENT), WithContent(Membership::Any)),
             ])
+    }
+}
+
+struct Rules;
+
+#[async_trait]
+impl Hooks for Rules {
+    async fn committed(&self, cx: &Context, id: Uuid) {
+        super::announce(cx, crate::content::Change::Repository(id)).await;
     }
 }
 

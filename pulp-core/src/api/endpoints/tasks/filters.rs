@@ -73,7 +73,7 @@ pub(super) struct Reserved(pub(super) Part);
 
 #[async_trait]
 impl Condition for Reserved {
-    async fn condition(&self, cx: &Context, lookup: Lookup, value: &FilterValue) -> Result<Fragment> {
+    async fn condition(&self, cx: &Context, _: Lookup, value: &FilterValue) -> Result<Fragment> {
         let dialect = cx.pulp().db().dialect();
         let holds = |name: String| Fragment::template(&dialect.list_holds("b.reserved_resources_record", "{}"), &Value::from(name));
         let mut all: Option<Fragment> = None;
@@ -86,10 +86,9 @@ impl Condition for Reserved {
                 Part::Shared => holds(format!("shared:{name}")),
                 Part::Any => holds(name.clone()).or(holds(format!("shared:{name}"))),
             };
-            // Of several, any will do.
+            // Of several, all must be there.
             all = Some(match all {
                 None => condition,
-                Some(before) if lookup == Lookup::In => before.or(condition),
                 Some(before) => before.and(condition),
             });
         }
