@@ -40,9 +40,11 @@ pub(crate) fn version_filters() -> Vec<Filter> {
     let version = FilterKind::Href(Target::REPOSITORY_VERSION);
     vec![
         Filter::custom("added_between", FilterKind::Text, Between { added: true })
+            .several()
             .help("Units that the second of two versions (hrefs, separated by a comma) has and the first has not."),
-        Filter::custom("orphaned_for", FilterKind::Integer, OrphanedFor).help("Units that no repository has had for this many minutes."),
+        Filter::custom("orphaned_for", FilterKind::Number, OrphanedFor).help("Units that no repository has had for this many minutes."),
         Filter::custom("removed_between", FilterKind::Text, Between { added: false })
+            .several()
             .help("Units that the first of two versions (hrefs, separated by a comma) has and the second has not."),
         Filter::custom("repository_version", version, InVersion(VersionPart::Present)).help("Units that this version has."),
         Filter::custom("repository_version_added", version, InVersion(VersionPart::Added)).help("Units that this version added."),
@@ -194,6 +196,8 @@ impl Condition for Between {
 pub(crate) fn minutes_ago(cx: &Context, filter: &str, value: &FilterValue) -> Result<Timestamp> {
     let minutes = match value {
         FilterValue::Integer(minutes) => *minutes,
+        // A fraction of a minute does not count.
+        FilterValue::Number(minutes) => *minutes as i64,
         _ => 0,
     };
     chrono::TimeDelta::try_minutes(minutes)
