@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::crypto::PasswordError;
 use crate::db::DbError;
+use crate::digest::Mismatch;
 use crate::download::DownloadError;
 use crate::storage::StorageError;
 
@@ -51,6 +52,12 @@ pub enum Error {
         /// What happened and what to do.
         message: String,
     },
+    /// A task that was waited for has failed. The description is what the task tells.
+    #[error("{description}")]
+    Task {
+        /// What the task tells.
+        description: String,
+    },
     /// The task was cancelled.
     #[error("the task was canceled")]
     Canceled,
@@ -60,8 +67,8 @@ pub enum Error {
     /// The storage of artifacts.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// A remote source.
-    #[error(transparent)]
+    /// An upstream, or what came from it.
+    #[error("{}", describe_download(.0))]
     Download(#[from] DownloadError),
     /// A password could not be hashed or checked.
     #[error(transparent)]
@@ -114,11 +121,14 @@ impl Error {
             Self::Forbidden => "forbidden",
             Self::Conflict(_) => "conflict",
             Self::Coded { code, .. } => code,
+            Self::Task { .. } => "task",
             Self::Canceled => "canceled",
             Self::Db(DbError::Unavailable(_)) => "database_unavailable",
             Self::Db(_) => "database",
             Self::Storage(StorageError::Full { .. } | StorageError::Quota { .. }) => "storage_full",
             Self::Storage(_) => "storage",
+            Self::Download(DownloadError::Mismatch { mismatch: Mismatch::Digest { .. }, .. }) => "PLP0003",
+            Self::Download(DownloadError::Mismatch { mismatch: Mismatch::Size { .. }, .. }) => "PLP0004",
             Self::Download(_) => "download",
             Self::Password(_) => "password",
             Self::Setting { .. } => "setting",
@@ -139,6 +149,19 @@ impl Error {
             Self::Io { .. } => "The server could not read or write a file; its log tells more.".to_owned(),
             other => other.to_string(),
         }
+    }
+}
+
+/// With the codes that Pulp gives the two ways in which a file is not what it was announced to be.
+fn describe_download(error: &DownloadError) -> String {
+    match error {
+        DownloadError::Mismatch { url, mismatch: Mismatch::Digest { expected, actual, .. } } => {
+            format!("[PLP0003] A file located at the url {url} failed validation due to checksum. Expected '{expected}', Actual '{actual}'")
+        }
+        DownloadError::Mismatch { url, mismatch: Mismatch::Size { expected, actual } } => {
+            format!("[PLP0004] A file located at the url {url} failed validation due to size. Expected '{expected}', Actual '{actual}'")
+        }
+        other => other.to_string(),
     }
 }
 

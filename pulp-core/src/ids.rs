@@ -57,6 +57,18 @@ impl FromStr for Prn {
     }
 }
 
+impl serde::Serialize for Prn {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Prn {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// Builds and takes apart the hrefs of the API: paths below its root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hrefs {

@@ -23,10 +23,14 @@ pub mod error;
 pub mod ids;
 pub mod model;
 pub mod plugin;
+pub mod plugins;
+pub mod prelude;
+pub mod publish;
 mod pulp;
 pub mod resource;
 pub mod settings;
 pub mod storage;
+pub mod sync;
 pub mod tasks;
 pub mod version;
 

@@ -268,8 +268,11 @@ impl PulpBuilder {
     pub async fn build(self) -> Result<Pulp> {
         let mut registry = Registry::default();
         registry.task::<Purge>();
+        crate::version::register(&mut registry);
         crate::resource::register(&mut registry);
         crate::api::register(&mut registry);
+        #[cfg(feature = "file")]
+        registry.add(&crate::plugins::file::File);
         for plugin in &self.plugins {
             registry.add(plugin.as_ref());
         }

@@ -156,10 +156,28 @@ impl Probed {
         match database.engine() {
             Engine::Sqlite => None,
             Engine::Postgres => {
-                let dir = database.dir().join("second");
-                Some(Pulp::builder().plugin(TestPlugin).data_dir(dir).database(database.url()).build().await.unwrap())
+                // The same directory: they share the keys.
+                Some(Pulp::builder().plugin(TestPlugin).data_dir(database.dir()).database(database.url()).build().await.unwrap())
             }
         }
+    }
+}
+
+/// A Pulp that keeps tasks and uploads for an hour, by a clock that the test moves.
+struct Aged {
+    probed: Probed,
+    clock: ManualClock,
+}
+
+#[async_trait]
+impl pulp_testkit::Prepare for Aged {
+    async fn prepare(engine: Engine) -> Option<Self> {
+        let clock = ManualClock::new(chrono::Utc::now());
+        let mut settings = Settings::default();
+        settings.task_protection_time = 60;
+        settings.upload_protection_time = 60;
+        let probed = Probed::built(engine, |builder| builder.settings(settings).clock(clock.clone())).await?;
+        Some(Self { probed, clock })
     }
 }
 
@@ -230,6 +248,7 @@ both_databases! {
             DispatchOptions { cid: Some("abc".to_owned()), ..options() }).await.unwrap();
         assert_eq!(before.state(), TaskState::Waiting);
         assert!(!format!("{before:?}").contains("hunter2"));
+        assert!(!before.args.0.to_string().contains("hunter2") && before.args.as_str().is_some_and(|text| text.len() > 100));
         assert_eq!(reservations(pulp).await, 3);
 
         let workers = Workers::start(pulp, 2).await.unwrap();
@@ -506,6 +525,45 @@ both_databases! {
         assert!(matches!(pulp.tasks().cancel_group(new_id()).await, Err(Error::NotFound { .. })));
     }
 
+    async fn uploads_that_nobody_commits_are_removed(given: Aged) {
+        let pulp = given.probed.pulp();
+        let upload = "insert into core_upload (pulp_id, pulp_created, size, pulp_domain_id) values ($1, $2, 4, $3)";
+        let chunk = "insert into core_uploadchunk (pulp_id, pulp_created, \"offset\", size, file, upload_id) values ($1, $2, 0, 4, $3, $4)";
+        let at: pulp_core::storage::ArtifactPath = format!("artifact/ab/{}", "c".repeat(62)).parse().unwrap();
+        pulp.storage().adopt(pulp.spool().store("data").await.unwrap(), &at).await.unwrap();
+        let (old, young) = (new_id(), new_id());
+        for id in [old, young] {
+            given.clock.advance(TimeDelta::minutes(40));
+            pulp.db().execute(Sql::new(upload).bind(id).bind(pulp.now()).bind(pulp.default_domain().pulp_id)).await.unwrap();
+            let file = if id == old { at.as_str().to_owned() } else { format!("artifact/ab/{}", "d".repeat(62)) };
+            pulp.db().execute(Sql::new(chunk).bind(new_id()).bind(pulp.now()).bind(file).bind(id)).await.unwrap();
+        }
+        given.clock.advance(TimeDelta::minutes(40));
+        for reconciler in pulp.tasks().housekeeping() {
+            reconciler.run(pulp).await.unwrap();
+        }
+        let left: Vec<Uuid> = pulp.db().column("select upload_id from core_uploadchunk").await.unwrap();
+        assert_eq!(left, [young]);
+        assert!(pulp.storage().size(&at).await.is_err());
+    }
+
+    /// `TASK_PROTECTION_TIME`, without anybody asking for a purge.
+    async fn old_tasks_go_by_themselves(given: Aged) {
+        let pulp = given.probed.pulp();
+        let (id, _) = world();
+        let mut ran = Vec::new();
+        for number in 0..2 {
+            given.clock.advance(TimeDelta::minutes(40));
+            ran.push(pulp.tasks().run(Probe { world: id, number, ..Probe::default() }, options()).await.unwrap().pulp_id);
+        }
+        given.clock.advance(TimeDelta::minutes(40));
+        for reconciler in pulp.tasks().housekeeping() {
+            reconciler.run(pulp).await.unwrap();
+        }
+        let left: Vec<Uuid> = pulp.db().column("select pulp_id from core_task").await.unwrap();
+        assert_eq!(left, [ran[1]]);
+    }
+
     async fn ended_tasks_are_deleted_and_purged(given: Probed) {
         let pulp = given.pulp();
         let (id, _) = world();
@@ -575,6 +633,21 @@ async fn tasks_of_a_dead_process_are_failed_and_free_what_they_had() {
         workers.stop(Duration::from_secs(60)).await;
     })
     .await;
+}
+
+/// Processes that do not share their keys: the error says what to do.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_with_another_key_says_so() {
+    let Some(given) = Probed::built(Engine::Postgres, |builder| builder).await else { return };
+    let database = given.0.database();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = Pulp::builder().plugin(TestPlugin).data_dir(elsewhere.path()).database(database.url()).build().await.unwrap();
+    let (id, _) = world();
+    let row = dispatch(given.pulp(), &Probe { world: id, ..Probe::default() }).await;
+    let workers = Workers::start(&other, 1).await.unwrap();
+    let row = given.pulp().tasks().wait(row.pulp_id).await.unwrap();
+    assert!(row.error_text().is_some_and(|text| text.contains("same key file")), "{row:?}");
+    workers.stop(Duration::from_secs(60)).await;
 }
 
 /// On SQLite the next process knows that the former one is gone: nobody waits for its signs of life.

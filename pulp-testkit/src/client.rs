@@ -293,8 +293,8 @@ impl Answer {
 #[track_caller]
 pub fn created(task: &Value, kind: &str) -> String {
     let part = format!("/{kind}/");
-    let hrefs = task["created_resources"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    match hrefs.filter(|href| href.contains(&part)).next_back() {
+    let mut hrefs = task["created_resources"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    match hrefs.rfind(|href| href.contains(&part)) {
         Some(href) => href.to_owned(),
         None => panic!("the task made nothing of {kind}: {task:#}"),
     }

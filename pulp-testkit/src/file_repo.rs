@@ -17,7 +17,6 @@ impl Client {
     /// let manifest = client.try_get(&world.path("PULP_MANIFEST")).await;
     /// # }
     /// ```
-    #[must_use]
     pub fn file_repo(&self, name: &str) -> FileRepo {
         FileRepo { client: self.clone(), name: name.to_owned(), repository: json!({}), remote: None, steps: Vec::new() }
     }

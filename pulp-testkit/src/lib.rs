@@ -7,6 +7,7 @@
 //! - [`Client`]: typed calls to a server, and [`Client::file_repo`], which makes a whole file repository in one expression;
 //! - [`storage::conforms`]: what every storage must do;
 //! - `S3Server` (feature `s3`): a real S3 server on a directory;
+//! - [`openapi::compare`]: an API document against a reference;
 //! - [`Blob`] and [`Tree`]: reproducible content of any size.
 //!
 //! Everything listens on the loopback interface, on a port that the system chooses, and ends with
@@ -22,6 +23,7 @@ pub mod pg;
 mod proxy;
 #[cfg(feature = "s3")]
 mod s3;
+pub mod openapi;
 mod server;
 pub mod storage;
 mod tls;

@@ -18,6 +18,7 @@ mod crud;
 mod endpoints;
 mod error;
 mod negotiate;
+mod openapi;
 mod payload;
 mod request;
 mod response;
@@ -28,4 +29,10 @@ mod session;
 
 pub use service::Api;
 
-pub(crate) use endpoints::register;
+use crate::plugin::Registry;
+
+/// Adds the resources, tasks and documented shapes of core.
+pub(crate) fn register(registry: &mut Registry) {
+    endpoints::register(registry);
+    openapi::register(registry);
+}

@@ -143,6 +143,17 @@ impl Router {
         Some((Arc::clone(found.value), parameters))
     }
 
+    /// Every path, as it was added, with every method that is answered there; in no order.
+    pub(crate) fn answered(&self) -> impl Iterator<Item = (String, Method)> + '_ {
+        self.known.iter().flat_map(|path| {
+            let methods: Vec<Method> = match self.routes.at(path) {
+                Ok(found) => found.value.handlers.iter().map(|(method, _)| method.clone()).collect(),
+                Err(_) => Vec::new(),
+            };
+            methods.into_iter().map(|method| (path.clone(), method))
+        })
+    }
+
     /// All paths, in no order.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
         self.known.iter().map(String::as_str)

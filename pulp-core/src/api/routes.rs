@@ -6,12 +6,13 @@ use http::Method;
 
 use super::crud;
 use super::endpoints::{artifacts, login, root, status, tasks, uploads, versions};
+use super::openapi::{self, Documents};
 use super::router::{Access, Route, Router};
 use crate::plugin::Registry;
 use crate::resource::{Action, Change, Create, Noun, On, Purpose, Resource};
 
 /// The routes of core and of all that is registered.
-pub(super) fn all(registry: &Registry) -> Router {
+pub(super) fn all(registry: &Registry) -> (Router, Arc<Documents>) {
     let mut router = Router::default();
     let open = || Route::new(Access::Anyone);
     let user = || Route::new(Access::User);
@@ -41,7 +42,13 @@ pub(super) fn all(registry: &Registry) -> Router {
                 .on(Method::DELETE, move |request| versions::delete(request, Arc::clone(&delete))),
         );
     }
-    router
+    let documents = Arc::new(Documents::of(&router));
+    let (json, yaml) = (Arc::clone(&documents), Arc::clone(&documents));
+    router.add("docs/", open().get(openapi::page).any_type());
+    router.add("docs/{asset}", open().get(openapi::asset).any_type());
+    router.add("docs/api.json", open().get(move |request| openapi::json(request, Arc::clone(&json))).any_type());
+    router.add("docs/api.yaml", open().get(move |request| openapi::yaml(request, Arc::clone(&yaml))).any_type());
+    (router, documents)
 }
 
 /// What every resource can do, as its description says.

@@ -9,6 +9,7 @@ use http_body::Body as HttpBody;
 
 use super::error::ApiError;
 use super::request::{Request, pairs};
+use super::openapi::{Documents, Options};
 use super::router::{Access, Answer, Router};
 use super::{auth, negotiate, response, routes};
 use crate::body::{Body, BodyError};
@@ -25,12 +26,14 @@ pub struct Api(Arc<Inner>);
 struct Inner {
     pulp: Pulp,
     router: Router,
+    documents: Arc<Documents>,
 }
 
 impl Pulp {
     /// The REST API, to be mounted by any server: a request in, a response out. Make it once and clone it.
     pub fn api(&self) -> Api {
-        Api(Arc::new(Inner { pulp: self.clone(), router: routes::all(self.registry()) }))
+        let (router, documents) = routes::all(self.registry());
+        Api(Arc::new(Inner { pulp: self.clone(), router, documents }))
     }
 }
 
@@ -54,7 +57,7 @@ impl Api {
     }
 
     async fn answer(&self, parts: http::request::Parts, body: Body, correlation_id: &str) -> Answer {
-        let Inner { pulp, router } = &*self.0;
+        let Inner { pulp, router, .. } = &*self.0;
         let path = parts.uri.path();
         let (domain, rest) = split(pulp, path).ok_or_else(ApiError::not_found)?;
         let Some((route, parameters)) = router.find(rest) else {
@@ -94,6 +97,18 @@ impl Api {
         let request = Request { cx, path: path.to_owned(), headers: parts.headers, query, parameters, body: body.into() };
         let answer = handler(request).await.unwrap_or_else(ApiError::into_response);
         Ok(allowed(answer, &allow))
+    }
+
+    /// The API document (OpenAPI 3.0.1), as `docs/api.json` has it: of all components, or of those named, separated by
+    /// commas (`core`, or a plugin’s label). `bindings` gives operation ids without their path; `pk_path` gives paths by
+    /// key, `…/{pulp_id}/`, rather than by href.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] if there is no such component; [`Error::Internal`] if the descriptions of two resources
+    /// contradict each other.
+    pub fn openapi(&self, component: Option<&str>, bindings: bool, pk_path: bool) -> crate::Result<serde_json::Value> {
+        let Inner { pulp, documents, .. } = &*self.0;
+        documents.document(pulp, &Options::new(pulp.registry(), component, bindings, pk_path)?, None)
     }
 
     /// All paths below the base, for the API document and for tests.

@@ -1,16 +1,17 @@
 //! What was decided for a path is remembered; here is what makes it forgotten.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use uuid::Uuid;
 
 use crate::Pulp;
-use crate::db::DbError;
+use crate::ids::Prn;
+use crate::tasks::Resources;
 
 /// Something happened that may change what is served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Change {
     /// Any distribution or content guard was made, changed or deleted.
@@ -28,12 +29,25 @@ impl Change {
     /// Makes what was decided before forgotten, here at once, and in the other processes on this database as soon as they hear of it.
     /// Call it after the commit.
     ///
-    /// # Errors
-    /// If the database cannot be reached to tell the others. They find out by themselves within a minute.
-    pub async fn announce(self, pulp: &Pulp) -> Result<(), DbError> {
+    /// If the others cannot be told, the log says so; they find out by themselves within a minute.
+    pub async fn announce(self, pulp: &Pulp) {
         let content = pulp.content_state();
         content.changes.apply(self);
-        pulp.db().notify(CHANNEL, &format!("{} {}", content.id.simple(), self.to_word())).await
+        let payload = format!("{} {}", content.id.simple(), self.to_word());
+        if let Err(error) = pulp.db().notify(CHANNEL, &payload).await {
+            tracing::warn!(%error, "other processes could not be told at once that what is served has changed");
+        }
+    }
+
+    /// Announces what a task may have changed, by what it needed: the repositories, and all else that it held for itself alone.
+    pub(crate) async fn announce_task(pulp: &Pulp, needs: &Resources) {
+        let repository = |name: &str| name.parse::<Prn>().ok().filter(|prn| prn.model.ends_with("repository")).map(|prn| prn.id);
+        let mut changes: BTreeSet<Self> =
+            needs.exclusives().map(|name| repository(name).map_or(Self::Distributions, Self::Repository)).collect();
+        changes.extend(needs.shareds().filter_map(repository).map(Self::Repository));
+        for change in changes {
+            change.announce(pulp).await;
+        }
     }
 
     pub(super) fn to_word(self) -> String {

@@ -8,7 +8,7 @@ use super::ContentPath;
 use crate::clock::Timestamp;
 use crate::db::{DbError, Executor, ExecutorExt, Sql};
 use crate::ids::new_id;
-use crate::model::{PublishedVersion, TreeFile};
+use crate::model::{Distribution, PublishedVersion, TreeFile};
 
 /// How many superseded publications are searched for a path, newest first.
 const SEARCHED: u32 = 16;
@@ -80,24 +80,30 @@ pub async fn note_served<E: Executor + ?Sized>(
     Ok(())
 }
 
-/// Notes for every distribution of a repository what it serves now: after a publication was completed or deleted.
+/// Notes what a distribution serves now: after it was made or changed.
+///
+/// # Errors
+/// If the database cannot be reached.
+pub async fn note_distribution<E: Executor + ?Sized>(executor: &E, distribution: Uuid, now: Timestamp, days: i64) -> Result<(), DbError> {
+    let find = Sql::new("select * from core_distribution where pulp_id = $1").bind(distribution);
+    let Some(found) = executor.optional::<Distribution>(find).await? else {
+        return Ok(());
+    };
+    let served = PublishedVersion::of_distribution(executor, &found).await?.map(|served| served.publication_id);
+    note_served(executor, distribution, served, now, days).await
+}
+
+/// Notes for every distribution of a repository, or of one of its versions, what it serves now: after a publication was completed.
 ///
 /// # Errors
 /// If the database cannot be reached.
 pub async fn note_repository<E: Executor + ?Sized>(executor: &E, repository: Uuid, now: Timestamp, days: i64) -> Result<(), DbError> {
-    let newest = PublishedVersion::of_repository(executor, repository).await?.map(|found| found.publication_id);
-    let following = Sql::new("select pulp_id from core_distribution where repository_id = $1 order by pulp_id").bind(repository);
-    for distribution in executor.column::<Uuid>(following).await? {
-        note_served(executor, distribution, newest, now, days).await?;
-    }
-    let pinned = Sql::new(
-        "select d.pulp_id, d.repository_version_id from core_distribution d \
-         join core_repositoryversion v on v.pulp_id = d.repository_version_id where v.repository_id = $1 order by d.pulp_id",
-    )
-    .bind(repository);
-    for (distribution, version) in executor.all::<(Uuid, Uuid)>(pinned).await? {
-        let served = PublishedVersion::of_version(executor, version).await?.map(|found| found.publication_id);
-        note_served(executor, distribution, served, now, days).await?;
+    let concerned = Sql::new(
+        "select d.pulp_id from core_distribution d left join core_repositoryversion v on v.pulp_id = d.repository_version_id \
+         where d.repository_id = $1 or v.repository_id = $1 order by d.pulp_id",
+    );
+    for distribution in executor.column::<Uuid>(concerned.bind(repository)).await? {
+        note_distribution(executor, distribution, now, days).await?;
     }
     Ok(())
 }

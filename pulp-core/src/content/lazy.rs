@@ -1,20 +1,22 @@
 //! Lazy content: files that are fetched when somebody asks for them.
 
+use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use futures::{StreamExt as _, TryStreamExt as _};
+use http_body_util::BodyExt as _;
 use uuid::Uuid;
 
 use super::{Opened, Representation, ServeContext, ServeError, Served, ServedFile, ServedStream, Source};
 use crate::Pulp;
 use crate::digest::{Expected, Sha256};
-use crate::download::{self, DownloadError, DownloadRequest, FetchError, FetchHandler, FetchRange, FetchRequest};
+use crate::download::{self, DownloadError, DownloadRequest, FetchError, FetchHandler, FetchKey, FetchRange, FetchRequest};
 use crate::model::save::{NewArtifact, save_artifacts};
 use crate::model::{Artifact, ContentArtifact, FileSource, Policy, RemoteArtifact};
-use crate::storage::Spooled;
+use crate::storage::{Spooled, StorageError};
 
 /// Tries of the rows of a file that was fetched: other writers may win.
 const TRIES: usize = 5;
@@ -59,8 +61,7 @@ fn agreeing(sources: Vec<FileSource>) -> (Expected, Vec<FileSource>) {
     for source in sources {
         let said = source.artifact.expected();
         let other_size = expected.size.zip(said.size).is_some_and(|(known, said)| known != said);
-        let other_digest =
-            said.digests.iter().any(|(algorithm, digest)| expected.digests.get(algorithm).is_some_and(|known| known != digest));
+        let other_digest = said.digests.iter().any(|(algorithm, digest)| expected.digests.get(algorithm).is_some_and(|known| known != digest));
         if other_size || other_digest {
             tracing::warn!(remote = source.remote.name, "a source of lazy content is left out: its metadata contradicts another source's");
             continue;
@@ -75,6 +76,39 @@ fn agreeing(sources: Vec<FileSource>) -> (Expected, Vec<FileSource>) {
     (expected, agreeing)
 }
 
+/// Requests for one file of one tenant share a fetch. Without a digest only those for the same content artifact do.
+fn key(streamed: bool, domain: Uuid, sha256: Option<Sha256>, content_artifact: Uuid) -> String {
+    let keep = if streamed { "streamed" } else { "stored" };
+    let file = sha256.map_or_else(|| content_artifact.to_string(), |sha256| sha256.to_string());
+    format!("{keep} {domain} {file}")
+}
+
+/// The files that were stored last, by the keys of their fetches: whoever looked a file up before that and opens it afterwards finds it here.
+#[derive(Debug, Default)]
+pub(super) struct Lately(Mutex<VecDeque<(String, ServedFile)>>);
+
+impl Lately {
+    /// More than can be stored between a look and the opening that follows it.
+    const REMEMBERED: usize = 512;
+
+    fn note(&self, key: String, file: ServedFile) {
+        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if files.len() >= Self::REMEMBERED {
+            files.pop_front();
+        }
+        files.push_back((key, file));
+    }
+
+    fn forget(&self, key: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|(known, _)| known != key);
+    }
+
+    fn get(&self, key: &str) -> Option<ServedFile> {
+        let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        files.iter().rev().find(|(known, _)| known == key).map(|(_, file)| file.clone())
+    }
+}
+
 struct Lazy {
     storing: Storing,
     sources: Vec<FileSource>,
@@ -83,12 +117,22 @@ struct Lazy {
 }
 
 impl Lazy {
-    /// Requests for one file of one tenant share a fetch. Without a digest only those for the same content artifact do.
     fn key(&self) -> String {
-        let keep = if self.streamed { "streamed" } else { "stored" };
-        let file =
-            self.expected.digests.sha256().map_or_else(|| self.storing.content_artifact.to_string(), |sha256: Sha256| sha256.to_string());
-        format!("{keep} {} {file}", self.storing.domain)
+        key(self.streamed, self.storing.domain, self.expected.digests.sha256(), self.storing.content_artifact)
+    }
+
+    async fn stored(&self, range: Option<Range<u64>>) -> Result<Opened, ServeError> {
+        let pulp = &self.storing.pulp;
+        let state = pulp.content_state();
+        let file = state.lately.get(&self.key()).ok_or_else(|| ServeError::Busy("the file was just stored; ask again".to_owned()))?;
+        let read = state.small.read(pulp.storage(), &file, range).await;
+        if matches!(read, Err(ServeError::Storage(StorageError::NotFound { .. }))) {
+            // Stored, and removed again: the next look leads to a fetch.
+            state.lately.forget(&self.key());
+        }
+        let body = read?;
+        let bytes = body.into_data_stream().map_err(|error| ServeError::Internal(error.to_string())).boxed();
+        Ok(Opened::new(Some(file.size), bytes))
     }
 
     fn sources(&self) -> Result<Vec<download::Source>, ServeError> {
@@ -119,9 +163,13 @@ impl Source for Lazy {
     async fn open(&self, range: Option<Range<u64>>) -> Result<Opened, ServeError> {
         let handler = Arc::new(self.storing.clone());
         let request = FetchRequest::new(self.key(), self.sources()?, self.expected.clone(), handler).streamed(self.streamed);
-        let range = range.map(|range| FetchRange::Span(range.start, Some(range.end)));
-        let (meta, bytes) = self.storing.pulp.fetcher().open(request, range).await?;
-        Ok(Opened { size: meta.length, verified: meta.verified, bytes: bytes.map_err(ServeError::from).boxed() })
+        let fetch_range = range.clone().map(|range| FetchRange::Span(range.start, Some(range.end)));
+        match self.storing.pulp.fetcher().open(request, fetch_range).await {
+            Ok((meta, bytes)) => Ok(Opened { size: meta.length, verified: meta.verified, bytes: bytes.map_err(ServeError::from).boxed() }),
+            // It has just been stored, after it was looked up and before it was opened.
+            Err(FetchError::Kept) => self.stored(range).await,
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -134,14 +182,14 @@ struct Storing {
 }
 
 impl Storing {
-    async fn note(&self, artifact: &NewArtifact, sha256: &Sha256) -> crate::Result<()> {
+    async fn note(&self, artifact: &NewArtifact, sha256: &Sha256) -> crate::Result<Uuid> {
         let now = self.pulp.now();
         let tx = self.pulp.db().begin().await?;
         let stored = save_artifacts(&tx, std::slice::from_ref(artifact), self.domain, now).await?;
-        let id =
-            stored.get(&sha256.to_string()).ok_or_else(|| crate::Error::Internal("an artifact vanished while it was saved".to_owned()))?;
+        let id = stored.get(&sha256.to_string()).ok_or_else(|| crate::Error::Internal("an artifact vanished while it was saved".to_owned()))?;
         ContentArtifact::store(&tx, self.content_artifact, *id, now).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        Ok(*id)
     }
 }
 
@@ -150,18 +198,27 @@ impl FetchHandler for Storing {
     async fn complete(&self, file: Spooled) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let sha256 = file.sha256()?;
         let path = Artifact::place(&sha256, self.domain, self.pulp.settings().domain_enabled);
-        let artifact = NewArtifact { file: path.to_string(), size: i64::try_from(file.size())?, digests: file.digests().clone() };
+        let artifact =
+            NewArtifact { file: path.to_string(), size: i64::try_from(file.size())?, digests: file.digests().clone() };
         // The file first: a row must never name what is not there. Another process that did the same left the same file.
         self.pulp.storage().adopt(file, &path).await?;
         let mut tries = 1;
-        while let Err(error) = self.note(&artifact, &sha256).await {
-            let retryable = matches!(&error, crate::Error::Db(error) if error.is_retryable());
-            if !retryable || tries == TRIES {
-                return Err(error.into());
+        let id = loop {
+            match self.note(&artifact, &sha256).await {
+                Ok(id) => break id,
+                Err(crate::Error::Db(error)) if error.is_retryable() && tries < TRIES => tries += 1,
+                Err(error) => return Err(error.into()),
             }
-            tries += 1;
-        }
+        };
+        let (size, now) = (artifact.size, self.pulp.now());
+        let kept = ServedFile::from_row(String::new(), id, path.as_str(), size, &sha256.to_string(), now)?;
+        self.pulp.content_state().lately.note(key(false, self.domain, Some(sha256), self.content_artifact), kept.clone());
+        self.pulp.content_state().lately.note(key(false, self.domain, None, self.content_artifact), kept);
         Ok(())
+    }
+
+    fn is_kept(&self, key: &FetchKey) -> bool {
+        self.pulp.content_state().lately.get(&key.to_string()).is_some()
     }
 
     async fn source_failed(&self, source: &download::Source, error: &DownloadError) {

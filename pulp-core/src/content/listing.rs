@@ -1,6 +1,5 @@
 //! Directories.
 
-use std::collections::VecDeque;
 use std::fmt;
 
 use futures::StreamExt as _;
@@ -72,20 +71,12 @@ impl Listing {
     /// If the database cannot be reached for the first page.
     pub async fn of_trees(db: Db, trees: Vec<Tree>, directory: String) -> Result<Option<Self>, ServeError> {
         let start = Cursor::From(directory.clone());
-        let walk = Walk { db, trees, directory, next: Some(start) };
-        let mut pages = stream::try_unfold(walk, Walk::step).boxed();
-        let mut waiting = VecDeque::new();
-        while let Some(page) = pages.next().await {
-            let page = page?;
-            if !page.is_empty() {
-                waiting.push_back(Ok(page));
-                break;
-            }
-        }
-        if waiting.is_empty() {
+        let mut walk = Walk { db, trees, directory, next: None };
+        let Some(first) = walk.page(&start).await? else {
             return Ok(None);
-        }
-        Ok(Some(Self { title: None, parent: true, entries: stream::iter(waiting).chain(pages).boxed() }))
+        };
+        let others = stream::try_unfold(walk, Walk::step);
+        Ok(Some(Self { title: None, parent: true, entries: stream::iter([Ok(first)]).chain(others).boxed() }))
     }
 
     /// The next parts of the base paths below `prefix` (empty, or with a slash at its end); `None` if no distribution lies below.
@@ -135,11 +126,19 @@ impl Walk {
         let Some(cursor) = self.next.take() else {
             return Ok(None);
         };
-        let files = Tree::entries(&self.trees, &self.db, &self.directory, &cursor, PAGE).await?;
+        Ok(self.page(&cursor).await?.map(|entries| (entries, self)))
+    }
+
+    /// The entries of a page, and notes where the next begins; `None` if there are no files from here on.
+    async fn page(&mut self, cursor: &Cursor) -> Result<Option<Vec<Entry>>, ServeError> {
+        let files = Tree::entries(&self.trees, &self.db, &self.directory, cursor, PAGE).await?;
+        if files.is_empty() {
+            return Ok(None);
+        }
         let full = files.len() == PAGE as usize;
         let (entries, next) = self.gather(files);
         self.next = next.filter(|_| full);
-        Ok(Some((entries, self)))
+        Ok(Some(entries))
     }
 
     /// The entries that a page of paths makes, and where to go on.

@@ -19,10 +19,8 @@ pub struct PublishedHandler;
 impl DistributionHandler for PublishedHandler {
     async fn handle(&self, cx: &ServeContext<'_>, path: &ContentPath) -> Result<Served, ServeError> {
         let db = cx.pulp.db();
-        let publication = match publication_of(db, cx.distribution).await? {
-            Publication::Found(publication) => publication,
-            Publication::Missing(what) => return Ok(Served::NotFound(format!("{what} has no publication"))),
-            Publication::NotSet => return Ok(Served::NotFound(POINTS_NOWHERE.to_owned())),
+        let Some(publication) = PublishedVersion::of_distribution(db, cx.distribution).await? else {
+            return Ok(Served::NotFound(without_publication(cx.distribution).to_owned()));
         };
         if path.is_directory() {
             let index = format!("{path}index.html");
@@ -89,23 +87,16 @@ impl DistributionHandler for PassThroughHandler {
 
 const POINTS_NOWHERE: &str = "the distribution is not pointing to a publication, repository, repository version, or remote";
 
-enum Publication {
-    Found(PublishedVersion),
-    Missing(&'static str),
-    NotSet,
-}
-
-async fn publication_of(db: &Db, distribution: &Distribution) -> Result<Publication, ServeError> {
-    let (found, what) = if let Some(publication) = distribution.publication_id {
-        (PublishedVersion::of_publication(db, publication).await?, "the distribution’s publication is not complete: it")
-    } else if let Some(version) = distribution.repository_version_id {
-        (PublishedVersion::of_version(db, version).await?, "the distribution’s repository version")
-    } else if let Some(repository) = distribution.repository_id {
-        (PublishedVersion::of_repository(db, repository).await?, "the distribution’s repository")
+fn without_publication(distribution: &Distribution) -> &'static str {
+    if distribution.publication_id.is_some() {
+        "the distribution’s publication is not complete"
+    } else if distribution.repository_version_id.is_some() {
+        "the distribution’s repository version has no publication"
+    } else if distribution.repository_id.is_some() {
+        "the distribution’s repository has no publication"
     } else {
-        return Ok(Publication::NotSet);
-    };
-    Ok(found.map_or(Publication::Missing(what), Publication::Found))
+        POINTS_NOWHERE
+    }
 }
 
 async fn version_tree(db: &Db, condition: &str, id: Uuid) -> Result<Option<Tree>, ServeError> {

@@ -9,6 +9,7 @@ use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 use super::changes::{CHANNEL, Change, Changes, Stamp};
+use super::lazy::Lately;
 use super::stored::SmallFiles;
 use super::{Redirect, Served, ServedFile};
 use crate::db::Db;
@@ -86,6 +87,7 @@ pub(crate) struct State {
     pub(super) id: Uuid,
     pub(super) changes: Changes,
     pub(super) small: SmallFiles,
+    pub(super) lately: Lately,
     decisions: Cache<Key, Arc<Remembered>>,
     listening: std::sync::OnceLock<AbortOnDrop>,
 }
@@ -105,6 +107,7 @@ impl Default for State {
             id: Uuid::new_v4(),
             changes: Changes::default(),
             small: SmallFiles::default(),
+            lately: Lately::default(),
             decisions: Cache::new(DECISIONS),
             listening: std::sync::OnceLock::new(),
         }

@@ -7,6 +7,8 @@ use uuid::Uuid;
 
 use super::{Labels, model};
 use crate::clock::Timestamp;
+use crate::db::{Executor, ExecutorExt, Sql};
+use crate::{Error, Result};
 
 /// A row of `core_repository`.
 #[derive(Debug, Clone, FromRow)]
@@ -62,3 +64,15 @@ pub struct RepositoryVersion {
     pub info: Column<Json>,
 }
 model!(RepositoryVersion, "core_repositoryversion", "repository version");
+
+impl RepositoryVersion {
+    /// The version that counts as the repository’s content now.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such repository.
+    pub async fn latest<E: Executor + ?Sized>(executor: &E, repository: Uuid) -> Result<Self> {
+        let sql = Sql::new("select * from core_repositoryversion where repository_id = $1 and complete order by number desc limit 1");
+        let latest = executor.optional(sql.bind(repository)).await?;
+        latest.ok_or_else(|| Error::not_found(format!("a version of repository {repository}")))
+    }
+}

@@ -97,7 +97,7 @@ pub struct TaskRow {
     pub error: Option<Column<Json>>,
     /// What it gave.
     pub result: Option<Column<Json>>,
-    /// The task itself, serialised; emptied when it ends, since it may hold secrets. Not for the wire.
+    /// The task itself, serialised and encrypted, since it may hold secrets; emptied when it ends. Not for the wire.
     pub args: Column<Json>,
     /// Plugins, by label, that a worker must have to run it, with their versions at dispatch.
     pub versions: Column<Json>,

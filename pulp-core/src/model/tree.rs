@@ -3,6 +3,7 @@
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use super::Distribution;
 use crate::clock::Timestamp;
 use crate::db::{DbError, Executor, ExecutorExt, Sql};
 
@@ -217,6 +218,22 @@ impl PublishedVersion {
     /// The trees that it serves, the first with priority.
     pub fn trees(&self) -> Vec<Tree> {
         if self.pass_through { vec![self.published(), self.version()] } else { vec![self.published()] }
+    }
+
+    /// What a distribution serves: the publication it names, or the newest of its version or repository.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn of_distribution<E: Executor + ?Sized>(executor: &E, distribution: &Distribution) -> Result<Option<Self>, DbError> {
+        if let Some(publication) = distribution.publication_id {
+            Self::of_publication(executor, publication).await
+        } else if let Some(version) = distribution.repository_version_id {
+            Self::of_version(executor, version).await
+        } else if let Some(repository) = distribution.repository_id {
+            Self::of_repository(executor, repository).await
+        } else {
+            Ok(None)
+        }
     }
 
     /// This publication, if it is complete.

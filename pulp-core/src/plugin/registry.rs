@@ -8,7 +8,7 @@ use pulp_migrations::MigrationSet;
 
 use super::{Plugin, PluginDescriptor};
 use crate::content::{ContentGuard, DistributionHandler};
-use crate::resource::Resource;
+use crate::resource::{Field, Resource};
 use crate::tasks::{Reconciler, Task, TaskKind};
 use crate::version::RepositoryType;
 
@@ -19,6 +19,7 @@ pub struct Registry {
     migrations: Vec<MigrationSet>,
     conflicts: Vec<String>,
     repositories: BTreeMap<&'static str, Arc<dyn RepositoryType>>,
+    components: BTreeMap<&'static str, Vec<Field>>,
     resources: Vec<Arc<Resource>>,
     resources_by_path: HashMap<&'static str, Arc<Resource>>,
     resources_by_type: HashMap<&'static str, Vec<Arc<Resource>>>,
@@ -103,6 +104,20 @@ impl Registry {
             self.resources_by_type.entry(pulp_type).or_default().push(Arc::clone(&resource));
         }
         self.resources.push(resource);
+    }
+
+    /// Adds a component of the API document that is no resource and no action’s body: the object that an answer of
+    /// [`Returns::Component`](crate::resource::Returns::Component) shows. `name` is without the `Response` that answers have
+    /// at the end of their component’s name.
+    pub fn component(&mut self, name: &'static str, fields: impl IntoIterator<Item = Field>) {
+        if self.components.insert(name, fields.into_iter().collect()).is_some() {
+            self.conflict(format!("two components of the API document are called `{name}`"));
+        }
+    }
+
+    /// Components of the API document, by name.
+    pub(crate) fn components(&self) -> impl Iterator<Item = (&'static str, &[Field])> {
+        self.components.iter().map(|(name, fields)| (*name, fields.as_slice()))
     }
 
     /// The REST resources, in the order in which they were added.

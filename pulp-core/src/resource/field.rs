@@ -137,6 +137,8 @@ pub struct Field {
     pub unique: bool,
     /// What it is for, in the API document.
     pub help: &'static str,
+    /// Keywords of its schema in the API document that the rest does not say; null takes one away.
+    pub keywords: Vec<(&'static str, Json)>,
     /// Its text is kept as it is: white space at its ends counts.
     pub keep_space: bool,
     /// Checks that its kind does not say.
@@ -173,6 +175,7 @@ impl Field {
             max_length: None,
             unique: false,
             help: "",
+            keywords: Vec::new(),
             keep_space: false,
             check: None,
             compute: None,
@@ -335,6 +338,13 @@ impl Field {
     #[must_use]
     pub fn help(mut self, text: &'static str) -> Self {
         self.help = text;
+        self
+    }
+
+    /// Sets a keyword of its schema in the API document (`format`, say), or with null takes one away that it would have.
+    #[must_use]
+    pub fn keyword(mut self, name: &'static str, value: impl Into<Json>) -> Self {
+        self.keywords.push((name, value.into()));
         self
     }
 

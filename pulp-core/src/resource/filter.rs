@@ -205,6 +205,8 @@ pub struct Filter {
     pub nullable: bool,
     /// How it works where it is no comparison.
     pub condition: Option<Arc<dyn Condition>>,
+    /// Whether its condition takes several values, separated by commas.
+    pub several: bool,
     /// What it is for.
     pub help: &'static str,
 }
@@ -219,7 +221,7 @@ impl Filter {
     /// A filter on the base table’s column of the same name.
     pub fn new(name: &'static str, kind: FilterKind, lookups: &'static [Lookup]) -> Self {
         let column = if matches!(kind, FilterKind::Href(_)) { format!("b.{name}_id") } else { format!("b.{name}") };
-        Self { name, column, kind, lookups, nullable: false, condition: None, help: "" }
+        Self { name, column, kind, lookups, nullable: false, condition: None, several: false, help: "" }
     }
 
     /// A text of the base table, with the lookups of a name.
@@ -264,6 +266,13 @@ impl Filter {
     #[must_use]
     pub fn nullable(mut self) -> Self {
         self.nullable = true;
+        self
+    }
+
+    /// Its condition takes several values, as a text in which commas separate them.
+    #[must_use]
+    pub fn several(mut self) -> Self {
+        self.several = true;
         self
     }
 

@@ -152,8 +152,12 @@ pub struct Resource {
     pub in_domain: bool,
     /// Fields, in the order in which a response shows them.
     pub fields: Vec<Field>,
+    /// What one is, in the API document.
+    pub help: &'static str,
     /// Filters of the list; those that every list has are added by the engine.
     pub filters: Vec<Filter>,
+    /// Whether the API document tells of filters; lists of which it tells none take them nonetheless.
+    pub filterable: bool,
     /// Columns by which a list can be ordered, beside `pk`.
     pub ordering: Vec<&'static str>,
     /// Order of a list that asks for none, as in the `ordering` parameter.
@@ -213,7 +217,9 @@ impl Resource {
             detail: None,
             in_domain: true,
             fields: bases::common(),
+            help: "",
             filters: Vec::new(),
+            filterable: true,
             ordering: vec!["pulp_id", "pulp_created", "pulp_last_updated"],
             default_order: "-pulp_created",
             visible: None,
@@ -268,6 +274,13 @@ impl Resource {
     #[must_use]
     pub fn parameter(mut self, name: impl Into<String>) -> Self {
         self.parameter = name.into();
+        self
+    }
+
+    /// What one is, in the API document.
+    #[must_use]
+    pub fn help(mut self, text: &'static str) -> Self {
+        self.help = text;
         self
     }
 

@@ -30,7 +30,7 @@ pub(super) struct Ready {
     pub(super) unit: Unit,
     pub(super) files: Vec<ReadyFile>,
     /// The bytes that it takes of the budget until it is saved.
-    pub(super) permit: Option<OwnedSemaphorePermit>,
+    pub(super) _permit: Option<OwnedSemaphorePermit>,
 }
 
 /// A file of it.
@@ -163,7 +163,7 @@ fn settled(resolved: Resolved, place: impl Fn(FileState) -> Place) -> Ready {
         },
         place: place(state),
     });
-    Ready { unit: resolved.declared.unit, files: files.collect(), permit: None }
+    Ready { unit: resolved.declared.unit, files: files.collect(), _permit: None }
 }
 
 /// Fetches the missing files of one unit, one after the other: a unit enters the budget once, so that no two can each hold what the
@@ -185,5 +185,5 @@ async fn fetch(resolved: Resolved, cx: &SyncContext, budget: &Budget) -> Result<
         };
         ready.push(ReadyFile { relative_path: file.relative_path, expected: file.expected, url, place });
     }
-    Ok(Ready { unit: resolved.declared.unit, files: ready, permit: Some(permit) })
+    Ok(Ready { unit: resolved.declared.unit, files: ready, _permit: Some(permit) })
 }

@@ -8,8 +8,8 @@ use super::download::{Budget, download};
 use super::resolve::resolve;
 use super::save::save;
 use super::{FirstStage, Sink, SyncContext};
-use crate::model::{Policy, Repository, RepositoryVersion};
-use crate::version::VersionDraft;
+use crate::model::{Repository, RepositoryVersion};
+use crate::version::{RepositoryType, VersionDraft, announce};
 use crate::{Error, Result};
 
 /// Units that are resolved, or saved, in one go.
@@ -53,6 +53,7 @@ pub async fn synchronize(
         .cloned()
         .ok_or_else(|| Error::Internal(format!("the repository type {} is not registered", repository.pulp_type)))?;
     let mut draft = VersionDraft::begin(cx.pulp().db(), repository.pulp_id, None, cx.pulp().now()).await?;
+    draft.held_by(cx.task());
     if options.mirror {
         draft.mirror();
     }
@@ -67,18 +68,18 @@ pub async fn synchronize(
     }
 }
 
-async fn finish(
-    cx: &SyncContext,
-    mut draft: VersionDraft,
-    rules: &Arc<dyn crate::version::RepositoryType>,
-) -> Result<Option<RepositoryVersion>> {
+async fn finish(cx: &SyncContext, mut draft: VersionDraft, rules: &Arc<dyn RepositoryType>) -> Result<Option<RepositoryVersion>> {
     let removed = draft.remove_unseen().await?;
     if removed > 0 {
         let report = cx.task().progress("Un-Associating Content", "unassociating.content");
         report.increase(i64::try_from(removed).unwrap_or(i64::MAX));
         report.finish();
     }
-    draft.commit(rules.as_ref()).await
+    let version = draft.commit(rules.as_ref()).await?;
+    if let Some(version) = &version {
+        announce(cx.task(), rules.as_ref(), version).await?;
+    }
+    Ok(version)
 }
 
 /// The pipeline.
@@ -106,11 +107,7 @@ async fn fill(cx: &SyncContext, draft: &mut VersionDraft, first: Box<dyn FirstSt
         download(resolved, downloading, cx, &budget, &artifacts),
         save(downloaded, cx, draft, &content, since, room),
     )?;
-    if cx.policy() == Policy::Immediate {
-        artifacts.finish();
-    } else {
-        artifacts.finish();
-    }
+    artifacts.finish();
     content.finish();
     Ok(())
 }

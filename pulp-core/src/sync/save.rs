@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::download::{Place, Ready};
 use super::SyncContext;
+use super::download::{Place, Ready};
 use crate::clock::Timestamp;
-use crate::db::{DbError, ExecutorExt};
+use crate::db::DbError;
 use crate::digest::Algorithm;
 use crate::model::Artifact;
 use crate::model::save::{
@@ -76,13 +76,7 @@ async fn adopt(ready: &mut [Ready], cx: &SyncContext) -> Result<Vec<NewArtifact>
 }
 
 /// Writes the rows of a batch in one transaction. The number of units that are new to the repository.
-async fn write(
-    ready: &[Ready],
-    artifacts: &[NewArtifact],
-    cx: &SyncContext,
-    draft: &mut VersionDraft,
-    since: Timestamp,
-) -> Result<u64> {
+async fn write(ready: &[Ready], artifacts: &[NewArtifact], cx: &SyncContext, draft: &mut VersionDraft, since: Timestamp) -> Result<u64> {
     let (domain, now) = (cx.task().domain().pulp_id, cx.pulp().now());
     let tx = cx.pulp().db().begin().await?;
     let mut stored = save_artifacts(&tx, artifacts, domain, now).await?;

@@ -7,8 +7,9 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use super::Declared;
+use crate::clients::RemoteClient;
 use crate::digest::Expected;
-use crate::download::{DownloadRequest, Downloader, RetryPolicy, SaveOptions, download_to_spool};
+use crate::download::{DownloadRequest, Downloader, SaveOptions, download_to_spool};
 use crate::model::{Policy, Remote};
 use crate::storage::Spooled;
 use crate::tasks::TaskContext;
@@ -77,9 +78,7 @@ impl Sink {
 pub struct SyncContext {
     task: TaskContext,
     remote: Arc<Remote>,
-    downloader: Arc<dyn Downloader>,
-    retry: RetryPolicy,
-    concurrency: usize,
+    client: RemoteClient,
 }
 
 impl SyncContext {
@@ -88,14 +87,8 @@ impl SyncContext {
     /// # Errors
     /// If an option of the remote cannot be used; the message names the field.
     pub fn new(task: TaskContext, remote: Remote) -> Result<Self> {
-        let access = task.pulp().remote_access(&remote)?;
-        Ok(Self {
-            task,
-            remote: Arc::new(remote),
-            downloader: access.downloader,
-            retry: access.retry,
-            concurrency: access.concurrency,
-        })
+        let client = task.pulp().client(&remote)?;
+        Ok(Self { task, remote: Arc::new(remote), client })
     }
 
     /// The library.
@@ -120,12 +113,12 @@ impl SyncContext {
 
     /// Downloads at the same time.
     pub fn concurrency(&self) -> usize {
-        self.concurrency
+        self.client.concurrency
     }
 
     /// How the remote is asked, once and without retries.
-    pub fn downloader(&self) -> &Arc<dyn Downloader> {
-        &self.downloader
+    pub fn downloader(&self) -> &dyn Downloader {
+        self.client.downloaders.as_ref()
     }
 
     /// The remote’s address.
@@ -142,9 +135,17 @@ impl SyncContext {
     /// # Errors
     /// [`Error::Coded`] or [`Error::Download`]: what is wrong with the source or the file, with its URL.
     pub async fn fetch(&self, url: Url, expected: Expected, limit: Option<u64>) -> Result<Spooled> {
-        let mut options = SaveOptions::expecting(expected).retry(self.retry);
+        self.fetch_through(self.downloader(), url, expected, limit).await
+    }
+
+    /// As [`fetch`](Self::fetch), through a downloader that wraps [ours](Self::downloader).
+    ///
+    /// # Errors
+    /// As `fetch`.
+    pub async fn fetch_through(&self, downloader: &dyn Downloader, url: Url, expected: Expected, limit: Option<u64>) -> Result<Spooled> {
+        let mut options = SaveOptions::expecting(expected).retry(self.client.retry);
         options.limit = limit;
-        Ok(download_to_spool(&self.downloader, DownloadRequest::new(url), self.pulp().spool(), &options).await?)
+        Ok(download_to_spool(downloader, DownloadRequest::new(url), self.pulp().spool(), &options).await?)
     }
 }
 

@@ -117,7 +117,9 @@ impl Tasks {
         }
         let domain = options.domain.clone().unwrap_or_else(|| self.pulp.default_domain().clone());
         let args =
-            serde_json::to_value(&task).map_err(|error| Error::Internal(format!("task {} cannot be serialised: {error}", T::NAME)))?;
+            serde_json::to_string(&task).map_err(|error| Error::Internal(format!("task {} cannot be serialised: {error}", T::NAME)))?;
+        // They may hold the password of a remote.
+        let args = Json::String(self.pulp.seal(&args)?);
         // As Pulp does: whatever changes or removes a domain waits for the tasks in it.
         let resources = task.resources().and(&options.resources).shared(Prn::new("core.domain", domain.pulp_id));
         let cid = options.cid.clone().unwrap_or_else(|| Uuid::new_v4().simple().to_string());

@@ -7,6 +7,7 @@ use super::hub::tell_others;
 use super::progress::Notes;
 use super::{Resources, claim};
 use crate::Pulp;
+use crate::content::Change;
 use crate::db::{DbError, ExecutorExt, Sql, Tx};
 use crate::model::{TaskRow, TaskState};
 
@@ -60,6 +61,8 @@ pub(super) async fn finish(pulp: &Pulp, row: &TaskRow, ending: &Ending, notes: &
     tell_others(&tx, row.pulp_id, ending.state).await?;
     tx.commit().await?;
     unwritten.written();
+    // Before anybody hears that the task has ended: whoever waits for it finds what it changed.
+    Change::announce_task(pulp, &needs(row)).await;
     after_end(pulp, row.pulp_id, &needs(row), ending.state).await;
     Ok(true)
 }

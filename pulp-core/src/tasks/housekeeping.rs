@@ -7,7 +7,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::task::JoinSet;
 
-use super::{claim, purge};
+use super::{Tasks, claim, purge, uploads};
+use crate::clock::Timestamp;
 use crate::{Pulp, Result};
 
 type Run = Arc<dyn Fn(Pulp) -> BoxFuture<'static, Result<()>> + Send + Sync>;
@@ -43,7 +44,7 @@ impl Reconciler {
     }
 
     /// What the core itself looks after.
-    pub(super) fn of_tasks() -> [Self; 3] {
+    pub(super) fn of_core() -> [Self; 4] {
         [
             Self::new("reap", Duration::from_secs(5), |pulp| async move { pulp.tasks().reap().await.map(drop) }),
             Self::new("unblock", Duration::from_secs(30), |pulp| async move {
@@ -54,20 +55,37 @@ impl Reconciler {
                 Ok(())
             }),
             Self::new("purge", Duration::from_secs(15 * 60), |pulp| async move {
-                let minutes = pulp.settings().task_protection_time;
-                if minutes > 0 {
-                    let before = pulp.now() - chrono::TimeDelta::try_minutes(minutes).unwrap_or(chrono::TimeDelta::MAX);
-                    purge::purge_all(pulp.db(), before).await?;
+                match before(&pulp, pulp.settings().task_protection_time) {
+                    Some(before) => purge::purge_all(pulp.db(), before).await.map(drop).map_err(Into::into),
+                    None => Ok(()),
                 }
-                Ok(())
+            }),
+            Self::new("uploads", Duration::from_secs(15 * 60), |pulp| async move {
+                match before(&pulp, pulp.settings().upload_protection_time) {
+                    Some(before) => uploads::remove_before(&pulp, before).await.map(drop),
+                    None => Ok(()),
+                }
             }),
         ]
     }
 }
 
+/// The moment so many minutes ago; none where 0 minutes mean: never.
+fn before(pulp: &Pulp, minutes: i64) -> Option<Timestamp> {
+    let age = chrono::TimeDelta::try_minutes(minutes).filter(|_| minutes > 0)?;
+    pulp.now().checked_sub_signed(age)
+}
+
 impl fmt::Debug for Reconciler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reconciler").field("name", &self.name).field("every", &self.every).finish_non_exhaustive()
+    }
+}
+
+impl Tasks {
+    /// All pieces of housekeeping: the core’s own and those of the plugins.
+    pub fn housekeeping(&self) -> impl Iterator<Item = Reconciler> + '_ {
+        Reconciler::of_core().into_iter().chain(self.pulp.registry().reconcilers().iter().cloned())
     }
 }
 
@@ -81,7 +99,7 @@ impl Housekeeping {
     /// Starts; each is done at once, and then again and again.
     pub fn start(pulp: &Pulp) -> Self {
         let mut loops = JoinSet::new();
-        for reconciler in Reconciler::of_tasks().into_iter().chain(pulp.registry().reconcilers().iter().cloned()) {
+        for reconciler in pulp.tasks().housekeeping() {
             loops.spawn(repeat(pulp.clone(), reconciler));
         }
         Self { _loops: loops }

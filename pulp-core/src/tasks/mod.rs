@@ -29,6 +29,7 @@ mod purge;
 mod reap;
 mod run;
 mod schedule;
+mod uploads;
 mod wait;
 mod workers;
 

@@ -122,7 +122,19 @@ async fn execute(pulp: &Pulp, row: &TaskRow, running: &Running, notes: &Arc<Note
         Arc::new(Domain::find(pulp.db(), row.pulp_domain_id).await?)
     };
     let cx = TaskContext::new(pulp.clone(), row, domain, running.cancel.clone(), notes.clone());
-    kind.run(row.args.0.clone(), cx).await
+    kind.run(arguments(pulp, row)?, cx).await
+}
+
+/// The task’s arguments as they were dispatched.
+fn arguments(pulp: &Pulp, row: &TaskRow) -> Result<Json> {
+    let unreadable = |reason: String| Error::Internal(format!("the arguments of task {} cannot be read: {reason}", row.name));
+    let sealed = row.args.as_str().ok_or_else(|| unreadable("they are not encrypted".to_owned()))?;
+    let text = pulp.unseal(sealed).map_err(|error| {
+        tracing::error!(%error, "the arguments cannot be decrypted");
+        let reason = "the task was encrypted with a key that this worker does not have: give all processes the same key file";
+        Error::Setting { name: "DB_ENCRYPTION_KEY".to_owned(), reason: reason.to_owned() }
+    })?;
+    serde_json::from_str(text.expose()).map_err(|error| unreadable(error.to_string()))
 }
 
 async fn within(limit: Option<Duration>) {

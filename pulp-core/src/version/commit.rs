@@ -35,6 +35,9 @@ impl VersionDraft {
             return self.vanish().await;
         }
         let tx = self.db.begin().await?;
+        if let Some(task) = &self.holder {
+            task.hold(&tx).await?;
+        }
         count_changes(&tx, self.id, "version_added_id", "A").await?;
         count_changes(&tx, self.id, "version_removed_id", "R").await?;
         count_present(&tx, self.id, self.previous).await?;

@@ -14,15 +14,16 @@ use crate::{Error, Result};
 /// Costs what the version and the one after it have changed. Only for who holds the repository exclusively.
 ///
 /// # Errors
-/// [`Error::BadRequest`] if it is the only one: a repository has a version at all times.
+/// [`Error::Coded`] with `PLP0011` if it is the only one: a repository has a version at all times.
 pub async fn delete_version(db: &Db, version: &RepositoryVersion) -> Result<()> {
     let tx = db.begin().await?;
     sweep_incomplete(&tx, version.repository_id).await?;
     let others = Sql::new("select 1 as one from core_repositoryversion where repository_id = $1 and pulp_id <> $2 and complete limit 1");
     if tx.optional::<(i32,)>(others.bind(version.repository_id).bind(version.pulp_id)).await?.is_none() {
-        return Err(Error::BadRequest(
-            "Cannot delete repository version. Repositories must have at least one repository version.".to_owned(),
-        ));
+        return Err(Error::Coded {
+            code: "PLP0011",
+            message: "Cannot delete repository version. Repositories must have at least one repository version.".to_owned(),
+        });
     }
     let next = Sql::new(
         "select pulp_id from core_repositoryversion where repository_id = $1 and number > $2 and complete order by number limit 1",

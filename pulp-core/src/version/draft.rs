@@ -4,13 +4,14 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use super::Members;
 use super::sweep::{discard, sweep_incomplete};
+use super::{Members, UnitRule};
 use crate::Result;
 use crate::clock::Timestamp;
 use crate::db::{Db, DbError, Executor, ExecutorExt, Sql, rows_per_statement};
 use crate::ids::new_id;
 use crate::model::{Model, Repository, RepositoryVersion};
+use crate::tasks::TaskContext;
 
 /// Keys in one `in (…)` list.
 pub(super) const KEYS: usize = 2_000;
@@ -42,6 +43,8 @@ pub struct VersionDraft {
     removed: bool,
     /// In a mirror, the units of the version before that are to stay.
     kept: Option<HashSet<Uuid>>,
+    /// The task that makes it: must still be in charge when the version appears.
+    pub(super) holder: Option<TaskContext>,
 }
 
 impl VersionDraft {
@@ -53,7 +56,7 @@ impl VersionDraft {
         let tx = db.begin().await?;
         sweep_incomplete(&tx, repository).await?;
         let repository = Repository::find(&tx, repository).await?;
-        let previous = latest_version(&tx, repository.pulp_id).await?;
+        let previous = RepositoryVersion::latest(&tx, repository.pulp_id).await?;
         let number = repository.next_version.max(previous.number + 1);
         let id = new_id();
         let insert = Sql::new(
@@ -66,8 +69,18 @@ impl VersionDraft {
             Sql::new("select 1 as one from core_repositorycontent where repository_id = $1 and version_removed_id is null limit 1");
         let inhabited = tx.optional::<(i32,)>(inhabited.bind(repository.pulp_id)).await?.is_some();
         tx.commit().await?;
-        let mut draft =
-            Self { db: db.clone(), repository, id, number, previous: previous.pulp_id, now, inhabited, removed: false, kept: None };
+        let mut draft = Self {
+            db: db.clone(),
+            repository,
+            id,
+            number,
+            previous: previous.pulp_id,
+            now,
+            inhabited,
+            removed: false,
+            kept: None,
+            holder: None,
+        };
         if let Some(base) = base.filter(|base| base.pulp_id != previous.pulp_id) {
             draft.start_from(base).await?;
         }
@@ -97,6 +110,11 @@ impl VersionDraft {
     /// The units that are in the draft now.
     pub fn members(&self) -> Members {
         Members::Of { repository: self.repository.pulp_id, number: self.number }
+    }
+
+    /// Names the task that makes the draft. If the task is no longer in charge when the draft is committed, no version is made.
+    pub fn held_by(&mut self, task: &TaskContext) {
+        self.holder = Some(task.clone());
     }
 
     /// Turns the draft into a mirror: at its commit, what was there before and was not [added](Self::add) (again) is removed.
@@ -230,11 +248,10 @@ impl VersionDraft {
     /// Of units that agree in some columns of their type’s table, keeps those that this draft has added and removes the older
     /// ones: “a newer file at the same path replaces the older”. The number of units that were replaced.
     ///
-    /// `table` has the column `content_ptr_id`; it and `columns` are names of the type’s own, never input.
-    ///
     /// # Errors
     /// [`Error::Coded`](crate::Error::Coded) with `PLP0022` if several of the added units agree: none of them is the newest.
-    pub async fn keep_newest(&mut self, table: &'static str, columns: &[&'static str]) -> Result<u64> {
+    pub async fn keep_newest(&mut self, rule: &UnitRule) -> Result<u64> {
+        let UnitRule { table, columns, .. } = rule;
         let same = |a: &str, b: &str| {
             let pairs: Vec<String> = columns.iter().map(|column| format!("{a}.{column} = {b}.{column}")).collect();
             pairs.join(" and ")
@@ -302,11 +319,4 @@ impl VersionDraft {
             self.add_some(&db, &page).await?;
         }
     }
-}
-
-/// The version that counts as the repository’s content now.
-pub(crate) async fn latest_version<E: Executor + ?Sized>(executor: &E, repository: Uuid) -> Result<RepositoryVersion> {
-    let sql = Sql::new("select * from core_repositoryversion where repository_id = $1 and complete order by number desc limit 1");
-    let latest = executor.optional(sql.bind(repository)).await?;
-    latest.ok_or_else(|| crate::Error::not_found(format!("a version of repository {repository}")))
 }

@@ -13,6 +13,7 @@ mod create;
 mod delete;
 mod draft;
 mod members;
+mod modify;
 mod paths;
 mod retain;
 mod sweep;
@@ -24,23 +25,32 @@ pub use create::create_repository;
 pub use delete::delete_version;
 pub use draft::VersionDraft;
 pub use members::{ContentCount, CountType, Members, content_summary};
+pub use modify::{AddAndRemove, DeleteVersion};
 pub use retain::{protected_versions, retain_versions};
 pub use sweep::sweep_incomplete;
 
 use async_trait::async_trait;
 
 use crate::Result;
+use crate::ids::Prn;
+use crate::model::RepositoryVersion;
+use crate::plugin::Registry;
+use crate::tasks::{Created, TaskContext};
+
+/// Adds the tasks of this module.
+pub(crate) fn register(registry: &mut Registry) {
+    registry.task::<AddAndRemove>();
+    registry.task::<DeleteVersion>();
+}
 
 /// The rules of one type of repository. Registered with [`Registry::repository`](crate::plugin::Registry::repository).
 ///
 /// ```
-/// use async_trait::async_trait;
-/// use pulp_core::version::{RepositoryType, VersionDraft};
+/// use pulp_core::version::{RepositoryType, UnitRule};
 ///
 /// /// Packages by name: a newer upload of a name replaces the older.
 /// struct Packages;
 ///
-/// #[async_trait]
 /// impl RepositoryType for Packages {
 ///     fn pulp_type(&self) -> &'static str {
 ///         "npm.npm"
@@ -54,9 +64,8 @@ use crate::Result;
 ///         "repositories/npm/npm"
 ///     }
 ///
-///     async fn finalize(&self, draft: &mut VersionDraft) -> pulp_core::Result<()> {
-///         draft.keep_newest("npm_package", &["name", "version"]).await?;
-///         draft.check_paths().await
+///     fn unit_rules(&self) -> &'static [UnitRule] {
+///         &[UnitRule { pulp_type: "npm.package", table: "npm_package", columns: &["name", "version"] }]
 ///     }
 /// }
 /// ```
@@ -71,11 +80,50 @@ pub trait RepositoryType: Send + Sync + 'static {
     /// The path of the list of such repositories below the API’s base: `repositories/file/file`.
     fn collection(&self) -> &'static str;
 
-    /// Makes the draft obey the rules of the type, or refuses it. By default no two files may want the same path.
+    /// Which units replace each other, if some do.
+    fn unit_rules(&self) -> &'static [UnitRule] {
+        &[]
+    }
+
+    /// Makes the draft obey the rules of the type, or refuses it. By default newer units replace older ones by
+    /// [`unit_rules`](Self::unit_rules), and then no two files may want the same path.
     ///
     /// # Errors
     /// [`Error::Coded`](crate::Error::Coded) or [`Error::BadRequest`](crate::Error::BadRequest): the version is not made then.
     async fn finalize(&self, draft: &mut VersionDraft) -> Result<()> {
+        for rule in self.unit_rules() {
+            draft.keep_newest(rule).await?;
+        }
         draft.check_paths().await
     }
+
+    /// Called when a new version has become visible, by the task that made it: a type that publishes by itself does it here.
+    ///
+    /// # Errors
+    /// The task fails with it; the version stays.
+    async fn published(&self, version: &RepositoryVersion, cx: &TaskContext) -> Result<()> {
+        let _ = (version, cx);
+        Ok(())
+    }
+}
+
+/// Units of a type that agree in some columns cannot be in one version: the newest stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnitRule {
+    /// The type of the units.
+    pub pulp_type: &'static str,
+    /// Its table, with the column `content_ptr_id`.
+    pub table: &'static str,
+    /// The columns.
+    pub columns: &'static [&'static str],
+}
+
+/// Tells of a version that a task has made: as a created resource, and to the repository’s type.
+///
+/// # Errors
+/// What [`RepositoryType::published`] says.
+pub async fn announce(cx: &TaskContext, rules: &dyn RepositoryType, version: &RepositoryVersion) -> Result<()> {
+    let href = cx.pulp().hrefs().version(&cx.domain().name, rules.collection(), version.repository_id, version.number);
+    cx.created(Created { prn: Prn::new("core.repositoryversion", version.pulp_id), href });
+    rules.published(version, cx).await
 }

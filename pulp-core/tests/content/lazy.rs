@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use http::Method;
+use pulp_core::db::ExecutorExt;
 use pulp_testkit::{Fault, Kit, Upstream, both_databases};
 
 use crate::world::{Timed, World, sha256};
@@ -39,6 +40,22 @@ both_databases! {
         let second = world.ask(Method::GET, "/d/a.txt", &[("range", "bytes=0-6")]).await;
         assert_eq!((second.status.as_u16(), second.text().as_str()), (206, "fetched"));
         assert_eq!(upstream.hits("a.txt"), 1);
+    }
+
+    async fn a_file_that_was_stored_and_removed_is_fetched_again(kit: Kit) {
+        let world = World::new(kit.pulp());
+        let big: Vec<u8> = (0..100_000u32).map(|i| (i % 253) as u8).collect();
+        let upstream = Upstream::start().await.file("big", big.clone());
+        lazy(&world, &upstream, "big", "on_demand", &big).await;
+        assert!(world.get("/d/big").await.body.unwrap() == big);
+        wait_until_idle(&world).await;
+        // As reclaiming space does.
+        let path: String = world.pulp.db().scalar("select file from core_artifact").await.unwrap();
+        world.sql("update core_contentartifact set artifact_id = null".into()).await;
+        world.sql("delete from core_artifact".into()).await;
+        world.pulp.storage().delete(&path.parse().unwrap()).await.unwrap();
+        assert!(world.get("/d/big").await.body.unwrap() == big);
+        assert_eq!(upstream.hits("big"), 2);
     }
 
     async fn many_clients_share_one_fetch(kit: Kit) {

@@ -4,5 +4,6 @@ mod lazy;
 mod listing;
 mod published;
 mod pull_through;
+mod whole;
 mod wire;
 mod world;

@@ -64,7 +64,7 @@ async fn pulling(world: &World, upstream: &Upstream, policy: &str) {
     let remote = world.remote(&upstream.url("sub/"), policy).await;
     world.distribution("d", &[("remote_id", remote)]).await;
     world.sql(Sql::new("update core_distribution set pulp_type = 'bins.bins'")).await;
-    Change::Distributions.announce(&world.pulp).await.unwrap();
+    Change::Distributions.announce(&world.pulp).await;
 }
 
 async fn wait_until_idle(world: &World) {

@@ -164,7 +164,7 @@ impl World {
         }
         sql.push(")");
         self.sql(sql).await;
-        Change::Distributions.announce(&self.pulp).await.unwrap();
+        Change::Distributions.announce(&self.pulp).await;
         id
     }
 
@@ -235,7 +235,7 @@ impl World {
     }
 
     pub async fn changed(&self, repository: Uuid) {
-        Change::Repository(repository).announce(&self.pulp).await.unwrap();
+        Change::Repository(repository).announce(&self.pulp).await;
     }
 }
 

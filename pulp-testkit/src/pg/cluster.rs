@@ -127,14 +127,13 @@ fn sweep(root: &Path, binaries: &Binaries, account: Account) {
         if !entry.file_name().to_string_lossy().starts_with("run-") {
             continue;
         }
-        match File::open(directory.join("owner")).map(|owner| owner.try_lock()) {
-            Ok(Err(TryLockError::WouldBlock)) => continue,
-            // Unlocked, or never claimed: the lock that we hold keeps claims from being half made.
-            Ok(_) | Err(_) => {}
+        // Unlocked, or never claimed: the lock that we hold keeps claims from being half made.
+        if let Ok(Err(TryLockError::WouldBlock)) = File::open(directory.join("owner")).map(|owner| owner.try_lock()) {
+            continue;
         }
         let mut stop = Command::new(binaries.program("pg_ctl"));
         stop.args(["stop", "-m", "immediate", "-s", "-D"]).arg(directory.join("data")).current_dir("/");
-        account.run_as(&mut stop.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()));
+        account.run_as(stop.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()));
         // There is mostly nothing to stop, and its guard may be at the same.
         let _ = stop.status();
         let _ = fs::remove_dir_all(&directory);

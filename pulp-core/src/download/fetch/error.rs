@@ -21,6 +21,9 @@ pub enum FetchError {
     /// Nobody said where the file could be fetched. HTTP: 404.
     #[error("the file has no source to fetch it from")]
     NoSource,
+    /// The file is kept already: [`FetchHandler::is_kept`](super::FetchHandler::is_kept) said so. Take it from there.
+    #[error("the file is kept already")]
+    Kept,
     /// What this client already got turned out to be wrong; others, and a new request, are not affected.
     /// Seen in the middle of a body only, where the connection must be closed.
     #[error("a source gave wrong bytes; ask again")]

@@ -136,6 +136,7 @@ impl Fetcher {
         let pending = entries.len();
         match entries.entry(request.key.clone()) {
             Slot::Occupied(slot) => Ok(slot.get().state.subscribe()),
+            Slot::Vacant(_) if request.handler.is_kept(&request.key) => Err(FetchError::Kept),
             Slot::Vacant(_) if request.sources.is_empty() => Err(FetchError::NoSource),
             Slot::Vacant(_) if pending >= self.shared.options.pending => Err(FetchError::Busy),
             Slot::Vacant(slot) => {

@@ -56,6 +56,14 @@ pub trait FetchHandler: Send + Sync + 'static {
     /// Whatever went wrong. Clients still get their file; the next one begins another fetch.
     async fn complete(&self, file: Spooled) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
+    /// Whether the file is known to be kept already, since a fetch of the same key has just ended. Asked before a fetch begins, in a way
+    /// that no fetch can end in between: a request that was late gets [`FetchError::Kept`](super::FetchError::Kept) instead of a
+    /// second fetch. Must not block.
+    fn is_kept(&self, key: &FetchKey) -> bool {
+        let _ = key;
+        false
+    }
+
     /// A source did not give the file, or gave a wrong one: a good time to leave it alone for a while.
     async fn source_failed(&self, source: &Source, error: &DownloadError) {
         let _ = (source, error);

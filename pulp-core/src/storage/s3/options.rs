@@ -1,7 +1,9 @@
 //! How to reach a bucket.
 
+use std::time::Duration;
+
 use object_store::{
-    RetryConfig,
+    ClientOptions, RetryConfig,
     aws::{AmazonS3, AmazonS3Builder},
 };
 use url::Url;
@@ -14,6 +16,9 @@ use crate::crypto::{Secret, redact_url};
 
 /// The least that S3 accepts for a part that is not the last one.
 const LEAST_PART: u64 = 5 * 1024 * 1024;
+
+/// How long a store may send nothing.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// Which bucket, and how to reach it.
 ///
@@ -143,14 +148,18 @@ impl S3Options {
         if let Some(region) = self.region {
             builder = builder.with_region(region);
         }
+        // A slow reader may take its time over a large object; a store that falls silent may not.
+        let mut client = ClientOptions::new().with_timeout_disabled().with_read_timeout(SILENCE);
         if let Some(endpoint) = self.endpoint {
             if !endpoint.username().is_empty() || endpoint.password().is_some() {
                 return Err(settings(format!("endpoint {} holds a login: use access_key and secret_key", redact_url(&endpoint))));
             }
             // Whoever writes `http://` means it.
-            builder = builder.with_allow_http(endpoint.scheme() == "http").with_endpoint(endpoint.as_str().trim_end_matches('/'));
+            client = client.with_allow_http(endpoint.scheme() == "http");
+            builder = builder.with_endpoint(endpoint.as_str().trim_end_matches('/'));
         }
         builder
+            .with_client_options(client)
             .with_bucket_name(self.bucket)
             .with_virtual_hosted_style_request(self.virtual_hosted)
             .with_retry(RetryConfig { max_retries: self.retries, ..RetryConfig::default() })

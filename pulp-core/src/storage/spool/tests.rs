@@ -186,18 +186,28 @@ async fn a_tail_learns_that_the_writer_gave_up() {
     assert!(matches!(tail.beyond(4).await, Err(StorageError::Interrupted)));
 }
 
-#[tokio::test]
-async fn a_dropped_write_is_not_continued() {
-    let dir = tempfile::tempdir().unwrap();
-    let spool = spool(dir.path()).await;
-    let mut file = spool.create();
-    {
-        let write = pin!(file.write(bytes(300_000)));
-        // One poll starts the block on its way; then the caller goes.
-        assert!(write.poll(&mut Context::from_waker(std::task::Waker::noop())).is_pending());
-    }
-    assert!(matches!(file.write("x".into()).await, Err(StorageError::Interrupted)));
-    assert!(matches!(file.finish().await, Err(StorageError::Interrupted)));
+#[test]
+fn a_dropped_write_is_not_continued() {
+    // The only blocking thread is kept busy, so that the write cannot end before it is dropped.
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = spool(dir.path()).await;
+        let mut file = spool.create();
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let busy = tokio::task::spawn_blocking(move || wait.recv());
+        {
+            let write = pin!(file.write(bytes(300_000)));
+            assert!(write.poll(&mut Context::from_waker(std::task::Waker::noop())).is_pending());
+        }
+        go.send(()).unwrap();
+        busy.await.unwrap().unwrap();
+        assert!(matches!(file.write("x".into()).await, Err(StorageError::Interrupted)));
+        assert!(matches!(file.finish().await, Err(StorageError::Interrupted)));
+        // The thread is through with the write: what it made is gone, since nobody took it.
+        tokio::task::spawn_blocking(|| ()).await.unwrap();
+        assert_eq!((files(dir.path()), spool.used()), (0, 0));
+    });
 }
 
 #[tokio::test]

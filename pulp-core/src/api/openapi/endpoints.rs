@@ -1,0 +1,106 @@
+//! The operations of core that no resource’s description tells of, or not all of.
+
+use http::Method;
+
+use super::operation::{Location, Operation};
+use crate::plugin::Registry;
+
+/// All of them, whether a route answers or not.
+pub(super) fn all(registry: &Registry) -> Vec<Operation> {
+    let mut all = vec![
+        fixed(Method::GET, "status/", "status", "read")
+            .whole_id("status_read")
+            .open()
+            .says("Show how this Pulp does", "Its components, who is online, database, storage, settings of content.")
+            .gives(200, "StatusResponse"),
+        fixed(Method::GET, "livez/", "livez", "read")
+            .whole_id("livez_read")
+            .open()
+            .says("Show that the API answers", "Asks nothing but this process.")
+            .gives_nothing(200),
+        fixed(Method::GET, "login/", "login", "read").whole_id("login_read").says("Show who is logged in", "").gives(200, "LoginResponse"),
+        fixed(Method::POST, "login/", "login", "create")
+            .whole_id("login")
+            .says("Open a session", "The answer sets a cookie.")
+            .gives(201, "LoginResponse"),
+        fixed(Method::PATCH, "login/", "login", "update")
+            .whole_id("login_update")
+            .says("Change one’s own name or password", "")
+            .body("PatchedLoginUpdate", false)
+            .gives(200, "LoginUpdateResponse"),
+        fixed(Method::DELETE, "login/", "login", "delete").whole_id("logout").says("End the session", "").gives_nothing(204),
+        fixed(Method::DELETE, "orphans/", "orphans", "delete")
+            .says("Delete orphans", "Units that no repository has, and artifacts that no unit has.")
+            .gives_task(),
+        fixed(Method::POST, "orphans/cleanup/", "orphans_cleanup", "cleanup")
+            .says("Clean up orphans", "Removes units that no repository has, and artifacts that no unit has.")
+            .body("OrphansCleanup", false)
+            .gives_task(),
+        fixed(Method::POST, "repair/", "repair", "post")
+            .says("Repair the storage", "Looks for files that are lost or damaged, and fetches them again.")
+            .body("Repair", false)
+            .gives_task(),
+        fixed(Method::POST, "repositories/reclaim_space/", "repositories_reclaim_space", "reclaim")
+            .says("Reclaim space", "Removes files that can be fetched again from the storage.")
+            .body("ReclaimSpace", false)
+            .gives_task(),
+    ];
+    all.extend(tasks(registry));
+    all.extend(uploads(registry));
+    all
+}
+
+fn fixed(method: Method, path: &str, prefix: &str, verb: &str) -> Operation {
+    Operation::new(method, Location::fixed(path), prefix, verb)
+}
+
+/// An operation on an object of a resource of core.
+fn on(registry: &Registry, path: &str, method: Method, rest: &str, verb: &str) -> Option<Operation> {
+    let resource = registry.resource_at(path)?;
+    Some(Operation::new(method, Location::object(resource).below(rest), &resource.operation, verb).beside(path))
+}
+
+fn tasks(registry: &Registry) -> Vec<Operation> {
+    let cancel = |operation: Operation, shown: &str| operation.body("PatchedTaskCancel", false).gives(200, shown).gives(409, shown);
+    let purge = fixed(Method::POST, "tasks/purge/", "tasks", "purge")
+        .beside("tasks")
+        .says("Delete tasks that have ended", "A task deletes those that ended before a moment.")
+        .body("Purge", false)
+        .gives_task();
+    [
+        Some(purge),
+        on(registry, "tasks", Method::PATCH, "", "cancel")
+            .map(|operation| cancel(operation.says("Cancel a task", "409 if it has ended already."), "TaskResponse")),
+        on(registry, "tasks", Method::DELETE, "", "delete")
+            .map(|operation| operation.says("Delete a task", "It must have ended.").gives_nothing(204)),
+        on(registry, "task-groups", Method::PATCH, "", "cancel")
+            .map(|operation| cancel(operation.says("Cancel a task group", "Cancels all of its tasks."), "TaskGroupResponse")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn uploads(registry: &Registry) -> Vec<Operation> {
+    [
+        on(registry, "uploads", Method::GET, "", "read")
+            .map(|operation| operation.says("Show an upload", "With what has come so far.").gives(200, "UploadDetailResponse")),
+        on(registry, "uploads", Method::PUT, "", "update").map(|operation| {
+            operation
+                .says("Send a chunk", "The header `Content-Range` says which bytes it has.")
+                .body("UploadChunk", true)
+                .gives(200, "UploadResponse")
+        }),
+        on(registry, "uploads", Method::POST, "commit/", "commit").map(|operation| {
+            operation
+                .says("Finish an upload", "A task makes an artifact of the chunks, and the upload is gone.")
+                .body("UploadCommit", false)
+                .gives_task()
+        }),
+        on(registry, "uploads", Method::DELETE, "", "delete")
+            .map(|operation| operation.says("Drop an upload", "").gives_nothing(204)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

@@ -1,0 +1,38 @@
+//! The `file` content type: plain files, listed in a manifest (`PULP_MANIFEST`).
+
+mod content;
+mod library;
+pub mod manifest;
+mod publish;
+mod repository;
+mod sync;
+
+pub use content::FILE;
+pub use library::{Files, Repo, SyncOutcome};
+pub use publish::{PUBLICATION, Publish};
+pub use repository::FileRepository;
+pub use sync::Synchronize;
+
+use pulp_migrations::MigrationSet;
+
+use crate::prelude::*;
+
+/// The content type, to be given to [`PulpBuilder::plugin`](crate::PulpBuilder::plugin).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct File;
+
+impl Plugin for File {
+    fn descriptor(&self) -> PluginDescriptor {
+        PluginDescriptor { label: "file", version: "3.123.1", package: "pulp-file", module: "pulp_file.app", domain_compatible: true }
+    }
+
+    fn migrations(&self) -> MigrationSet {
+        pulp_migrations::FILE
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        registry.repository(repository::Rules);
+        registry.task::<Synchronize>();
+        registry.task::<Publish>();
+    }
+}

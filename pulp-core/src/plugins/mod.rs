@@ -1,0 +1,4 @@
+//! The bundled content types, each behind a feature. They use the [prelude](crate::prelude) only, as a third party’s would.
+
+#[cfg(feature = "file")]
+pub mod file;
