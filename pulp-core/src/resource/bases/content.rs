@@ -153,7 +153,9 @@ pub(crate) async fn members(cx: &Context, version: Uuid) -> Result<Fragment> {
         .db()
         .optional(Sql::new("select repository_id, number from core_repositoryversion where pulp_id = $1").bind(version))
         .await?;
-    let Some((repository, number)) = found else { return Ok(Fragment::new("select null where 1 = 0")) };
+    let Some((repository, number)) = found else {
+        return Ok(Fragment::new("select rc.content_id from core_repositorycontent rc where 1 = 0"));
+    };
     Ok(Fragment::new("select rc.content_id from core_repositorycontent rc where rc.repository_id = ")
         .bind(repository)
         .text(" and rc.version_added_id in (select pulp_id from core_repositoryversion where repository_id = ")
