@@ -69,7 +69,7 @@ impl Options {
 ///
 /// # Errors
 /// [`Error::Internal`] if two descriptions contradict each other: that is a mistake in the code of whoever registered them.
-pub(super) fn document(
+fn document(
     registry: &Registry,
     base: &Base,
     answered: &HashSet<(String, Method)>,
