@@ -35,9 +35,7 @@ pub(crate) fn name(help: &'static str) -> Field {
     Field::text("name").required().unique().in_base().help(help)
 }
 
-/// Tells whoever serves content that something has changed. That other processes could not be told is no error of the change.
+/// Tells whoever serves content that something has changed.
 pub(crate) async fn announce(cx: &Context, change: Change) {
-    if let Err(error) = change.announce(cx.pulp()).await {
-        tracing::warn!(%error, "other processes could not be told of a change; they find out by themselves");
-    }
+    change.announce(cx.pulp()).await;
 }
