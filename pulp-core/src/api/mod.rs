@@ -26,6 +26,7 @@ mod routes;
 mod service;
 mod session;
 
+pub(crate) use endpoints::uploads;
 pub use service::Api;
 
 pub(crate) use endpoints::register;

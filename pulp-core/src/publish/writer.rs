@@ -2,6 +2,8 @@
 
 use uuid::Uuid;
 
+use crate::content::Change;
+use crate::content::grace::note_repository;
 use crate::db::{ExecutorExt, Sql, Tx, Value, rows_per_statement};
 use crate::ids::{Prn, new_id};
 use crate::model::save::{NewArtifact, SavedUnit, UnitFile, save_artifacts, save_files};
@@ -46,6 +48,7 @@ pub struct PublicationWriter {
     cx: TaskContext,
     kind: PublicationKind,
     id: Uuid,
+    repository: Uuid,
     pass_through: bool,
     checkpoint: bool,
     created: bool,
@@ -64,7 +67,7 @@ impl PublicationWriter {
         );
         let sql = sql.bind(id).bind(cx.pulp().now()).bind(kind.pulp_type).bind(version.pulp_id).bind(cx.domain().pulp_id);
         cx.pulp().db().execute(sql).await?;
-        Ok(Self { cx: cx.clone(), kind, id, pass_through: false, checkpoint: false, created: true })
+        Ok(Self { cx: cx.clone(), kind, id, repository: version.repository_id, pass_through: false, checkpoint: false, created: true })
     }
 
     /// The key that the publication has.
@@ -154,8 +157,14 @@ impl PublicationWriter {
         let detail = values.into_iter().fold(Sql::new(text).bind(self.id), Sql::bind);
         tx.execute(detail).await?;
         let publication = complete(&tx, self).await?;
+        let (now, days) = (self.cx.pulp().now(), self.cx.pulp().settings().distributed_publication_retention_period);
+        note_repository(&tx, self.repository, now, days).await?;
         tx.commit().await?;
         self.created = false;
+        // Other processes that could not be told find out by themselves.
+        if let Err(error) = Change::Repository(self.repository).announce(self.cx.pulp()).await {
+            tracing::warn!(%error, "a new publication could not be announced");
+        }
         let href = self.cx.pulp().hrefs().object(&self.cx.domain().name, self.kind.collection, self.id);
         self.cx.created(Created { prn: Prn::new(self.kind.model, self.id), href });
         Ok(publication)

@@ -7,8 +7,8 @@ use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use super::super::{
-    ActionHandler, Change, Compute, Condition, Context, Field, Filter, FilterKind, FilterValue, Fragment, Hooks, Input, Lookup, Noun, Record, Resource,
-    Returns, Shape, Target,
+    ActionHandler, Change, Compute, Condition, Context, Field, Filter, FilterKind, FilterValue, Fragment, Hooks, Input, Lookup, Noun,
+    Record, Resource, Returns, Shape, Target,
 };
 use super::content::PublishedContent;
 use crate::db::{ExecutorExt, Sql};
