@@ -12,8 +12,7 @@ pub(crate) use content::{VersionContent, members, minutes_ago};
 pub use distribution::{publication, repository, repository_version};
 pub use remote::{network_fields, policy};
 
-use super::{Context, Field, Kind};
-use crate::content::Change;
+use super::{Field, Kind};
 
 /// What every object has.
 pub(crate) fn common() -> Vec<Field> {
@@ -33,11 +32,4 @@ pub(crate) fn labels() -> Field {
 /// The name of an object, unique in its domain.
 pub(crate) fn name(help: &'static str) -> Field {
     Field::text("name").required().unique().in_base().help(help)
-}
-
-/// Tells whoever serves content that something has changed. That other processes could not be told is no error of the change.
-pub(crate) async fn announce(cx: &Context, change: Change) {
-    if let Err(error) = change.announce(cx.pulp()).await {
-        tracing::warn!(%error, "other processes could not be told of a change; they find out by themselves");
-    }
 }
