@@ -13,6 +13,7 @@ use moka::sync::Cache;
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
+use super::operation::Base;
 use super::{Options, document};
 use crate::api::error::ApiError;
 use crate::api::request::Request;
@@ -50,7 +51,8 @@ impl Documents {
     /// # Errors
     /// [`Error::BadRequest`] if there is no such component; [`Error::Internal`] if descriptions contradict each other.
     pub(crate) fn document(&self, pulp: &Pulp, options: &Options, origin: Option<&str>) -> Result<Json> {
-        let mut document = document(pulp, &self.answered, options)?;
+        let base = Base::new(pulp.hrefs(), pulp.settings().domain_enabled);
+        let mut document = document(pulp.registry(), &base, &self.answered, options)?;
         document.insert("servers".to_owned(), json!([{"url": format!("{}/", origin.unwrap_or_default())}]));
         Ok(Json::Object(document))
     }
@@ -128,9 +130,11 @@ fn send(headers: &HeaderMap, written: &Written, kind: &'static str, file: &str) 
 
 /// Whether the client has this state already (RFC 9110, 13.1.2).
 pub(super) fn has(headers: &HeaderMap, tag: &str) -> bool {
-    headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|value| {
-        value.split(',').map(str::trim).any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
-    })
+    headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.split(',').map(str::trim).any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag))
 }
 
 /// Whether the client takes gzip (RFC 9110, 12.5.3).

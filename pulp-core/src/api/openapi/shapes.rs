@@ -86,7 +86,10 @@ fn uploads(registry: &mut Registry) {
     registry.component("UploadCommit", [Field::text("sha256").required().help("The digest that the whole must have.")]);
     let chunk = Kind::Object(
         "UploadChunk",
-        vec![Field::integer("offset").read_only().help("Where the chunk begins."), Field::integer("size").read_only().help("How long it is.")],
+        vec![
+            Field::integer("offset").read_only().help("Where the chunk begins."),
+            Field::integer("size").read_only().help("How long it is."),
+        ],
     );
     registry.component(
         "UploadDetail",
@@ -159,6 +162,14 @@ fn login(registry: &mut Registry) {
             Field::new("pulp_href", Kind::OwnHref).read_only(),
             Field::new("prn", Kind::OwnPrn).read_only().help("The Pulp Resource Name (PRN)."),
             Field::text("username").read_only().help("The name to log in with."),
+        ],
+    );
+    registry.component(
+        "UserGroup",
+        [
+            Field::new("pulp_href", Kind::OwnHref).read_only(),
+            Field::new("prn", Kind::OwnPrn).read_only().help("The Pulp Resource Name (PRN)."),
+            Field::text("name").required().max_length(150).help("The group’s name."),
         ],
     );
     registry.component(
