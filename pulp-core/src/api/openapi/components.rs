@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value as Json, json};
+use sha2::{Digest, Sha256};
 
 use super::schema::{self, Side};
 use crate::plugin::Registry;
@@ -77,26 +78,28 @@ impl<'r> Components<'r> {
         self.done.insert(name.to_owned(), schema);
     }
 
-    /// Adds an enumeration; the name of the component.
+    /// Adds an enumeration; the name of the component, which is longer where other words have the name already.
     pub(super) fn enumeration(&mut self, name: &str, words: &[&str]) -> String {
         let name = match IN_CORE.iter().find(|(short, _)| self.core && *short == name) {
             Some((_, long)) => *long,
             None => name,
         };
         let schema = json!({"type": "string", "enum": words});
-        match self.done.get(name) {
-            Some(other) if *other != schema => self.problems.push(format!("two enumerations are called `{name}`")),
-            _ => {
-                self.done.insert(name.to_owned(), schema);
+        let name = match self.done.get(name) {
+            Some(other) if *other != schema => {
+                let digest = hex::encode(Sha256::digest(words.join(" ")));
+                format!("{}{}Enum", name.trim_end_matches("Enum"), &digest[..3])
             }
-        }
-        name.to_owned()
+            _ => name.to_owned(),
+        };
+        self.done.insert(name.clone(), schema);
+        name
     }
 
     /// All of them, by name.
     ///
     /// # Errors
-    /// [`Error::Internal`] if something spoke of a component that is not there, or two have one name.
+    /// [`Error::Internal`] if something spoke of a component that is not there.
     pub(super) fn finish(self) -> Result<Map<String, Json>> {
         match self.problems.into_iter().next() {
             Some(problem) => Err(Error::Internal(problem)),
