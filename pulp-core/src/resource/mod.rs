@@ -16,6 +16,7 @@
 
 mod action;
 pub mod bases;
+pub mod content_file;
 mod context;
 mod field;
 mod filter;
@@ -40,7 +41,7 @@ pub use hooks::{Hooks, NoHooks};
 pub use input::{Input, Reference};
 pub use record::Record;
 pub use relation::Target;
-pub use tasks::{GeneralCreate, GeneralDelete, GeneralUpdate};
+pub use tasks::{GeneralCreate, GeneralDelete, GeneralUpdate, Make};
 
 pub(crate) use field::hidden_fields_shape;
 pub(crate) use labels::check as check_label;
@@ -190,6 +191,8 @@ pub struct Resource {
     pub actions: Vec<Action>,
     /// Rules that concern a whole object.
     pub hooks: Arc<dyn Hooks>,
+    /// Makes objects, where that is more than inserting a row.
+    pub(crate) maker: Option<Arc<dyn Make>>,
     /// Worked out of the rest when it is first needed.
     selection: OnceLock<Arc<select::Selection>>,
 }
@@ -236,6 +239,7 @@ impl Resource {
             multipart_only: false,
             actions: Vec::new(),
             hooks: Arc::new(NoHooks),
+            maker: None,
             selection: OnceLock::new(),
         }
     }
@@ -346,6 +350,13 @@ impl Resource {
     #[must_use]
     pub fn create_by(mut self, returns: Returns, handler: impl ActionHandler + 'static) -> Self {
         self.create = Create::By(returns, Arc::new(handler));
+        self
+    }
+
+    /// Lets code do what [`GeneralCreate`] does for this resource.
+    #[must_use]
+    pub fn made_by(mut self, maker: impl Make + 'static) -> Self {
+        self.maker = Some(Arc::new(maker));
         self
     }
 

@@ -1,10 +1,13 @@
 //! The `file` content type: plain files, listed in a manifest (`PULP_MANIFEST`).
 
 mod content;
+mod git;
 mod library;
 pub mod manifest;
 mod publish;
 mod repository;
+mod rest;
+mod serve;
 mod sync;
 
 pub use content::FILE;
@@ -34,5 +37,7 @@ impl Plugin for File {
         registry.repository(repository::Rules);
         registry.task::<Synchronize>();
         registry.task::<Publish>();
+        registry.distribution("file.file", serve::handler());
+        rest::register(registry);
     }
 }

@@ -3,6 +3,7 @@
 
 mod content;
 mod distribution;
+mod modify;
 mod publication;
 mod remote;
 mod repository;
@@ -10,6 +11,7 @@ mod repository;
 pub use content::digest_fields;
 pub(crate) use content::{VersionContent, members, minutes_ago};
 pub use distribution::{publication, repository, repository_version};
+pub use modify::modify;
 pub use remote::{network_fields, policy};
 
 use super::{Context, Field, Kind};
