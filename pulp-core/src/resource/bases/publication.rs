@@ -61,7 +61,7 @@ impl Hooks for Rules {
     }
 
     async fn committed(&self, cx: &Context, _: Uuid) {
-        super::announce(cx, crate::content::Change::Everything).await;
+        crate::content::Change::Everything.announce(cx.pulp()).await;
     }
 }
 
