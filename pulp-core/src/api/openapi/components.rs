@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::schema::{self, Side};
 use crate::plugin::Registry;
-use crate::resource::Field;
+use crate::resource::{Field, Returns};
 use crate::{Error, Result};
 
 /// Enumerations that core calls by another name, for it knows a second one of the same short name: the name of a type in
@@ -17,6 +17,8 @@ const IN_CORE: [(&str, &str); 1] = [("PolicyEnum", "Policy692Enum")];
 /// Collects schemas.
 pub(super) struct Components<'r> {
     known: HashMap<&'r str, &'r [Field]>,
+    /// What answers show under the name of a body.
+    shown: HashMap<&'r str, &'r [Field]>,
     /// Null while it is being made.
     done: BTreeMap<String, Json>,
     core: bool,
@@ -28,13 +30,18 @@ impl<'r> Components<'r> {
     pub(super) fn new(registry: &'r Registry, core: bool) -> Self {
         let mut known: HashMap<&str, &[Field]> = HashMap::new();
         known.extend(registry.components());
+        let mut shown: HashMap<&str, &[Field]> = HashMap::new();
         for resource in registry.resources() {
-            for body in resource.actions.iter().filter_map(|action| action.body.as_ref()) {
+            for action in &resource.actions {
+                let Some(body) = &action.body else { continue };
                 known.insert(body.schema, &body.fields);
+                if matches!(action.returns, Returns::Component(_, name) if name == body.schema) {
+                    shown.insert(body.schema, &resource.fields);
+                }
             }
         }
         known.extend(registry.resources().iter().map(|resource| (resource.schema, resource.fields.as_slice())));
-        Self { known, done: BTreeMap::new(), core, problems: Vec::new() }
+        Self { known, shown, done: BTreeMap::new(), core, problems: Vec::new() }
     }
 
     /// Adds a component by its name: that of a resource, body or registered component, with `Response` after it for what an
@@ -55,7 +62,8 @@ impl<'r> Components<'r> {
         } else {
             (name, Side::Request)
         };
-        match self.known.get(of) {
+        let shown = self.shown.get(of).filter(|_| side == Side::Response);
+        match shown.or_else(|| self.known.get(of)) {
             Some(fields) => self.make(name, fields, side),
             None => self.problems.push(format!("the API document has no component `{name}`")),
         }
