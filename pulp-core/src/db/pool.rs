@@ -121,10 +121,16 @@ impl Db {
     /// # Errors
     /// If the database cannot be reached.
     pub async fn begin(&self) -> Result<Tx, DbError> {
-        match &self.0.pools {
-            Pools::Postgres(pool) => Ok(Tx::postgres(pool.begin().await?)),
-            Pools::Sqlite { write, .. } => Ok(Tx::sqlite(write.begin_with("BEGIN IMMEDIATE").await?)),
-        }
+        let db = self.clone();
+        // In a task of its own: a caller that is dropped while BEGIN is on its way would otherwise give the connection back
+        // with the transaction open, and whoever gets it next would work inside it, never to be committed.
+        let begun = tokio::spawn(async move {
+            match &db.0.pools {
+                Pools::Postgres(pool) => Ok(Tx::postgres(pool.begin().await?)),
+                Pools::Sqlite { write, .. } => Ok(Tx::sqlite(write.begin_with("BEGIN IMMEDIATE").await?)),
+            }
+        });
+        begun.await.map_err(|error| DbError::Unavailable(format!("the runtime is ending: {error}")))?
     }
 
     /// Tells every process on this database, this one included, that something happened on a channel.

@@ -208,7 +208,6 @@ fn parse(line: &str) -> Result<Entry, Fault> {
     if i64::try_from(size).is_err() {
         return Err(Fault::Size);
     }
-    let path = path.trim();
     check_path(path)?;
     Ok(Entry { relative_path: path.to_owned(), sha256, size })
 }
@@ -275,7 +274,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_reads_back(path in "[a-zA-Zäß0-9 ,.%:\"]{1,20}(/[a-z,]{1,5}){0,3}", size in 0..i64::MAX as u64) {
-            prop_assume!(check_path(path.trim()).is_ok() && path.trim() == path && !path.starts_with('#'));
+            prop_assume!(check_path(&path).is_ok());
             let mut text = Vec::new();
             write_line(&mut text, &path, SHA, size).unwrap();
             let entry = Reader::new(text.as_slice()).next().unwrap().unwrap();
