@@ -74,19 +74,8 @@ fn certificates_come_as_text_and_as_files() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "-----BEGIN KEY-----").unwrap();
     let key = format!("@{}", file.path().display());
-    let arguments = [
-        "file",
-        "remote",
-        "create",
-        "--name",
-        "a",
-        "--url",
-        "b",
-        "--client-cert",
-        "-----BEGIN CERTIFICATE-----",
-        "--client-key",
-        &key,
-    ];
+    let arguments =
+        ["file", "remote", "create", "--name", "a", "--url", "b", "--client-cert", "-----BEGIN CERTIFICATE-----", "--client-key", &key];
     pulp(&server, &arguments).ok();
     let body = server.seen()[0].json();
     assert_eq!(body["client_cert"], "-----BEGIN CERTIFICATE-----");

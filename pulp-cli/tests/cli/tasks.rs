@@ -170,9 +170,7 @@ fn ctrl_c_leaves_the_task_running() {
                 let _ = looked.send(());
                 state("running")
             }
-            ("GET", _) => Answer::list(vec![
-                json!({ "pulp_href": REPOSITORY, "name": "foo", "remote": "/x/" }),
-            ]),
+            ("GET", _) => Answer::list(vec![json!({ "pulp_href": REPOSITORY, "name": "foo", "remote": "/x/" })]),
             _ => Answer::task(TASK),
         }
     });
@@ -185,10 +183,7 @@ fn ctrl_c_leaves_the_task_running() {
         .spawn()
         .unwrap();
     was_looked_at.recv().unwrap();
-    let killed = std::process::Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
+    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(killed.success());
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));

@@ -12,11 +12,11 @@ use super::response;
 use super::router::Answer;
 use crate::Error;
 use crate::body::Body;
-use crate::tasks::DispatchOptions;
 use crate::resource::{
     Action, Change, Context, Create, Field, Fragment, GeneralCreate, GeneralDelete, GeneralUpdate, Kind, Noun, On, Purpose, Record, Reply,
     Resource, action_body, check_label, mask, set_label,
 };
+use crate::tasks::DispatchOptions;
 
 /// `GET` of the collection.
 pub(super) async fn list(request: Request, resource: Arc<Resource>) -> Answer {
@@ -136,8 +136,7 @@ pub(super) async fn label(mut request: Request, resource: Arc<Resource>) -> Answ
     let input = action_body(&request.cx, &fields, &body).await?;
     let key = input.text("key").unwrap_or_default();
     let value = input.get("value").cloned().unwrap_or(Json::Null);
-    check_label(key, value.as_str())
-        .map_err(|message| ApiError::new(StatusCode::BAD_REQUEST, json!({"non_field_errors": [message]})))?;
+    check_label(key, value.as_str()).map_err(|message| ApiError::new(StatusCode::BAD_REQUEST, json!({"non_field_errors": [message]})))?;
     let cx = &request.cx;
     set_label(cx.pulp().db(), &resource, id, cx.pulp().now(), key, Some(value.clone())).await?;
     resource.hooks.committed(cx, id).await;

@@ -149,7 +149,11 @@ impl Rendering<'_> {
                 if let Some(size) = representation.size {
                     headers.insert(header::CONTENT_LENGTH, size.into());
                 }
-                let body = if *self.method == Method::HEAD && origin.is_certain() { Body::empty() } else { origin.open(None, &mut headers).await? };
+                let body = if *self.method == Method::HEAD && origin.is_certain() {
+                    Body::empty()
+                } else {
+                    origin.open(None, &mut headers).await?
+                };
                 Ok(respond(StatusCode::OK, headers, body))
             }
             Requested::One(range) => {

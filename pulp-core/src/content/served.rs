@@ -92,7 +92,8 @@ impl ServedFile {
         let size = u64::try_from(size).map_err(|error| broken(&error))?;
         let sha256 = sha256.parse().map_err(|error| broken(&error))?;
         let path = file.parse().map_err(|error| broken(&error))?;
-        let representation = Representation { size: Some(size), sha256: Some(sha256), modified: Some(stored), ..Representation::named(name) };
+        let representation =
+            Representation { size: Some(size), sha256: Some(sha256), modified: Some(stored), ..Representation::named(name) };
         Ok(Self { representation, path, artifact, size })
     }
 }

@@ -108,7 +108,7 @@ impl Sql {
             self.push_bind(value);
         }
         if first {
-            self.push("select null where 1 = 0");
+            self.push("null");
         }
         self.push(")")
     }

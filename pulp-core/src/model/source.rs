@@ -87,9 +87,8 @@ impl super::ContentArtifact {
     /// # Errors
     /// If the database cannot be reached.
     pub async fn store<E: Executor + ?Sized>(executor: &E, id: Uuid, artifact: Uuid, now: Timestamp) -> Result<(), DbError> {
-        let sql = Sql::new(
-            "update core_contentartifact set artifact_id = $2, pulp_last_updated = $3 where pulp_id = $1 and artifact_id is null",
-        );
+        let sql =
+            Sql::new("update core_contentartifact set artifact_id = $2, pulp_last_updated = $3 where pulp_id = $1 and artifact_id is null");
         executor.execute(sql.bind(id).bind(artifact).bind(now)).await?;
         Ok(())
     }

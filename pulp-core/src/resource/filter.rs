@@ -353,7 +353,7 @@ impl Fragment {
             self = self.bind(value);
         }
         if first {
-            self = self.text("select null where 1 = 0");
+            self = self.text("null");
         }
         self.text(")")
     }

@@ -6,7 +6,6 @@ use uuid::Uuid;
 use super::select::key_number;
 use super::{Context, Field, Input, Kind, Noun, Record, Resource};
 use crate::clock::Timestamp;
-use crate::content::{self, grace};
 use crate::db::{Db, DbError, ExecutorExt, Sql, Tx, Value};
 use crate::ids::{Prn, new_id};
 use crate::version;
@@ -41,9 +40,7 @@ impl Resource {
             tx.execute(Sql::new("update core_repository set next_version = 1 where pulp_id = $1").bind(id)).await?;
         }
         self.hooks.created(cx, &tx, id, input).await?;
-        self.note_served(cx, &tx, id).await?;
         tx.commit().await?;
-        self.announce(cx, id).await;
         self.hooks.committed(cx, id).await;
         Ok(id)
     }
@@ -64,9 +61,7 @@ impl Resource {
             self.told(update(&tx, table, pointer, key, detail).await)?;
         }
         self.hooks.updated(cx, &tx, before, input).await?;
-        self.note_served(cx, &tx, before.id()).await?;
         tx.commit().await?;
-        self.announce(cx, before.id()).await;
         self.hooks.committed(cx, before.id()).await;
         Ok(())
     }
@@ -93,28 +88,8 @@ impl Resource {
         }
         let gone = self.told(tx.execute(Sql::new(format!("delete from {} where {} = $1", self.table, self.key)).bind(key)).await)?;
         tx.commit().await?;
-        self.announce(cx, id).await;
         self.hooks.committed(cx, id).await;
         Ok(gone > 0)
-    }
-
-    /// Notes what a distribution serves from now on.
-    async fn note_served(&self, cx: &Context, tx: &Tx, id: Uuid) -> Result<(), DbError> {
-        if self.noun == Noun::Distribution {
-            let days = cx.pulp().settings().distributed_publication_retention_period;
-            grace::note_distribution(tx, id, cx.pulp().now(), days).await?;
-        }
-        Ok(())
-    }
-
-    /// Tells those who serve content of a change that concerns them.
-    async fn announce(&self, cx: &Context, id: Uuid) {
-        let change = match self.table {
-            "core_distribution" | "core_contentguard" | "core_publication" => content::Change::Distributions,
-            "core_repository" => content::Change::Repository(id),
-            _ => return,
-        };
-        change.announce(cx.pulp()).await;
     }
 
     /// Whether an input says anything that is not so already.

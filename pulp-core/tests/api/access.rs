@@ -39,7 +39,7 @@ both_databases! {
 
     async fn an_inactive_user_and_one_without_rights_are_kept_out(world: World) {
         let db = world.pulp().db();
-        let hash = password::make("password", 1).unwrap();
+        let hash = password::make("password", 1_000).unwrap();
         for name in ["gone", "plain"] {
             User::create_superuser(db, name, &hash, world.pulp().now()).await.unwrap();
         }
@@ -82,7 +82,7 @@ both_databases! {
         let cookie: Vec<&str> =
             opened.headers.get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap().split(';').next().unwrap()).collect();
         let cookie = cookie.join("; ");
-        User::set_password(world.pulp().db(), "admin", &password::make("other", 1).unwrap()).await.unwrap();
+        User::set_password(world.pulp().db(), "admin", &password::make("other", 1_000).unwrap()).await.unwrap();
         world.send(Method::GET, "login/", &[("cookie", &cookie)], "").await.with(401);
         world.get("login/").await.with(401);
         world.send(Method::GET, "login/", &[("authorization", &basic("admin", "other"))], "").await.with(200);

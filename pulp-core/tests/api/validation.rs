@@ -4,7 +4,7 @@ use http::Method;
 use pulp_testkit::both_databases;
 use serde_json::{Value as Json, json};
 
-use super::world::{DISTRIBUTIONS, REMOTES, REPOSITORIES, World, basic, nowhere};
+use super::world::{Answer, DISTRIBUTIONS, REMOTES, REPOSITORIES, World, basic, nowhere};
 
 both_databases! {
     async fn fields_are_refused_in_known_words(world: World) {
@@ -107,7 +107,7 @@ both_databases! {
             }
             world.send(Method::POST, REPOSITORIES, &headers, body.to_vec()).await
         };
-        let detail = |answer: &super::world::Answer| answer.with(400)["detail"].as_str().unwrap().to_owned();
+        let detail = |answer: &Answer| answer.with(400)["detail"].as_str().unwrap().to_owned();
         assert!(detail(&send("application/json", b"{\"name\":").await).starts_with("JSON parse error - "));
         assert!(detail(&send("application/json", b"\xff\xfe").await).starts_with("JSON parse error - "));
         let deep = "[".repeat(100_000);

@@ -133,7 +133,7 @@ impl Prepare for World {
     async fn prepare(engine: Engine) -> Option<Self> {
         let kit = Kit::built(engine, |builder| builder.plugin(Shelf)).await?;
         // A real password takes a million rounds.
-        let hash = password::make("password", 1).unwrap();
+        let hash = password::make("password", 1_000).unwrap();
         User::create_superuser(kit.pulp().db(), "admin", &hash, kit.pulp().now()).await.unwrap();
         let api = kit.pulp().api();
         Some(Self { kit, api })

@@ -22,8 +22,8 @@ use crate::{Error, Result};
 pub(super) fn register(registry: &mut Registry) {
     let digest = |name| Field::text(name).nullable().help("A digest of the file: it is checked when given.");
     let mut artifacts = Resource::new("artifacts", "core_artifact", "Artifact")
-        .field(Field::text("file").read_only().help("Its path in the storage."))
-        .field(Field::file("file").required().help("The file."))
+        .field(Field::text("file").required().read_only().help("Its path in the storage."))
+        .field(Field::file("file").required().keyword("writeOnly", json!(null)).help("The file."))
         .field(Field::integer("size").help("Bytes: they are checked when given."));
     for algorithm in Algorithm::ALL {
         artifacts = artifacts.field(digest(algorithm.name())).filter(text(algorithm.name()));
@@ -33,7 +33,7 @@ pub(super) fn register(registry: &mut Registry) {
             .create_by(Returns::Object(201), CreateArtifact)
             .multipart_only()
             .filters([
-                Filter::custom("orphaned_for", FilterKind::Integer, OrphanedFor),
+                Filter::custom("orphaned_for", FilterKind::Number, OrphanedFor),
                 Filter::custom("repository_version", FilterKind::Href(Target::REPOSITORY_VERSION), InVersion),
             ])
             .ordered_by(["file", "md5", "sha1", "sha224", "sha256", "sha384", "sha512", "size", "timestamp_of_interest"]),

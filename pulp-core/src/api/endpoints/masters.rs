@@ -1,16 +1,17 @@
 //! The lists that go over all types: repositories, remotes, publications, distributions, content, guards.
 
 use async_trait::async_trait;
+use serde_json::json;
+use uuid::Uuid;
 
 use super::content::Artifacts;
 use crate::plugin::Registry;
 use crate::resource::{ActionHandler, Context, Field, Input, Noun, Reply, Resource, Shape, bases};
 use crate::{Error, Result};
-use uuid::Uuid;
 
 pub(super) fn register(registry: &mut Registry) {
     registry.resource(Resource::repository("repositories", "", "Repository").all_types());
-    registry.resource(Resource::remote("remotes", "", "Remote").all_types().field(bases::policy(&["immediate", "on_demand", "streamed"])));
+    registry.resource(Resource::remote("remotes", "", "GenericRemote").all_types().field(bases::policy(&["immediate", "on_demand", "streamed"])));
     let mut publications = Resource::publication("publications", "", "Publication", NoHandler).all_types();
     publications.fields.retain(|field| !matches!(field.name, "checkpoint" | "distributions"));
     registry.resource(publications);
@@ -20,12 +21,13 @@ pub(super) fn register(registry: &mut Registry) {
             .field(bases::repository())
             .field(bases::repository_version()),
     );
-    registry.resource(
-        Resource::content("content", "", "MultipleArtifactContent", NoHandler)
-            .all_types()
-            .visible_if("b.pulp_type <> 'core.publishedmetadata'")
-            .field(Field::computed("artifacts", Shape::Any, Artifacts).help("The files of the unit, by their paths.")),
-    );
+    let artifacts = Field::computed("artifacts", Shape::Schema(json!({"type": "object"})), Artifacts).required();
+    let mut content = Resource::content("content", "", "MultipleArtifactContent", NoHandler)
+        .all_types()
+        .visible_if("b.pulp_type <> 'core.publishedmetadata'")
+        .field(artifacts.help("The files of the unit, by their paths."));
+    content.ordering.clear();
+    registry.resource(content);
     let mut guards = Resource::new("contentguards", "core_contentguard", "ContentGuard");
     guards.noun = Noun::ContentGuard;
     registry.resource(

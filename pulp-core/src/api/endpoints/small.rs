@@ -7,16 +7,24 @@ use crate::Result;
 use crate::plugin::Registry;
 use crate::resource::{Compute, Context, Field, Filter, FilterKind, Kind, Lookup, Record, Resource, Shape};
 
+/// Kinds of storage, as Pulp calls them.
+const STORAGE_CLASSES: &[&str] = &[
+    "pulpcore.app.models.storage.FileSystem",
+    "storages.backends.s3boto3.S3Boto3Storage",
+    "storages.backends.s3.S3Storage",
+    "storages.backends.azure_storage.AzureStorage",
+];
+
 pub(super) fn register(registry: &mut Registry) {
     let mut domains = Resource::new("domains", "core_domain", "Domain")
-        .field(Field::text("name").required().unique().help("The name, which is part of paths."))
+        .field(Field::text("name").required().unique().max_length(50).keyword("pattern", "^[-a-zA-Z0-9_]+$").help("The name, which is part of paths."))
         .field(Field::text("description").nullable().help("For people."))
         .field(Field::new("pulp_labels", Kind::Labels))
-        .field(Field::text("storage_class").required().help("In what kind of storage artifacts lie."))
-        .field(Field::computed("storage_settings", Shape::Any, StorageSettings).help("That storage's settings; secrets are not shown."))
+        .field(Field::choice("storage_class", "StorageClassEnum", STORAGE_CLASSES).required().help("In what kind of storage artifacts lie."))
+        .field(Field::computed("storage_settings", Shape::Schema(json!({"type": "object"})), StorageSettings).required().help("That storage's settings; secrets are not shown."))
         .field(Field::boolean("redirect_to_object_storage").default(true).help("Whether clients are sent to the object storage."))
         .field(Field::boolean("hide_guarded_distributions").default(false).help("Whether guarded distributions are left out of listings."))
-        .field(Field::computed("default_content_guard", Shape::Uri, Nothing))
+        .field(Field::computed("default_content_guard", Shape::Uri, Nothing).nullable().keyword("readOnly", Json::Null))
         .field(Field::computed("default_content_guard_prn", Shape::Text, Nothing))
         .filter(Filter::name("name"))
         .ordered_by(["description", "hide_guarded_distributions", "name", "pulp_labels", "redirect_to_object_storage", "storage_class"]);

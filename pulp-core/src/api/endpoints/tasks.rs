@@ -38,13 +38,13 @@ pub(super) fn register(registry: &mut Registry) {
             .field(Field::text("state").read_only().help("waiting, running, completed, failed, canceled, canceling or skipped."))
             .field(Field::text("name").required().read_only().help("What kind of task it is."))
             .field(Field::text("logging_cid").required().read_only().help("The correlation id of the request that made it."))
-            .field(Field::computed("created_by", Shape::Uri, CreatedBy).help("Who made it."))
+            .field(Field::computed("created_by", Shape::Uri, CreatedBy).nullable().help("Who made it."))
             .extra("user_id", Extra::Int)
             .field(time("unblocked_at").help("When nothing stood in its way any more."))
             .field(time("started_at").help("When its work began."))
             .field(time("finished_at").help("When it ended."))
-            .field(Field::json("error").read_only().help("Why it failed."))
-            .field(Field::href("worker", Target::WORKER).column("app_lock_id").read_only().help("Who runs it."))
+            .field(Field::json("error").read_only().keyword("type", "object").help("Why it failed."))
+            .field(Field::href("worker", Target::WORKER).column("app_lock_id").nullable().read_only().help("Who runs it."))
             .field(Field::href("parent_task", Target::TASK).read_only().help("The task that made it."))
             .field(Field::computed("child_tasks", uris(), ChildTasks).help("The tasks that it made."))
             .field(Field::href("task_group", Target::TASK_GROUP).read_only().help("The group it belongs to."))
@@ -55,7 +55,7 @@ pub(super) fn register(registry: &mut Registry) {
             .fields(CreatedResources::fields())
             .field(Field::list("reserved_resources_record", Kind::Text).read_only().help("What it needs, exclusively or shared."))
             .field(Field::json("result").read_only().help("What it gave."))
-            .field(Field::text("pulp_api_version").read_only().help("The version of the API through which it was made."))
+            .field(Field::text("pulp_api_version").read_only().keyword("readOnly", Json::Null).keyword("default", "v3").help("The version of the API through which it was made."))
             .ordered_by([
                 "deferred",
                 "error",
@@ -63,6 +63,7 @@ pub(super) fn register(registry: &mut Registry) {
                 "immediate",
                 "logging_cid",
                 "name",
+                "profile_options",
                 "pulp_api_version",
                 "reserved_resources_record",
                 "result",
@@ -91,7 +92,7 @@ pub(super) fn register(registry: &mut Registry) {
     );
     let mut groups = Resource::new("task-groups", "core_taskgroup", "TaskGroup")
         .field(Field::text("description").required().read_only().help("What the group is for."))
-        .field(Field::boolean("all_tasks_dispatched").required().read_only().help("Whether no more tasks join it."))
+        .field(Field::boolean("all_tasks_dispatched").required().read_only().keyword("deprecated", true).help("Whether no more tasks join it."))
         .fields(GroupCounts::fields())
         .field(
             Field::computed("group_progress_reports", Shape::List(Box::new(Shape::Component("GroupProgressReportResponse"))), GroupReports)
@@ -99,6 +100,7 @@ pub(super) fn register(registry: &mut Registry) {
         )
         .field(Field::computed("tasks", Shape::List(Box::new(Shape::Component("MinimalTaskResponse"))), GroupTasks).help("Its tasks."));
     groups.fields.retain(|field| !matches!(field.name, "pulp_created" | "pulp_last_updated"));
+    groups.filterable = false;
     registry.resource(groups);
 }
 

@@ -26,7 +26,7 @@ pub(super) fn register(registry: &mut Registry) {
     registry.task::<task::CommitUpload>();
     registry.resource(
         Resource::new("uploads", "core_upload", "Upload")
-            .field(Field::integer("size").required().at_least(0).help("Bytes of the whole file."))
+            .field(Field::integer("size").required().at_least(0).keyword("minimum", json!(null)).help("Bytes of the whole file."))
             .create(Create::Now)
             .ordered_by(["size"])
             .filter(Filter::new("size", FilterKind::Integer, &[Lookup::Exact, Lookup::Lt, Lookup::Gt, Lookup::Range])),

@@ -12,7 +12,7 @@ const NAME: &[Lookup] = &[Lookup::Exact, Lookup::Contains, Lookup::IContains, Lo
 pub(super) fn register(registry: &mut Registry) {
     let name = |name| Filter::new(name, FilterKind::Text, NAME);
     let truth = |name| Filter::new(name, FilterKind::Boolean, Lookup::EXACT);
-    let mut users = Resource::new("users", "auth_user", "User").model("auth.user");
+    let mut users = Resource::new("users", "auth_user", "User").model("auth.user").parameter("auth_user");
     users.key = "id";
     users.integer_key = true;
     users.in_domain = false;
@@ -26,11 +26,11 @@ pub(super) fn register(registry: &mut Registry) {
             .field(Field::text("username").required().unique().max_length(150).help("The name to log in with."))
             .field(Field::text("first_name").blank().max_length(150).help("For people."))
             .field(Field::text("last_name").blank().max_length(150).help("For people."))
-            .field(Field::text("email").blank().help("For people."))
+            .field(Field::text("email").blank().keyword("format", "email").help("For people."))
             .field(Field::boolean("is_staff").default(false))
             .field(Field::boolean("is_active").default(true).help("Whether the user may log in."))
             .field(Field::time("date_joined").read_only())
-            .field(Field::computed("groups", Shape::Any, Groups))
+            .field(Field::computed("groups", Shape::List(Box::new(Shape::Component("UserGroupResponse"))), Groups))
             .field(Field::computed("hidden_fields", crate::resource::hidden_fields_shape(), Hidden))
             .extra("password", Extra::Text)
             .filters([name("username"), name("first_name"), name("last_name"), name("email"), truth("is_active"), truth("is_staff")]),

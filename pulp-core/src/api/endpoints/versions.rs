@@ -1,21 +1,23 @@
 //! Versions of repositories.
 
 mod summary;
-mod task;
 
 use std::sync::Arc;
+
+use serde_json::json;
 
 use crate::api::crud;
 use crate::api::error::ApiError;
 use crate::api::request::Request;
 use crate::api::response;
 use crate::api::router::Answer;
+use crate::ids::Prn;
 use crate::plugin::Registry;
 use crate::resource::{Context, Field, Filter, FilterKind, Fragment, Lookup, Record, Resource, Shape, Target, bases, mask};
+use crate::version::DeleteVersion;
 use crate::{Error, Result};
 
 pub(super) fn register(registry: &mut Registry) {
-    registry.task::<task::DeleteVersion>();
     const NUMBER: &[Lookup] = &[Lookup::Exact, Lookup::Gt, Lookup::Gte, Lookup::Lt, Lookup::Lte, Lookup::Range];
     let mut versions = Resource::new("repository_versions", "core_repositoryversion", "RepositoryVersion");
     versions.in_domain = false;
@@ -25,7 +27,7 @@ pub(super) fn register(registry: &mut Registry) {
             .visible_if("b.complete")
             .field(Field::integer("number").read_only().help("Its number in the repository."))
             .field(Field::href("repository", Target::REPOSITORY).read_only().help("The repository."))
-            .field(Field::href("base_version", Target::REPOSITORY_VERSION).read_only().help("The version it was made from."))
+            .field(Field::href("base_version", Target::REPOSITORY_VERSION).read_only().keyword("readOnly", json!(null)).help("The version it was made from."))
             .field(
                 Field::computed("content_summary", Shape::Component("ContentSummaryResponse"), summary::ContentSummary)
                     .help("How many units of each type it has, added and removed."),
@@ -74,7 +76,7 @@ pub(crate) async fn delete(request: Request, repository: Arc<Resource>) -> Answe
     let (_, row) = find(&request, &repository).await?;
     let cx = &request.cx;
     let owner = row.uuid("repository_id").ok_or_else(ApiError::not_found)?;
-    let repository_prn = format!("prn:{}:{owner}", repository.model);
-    let reply = cx.dispatch(task::DeleteVersion { repository: repository_prn, version: row.id() }).await?;
+    let owner = Prn::new(repository.model.as_str(), owner);
+    let reply = cx.dispatch(DeleteVersion { repository: owner, version: row.id() }).await?;
     crud::reply(cx, &repository, reply).await
 }

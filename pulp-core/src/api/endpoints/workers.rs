@@ -10,7 +10,7 @@ use crate::Result;
 use crate::db::{ExecutorExt, Sql};
 use crate::plugin::Registry;
 use crate::resource::{
-    Compute, Condition, Context, Field, Filter, FilterKind, FilterValue, Fragment, Lookup, Record, Resource, Shape, Target,
+    Compute, Condition, Context, Field, Filter, FilterKind, FilterValue, Fragment, Kind, Lookup, Record, Resource, Shape, Target,
 };
 
 pub(super) fn register(registry: &mut Registry) {
@@ -21,7 +21,7 @@ pub(super) fn register(registry: &mut Registry) {
             .visible_if("b.app_type = 'worker'")
             .field(Field::text("name").read_only().help("Process and host."))
             .field(Field::time("last_heartbeat").read_only().help("The last sign of life."))
-            .field(Field::json("versions").read_only().help("Versions of its components."))
+            .field(Field::new("versions", Kind::Labels).read_only().help("Versions of its components."))
             .field(Field::computed("current_task", Shape::Uri, CurrentTask).help("The task that it runs."))
             .ordered_by(["app_type", "last_heartbeat", "name", "ttl", "versions"])
             .filters([

@@ -3,6 +3,7 @@
 use http::Method;
 
 use super::operation::{Location, Operation};
+use super::parameters;
 use crate::plugin::Registry;
 
 /// All of them, whether a route answers or not.
@@ -88,6 +89,7 @@ fn uploads(registry: &Registry) -> Vec<Operation> {
         on(registry, "uploads", Method::PUT, "", "update").map(|operation| {
             operation
                 .says("Send a chunk", "The header `Content-Range` says which bytes it has.")
+                .query(vec![parameters::range()])
                 .body("UploadChunk", true)
                 .gives(200, "UploadResponse")
         }),

@@ -28,7 +28,7 @@ use serde_json::{Map, Value as Json, json};
 use self::components::Components;
 use self::operation::{Base, Operation};
 use crate::plugin::Registry;
-use crate::{CORE, Error, Pulp, Result};
+use crate::{CORE, Error, Result};
 
 /// Which document is wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -69,21 +69,24 @@ impl Options {
 ///
 /// # Errors
 /// [`Error::Internal`] if two descriptions contradict each other: that is a mistake in the code of whoever registered them.
-pub(super) fn document(pulp: &Pulp, answered: &HashSet<(String, Method)>, options: &Options) -> Result<Map<String, Json>> {
-    let registry = pulp.registry();
-    let base = Base::of(pulp);
+fn document(
+    registry: &Registry,
+    base: &Base,
+    answered: &HashSet<(String, Method)>,
+    options: &Options,
+) -> Result<Map<String, Json>> {
     let mut components = Components::new(registry, options.has(CORE.label));
     let mut paths: Map<String, Json> = Map::new();
     for operation in operations(registry, &mut components, answered, options) {
-        let path = operation.location.shown(&base, options.pk_path);
+        let path = operation.location.shown(base, options.pk_path);
         let at = paths.entry(path).or_insert_with(|| json!({}));
-        at[operation.method.as_str().to_ascii_lowercase()] = operation.to_json(&base, options);
+        at[operation.method.as_str().to_ascii_lowercase()] = operation.to_json(base, options);
     }
     paths.sort_keys();
     let schemas = components.finish()?;
     let mut document = Map::new();
     document.insert("openapi".to_owned(), json!("3.0.1"));
-    document.insert("info".to_owned(), info(pulp, options));
+    document.insert("info".to_owned(), info(registry, base, options));
     document.insert("paths".to_owned(), Json::Object(paths));
     document.insert(
         "components".to_owned(),
@@ -121,10 +124,10 @@ fn operations(registry: &Registry, components: &mut Components<'_>, answered: &H
     all
 }
 
-fn info(pulp: &Pulp, options: &Options) -> Json {
+fn info(registry: &Registry, base: &Base, options: &Options) -> Json {
     let mut versions = Map::new();
     versions.insert(CORE.label.to_owned(), json!(CORE.version));
-    for plugin in pulp.registry().plugins().iter().filter(|plugin| options.has(plugin.label)) {
+    for plugin in registry.plugins().iter().filter(|plugin| options.has(plugin.label)) {
         versions.insert(plugin.label.to_owned(), json!(plugin.version));
     }
     json!({
@@ -133,6 +136,6 @@ fn info(pulp: &Pulp, options: &Options) -> Json {
         "description": "Repositories of software packages: mirrored, versioned, published and served.",
         "license": {"name": "MIT OR Apache-2.0"},
         "x-pulp-app-versions": versions,
-        "x-pulp-domain-enabled": pulp.settings().domain_enabled,
+        "x-pulp-domain-enabled": base.domains,
     })
 }

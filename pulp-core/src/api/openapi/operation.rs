@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Map, Value as Json, json};
 
 use super::{Options, names, parameters, schema};
-use crate::Pulp;
+use crate::ids::Hrefs;
 use crate::resource::Resource;
 
 /// What comes before every path.
@@ -12,12 +12,12 @@ use crate::resource::Resource;
 pub(super) struct Base {
     /// `/pulp/api/v3/`, or with domains `/pulp/{pulp_domain}/api/v3/`.
     path: String,
-    domains: bool,
+    pub(super) domains: bool,
 }
 
 impl Base {
-    pub(super) fn of(pulp: &Pulp) -> Self {
-        Self { path: pulp.hrefs().base("{pulp_domain}"), domains: pulp.settings().domain_enabled }
+    pub(super) fn new(hrefs: &Hrefs, domains: bool) -> Self {
+        Self { path: hrefs.base("{pulp_domain}"), domains }
     }
 }
 

@@ -20,6 +20,17 @@ pub(super) fn diagnostics() -> Json {
     })
 }
 
+/// Which bytes a chunk has.
+pub(super) fn range() -> Json {
+    json!({
+        "in": "header",
+        "name": "Content-Range",
+        "schema": {"type": "string"},
+        "required": true,
+        "description": "Which bytes of the whole the chunk has: `bytes 0-1048575/4194304`, or `*` for a size that is not known.",
+    })
+}
+
 /// Which fields an answer shows.
 pub(super) fn masks() -> [Json; 2] {
     let of = |name: &str, help: &str| {
@@ -70,7 +81,8 @@ pub(super) fn list(registry: &Registry, resource: &Resource) -> Vec<Json> {
         all.push(one("pulp_label_select", &text, "Terms on labels, separated by commas: key, !key, key=value, key!=value, key~part."));
     }
     if resource.typed() && resource.pulp_type.is_none() {
-        let types = json!({"type": "string", "enum": types(registry, resource)});
+        let known = types(registry, resource);
+        let types = if known.is_empty() { text.clone() } else { json!({"type": "string", "enum": known}) };
         all.push(one("pulp_type", &types, "Objects of this type."));
         all.push(many("pulp_type__in", &types, "Objects of these types."));
     }

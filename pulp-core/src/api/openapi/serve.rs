@@ -13,6 +13,7 @@ use moka::sync::Cache;
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
+use super::operation::Base;
 use super::{Options, document};
 use crate::api::error::ApiError;
 use crate::api::request::Request;
@@ -50,7 +51,8 @@ impl Documents {
     /// # Errors
     /// [`Error::BadRequest`] if there is no such component; [`Error::Internal`] if descriptions contradict each other.
     pub(crate) fn document(&self, pulp: &Pulp, options: &Options, origin: Option<&str>) -> Result<Json> {
-        let mut document = document(pulp, &self.answered, options)?;
+        let base = Base::new(pulp.hrefs(), pulp.settings().domain_enabled);
+        let mut document = document(pulp.registry(), &base, &self.answered, options)?;
         document.insert("servers".to_owned(), json!([{"url": format!("{}/", origin.unwrap_or_default())}]));
         Ok(Json::Object(document))
     }

@@ -162,6 +162,14 @@ fn login(registry: &mut Registry) {
         ],
     );
     registry.component(
+        "UserGroup",
+        [
+            Field::new("pulp_href", Kind::OwnHref).read_only(),
+            Field::new("prn", Kind::OwnPrn).read_only().help("The Pulp Resource Name (PRN)."),
+            Field::text("name").required().max_length(150).help("The group’s name."),
+        ],
+    );
+    registry.component(
         "LoginUpdate",
         [
             Field::text("username").max_length(150).help("The name to log in with."),

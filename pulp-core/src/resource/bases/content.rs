@@ -40,9 +40,11 @@ pub(crate) fn version_filters() -> Vec<Filter> {
     let version = FilterKind::Href(Target::REPOSITORY_VERSION);
     vec![
         Filter::custom("added_between", FilterKind::Text, Between { added: true })
+            .several()
             .help("Units that the second of two versions (hrefs, separated by a comma) has and the first has not."),
-        Filter::custom("orphaned_for", FilterKind::Integer, OrphanedFor).help("Units that no repository has had for this many minutes."),
+        Filter::custom("orphaned_for", FilterKind::Number, OrphanedFor).help("Units that no repository has had for this many minutes."),
         Filter::custom("removed_between", FilterKind::Text, Between { added: false })
+            .several()
             .help("Units that the first of two versions (hrefs, separated by a comma) has and the second has not."),
         Filter::custom("repository_version", version, InVersion(VersionPart::Present)).help("Units that this version has."),
         Filter::custom("repository_version_added", version, InVersion(VersionPart::Added)).help("Units that this version added."),
@@ -151,7 +153,9 @@ pub(crate) async fn members(cx: &Context, version: Uuid) -> Result<Fragment> {
         .db()
         .optional(Sql::new("select repository_id, number from core_repositoryversion where pulp_id = $1").bind(version))
         .await?;
-    let Some((repository, number)) = found else { return Ok(Fragment::new("select null where 1 = 0")) };
+    let Some((repository, number)) = found else {
+        return Ok(Fragment::new("select rc.content_id from core_repositorycontent rc where 1 = 0"));
+    };
     Ok(Fragment::new("select rc.content_id from core_repositorycontent rc where rc.repository_id = ")
         .bind(repository)
         .text(" and rc.version_added_id in (select pulp_id from core_repositoryversion where repository_id = ")
@@ -194,6 +198,8 @@ impl Condition for Between {
 pub(crate) fn minutes_ago(cx: &Context, filter: &str, value: &FilterValue) -> Result<Timestamp> {
     let minutes = match value {
         FilterValue::Integer(minutes) => *minutes,
+        // A fraction of a minute does not count.
+        FilterValue::Number(minutes) => *minutes as i64,
         _ => 0,
     };
     chrono::TimeDelta::try_minutes(minutes)

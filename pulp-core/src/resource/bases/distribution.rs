@@ -7,13 +7,13 @@ use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use super::super::{
-    Change as Changed, Compute, Condition, Context, Create, Field, Filter, FilterKind, FilterValue, Fragment, Hooks, Input, Lookup, Noun, Record, Resource, Shape,
-    Target,
+    Change as Changed, Compute, Condition, Context, Create, Field, Filter, FilterKind, FilterValue, Fragment, Hooks, Input, Lookup, Noun,
+    Record, Resource, Shape, Target,
 };
 use super::content::DistributedContent;
 use crate::clock::to_wire;
 use crate::content::Change;
-use crate::content::grace::note_served;
+use crate::content::grace;
 use crate::db::{ExecutorExt, Sql, Tx};
 use crate::{Error, Result};
 
@@ -146,15 +146,8 @@ async fn overlap(cx: &Context, path: &str, own: Option<Uuid>) -> Result<()> {
 
 /// Notes which publication it serves from now on: the one before stays reachable for a while.
 async fn note(cx: &Context, tx: &Tx, id: Uuid) -> Result<()> {
-    let served = Sql::new(
-        "select coalesce(d.publication_id, (select p.pulp_id from core_publication p join core_repositoryversion v on v.pulp_id = p.repository_version_id \
-         where p.complete and v.repository_id = d.repository_id order by v.number desc, p.pulp_id desc limit 1)) \
-         from core_distribution d where d.pulp_id = $1",
-    );
-    let publication: Option<Uuid> = tx.scalar(served.bind(id)).await?;
     let days = cx.pulp().settings().distributed_publication_retention_period;
-    note_served(tx, id, publication, cx.pulp().now(), days).await?;
-    Ok(())
+    Ok(grace::note_distribution(tx, id, cx.pulp().now(), days).await?)
 }
 
 struct BaseUrl;

@@ -7,8 +7,8 @@ use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use super::super::{
-    ActionHandler, Change, Compute, Condition, Context, Field, Filter, FilterKind, FilterValue, Fragment, Hooks, Input, Lookup, Noun, Record, Resource,
-    Returns, Shape, Target,
+    ActionHandler, Change, Compute, Condition, Context, Field, Filter, FilterKind, FilterValue, Fragment, Hooks, Input, Lookup, Noun,
+    Record, Resource, Returns, Shape, Target,
 };
 use super::content::PublishedContent;
 use crate::db::{ExecutorExt, Sql};
@@ -30,7 +30,7 @@ impl Resource {
             .fields([
                 Field::href("repository_version", Target::REPOSITORY_VERSION).in_base().help("What is published."),
                 Field::href("repository", Target::REPOSITORY).nowhere().write_only().help("Whose latest version is published."),
-                Field::computed("repository", Shape::Uri, Repository).help("The repository of the published version."),
+                Field::computed("repository", Shape::Uri, Repository).keyword("readOnly", Json::Null).help("The repository of the published version."),
                 Field::boolean("checkpoint").in_base().help("Whether it is a point in time that a checkpoint distribution serves."),
                 Field::computed("distributions", Shape::List(Box::new(Shape::Uri)), Distributions)
                     .help("The distributions that serve this publication."),

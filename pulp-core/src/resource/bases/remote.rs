@@ -75,8 +75,16 @@ pub fn policy(words: &'static [&'static str]) -> Field {
 pub fn network_fields() -> Vec<Field> {
     let seconds = |name, help| Field::float(name).nullable().at_least(0).in_base().help(help);
     vec![
-        Field::text("ca_cert").nullable().in_base().check(|value| certificate("ca_cert", value)).help("PEM of the authorities that the upstream's certificate is checked against."),
-        Field::text("client_cert").nullable().in_base().check(|value| certificate("client_cert", value)).help("PEM of the certificate that is shown to the upstream."),
+        Field::text("ca_cert")
+            .nullable()
+            .in_base()
+            .check(|value| certificate("ca_cert", value))
+            .help("PEM of the authorities that the upstream's certificate is checked against."),
+        Field::text("client_cert")
+            .nullable()
+            .in_base()
+            .check(|value| certificate("client_cert", value))
+            .help("PEM of the certificate that is shown to the upstream."),
         Field::secret("client_key").nullable().in_base().help("PEM of that certificate's private key."),
         Field::boolean("tls_validation").quiet_default(true).in_base().help("Whether the upstream's certificate is checked."),
         Field::text("proxy_url")
