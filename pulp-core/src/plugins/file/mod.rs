@@ -1,13 +1,17 @@
 //! The `file` content type: plain files, listed in a manifest (`PULP_MANIFEST`).
 
+mod changes;
 mod content;
+mod directory;
 mod library;
 pub mod manifest;
 mod publish;
 mod repository;
 mod sync;
 
+pub use changes::Changes;
 pub use content::FILE;
+pub use directory::IndexDirectory;
 pub use library::{Files, Repo, SyncOutcome};
 pub use publish::{PUBLICATION, Publish};
 pub use repository::FileRepository;
@@ -33,6 +37,7 @@ impl Plugin for File {
     fn register(&self, registry: &mut Registry) {
         registry.repository(repository::Rules);
         registry.task::<Synchronize>();
+        registry.task::<IndexDirectory>();
         registry.task::<Publish>();
     }
 }
