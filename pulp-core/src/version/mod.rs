@@ -22,7 +22,7 @@ mod tests;
 
 pub(crate) use create::create_empty_version;
 pub use create::create_repository;
-pub use delete::delete_version;
+pub use delete::{DeleteVersion, delete_version};
 pub use draft::VersionDraft;
 pub use members::{ContentCount, CountType, Members, content_summary};
 pub use modify::AddAndRemove;
@@ -41,6 +41,7 @@ use crate::tasks::{Created, TaskContext};
 /// Adds the tasks of this module.
 pub(crate) fn register(registry: &mut Registry) {
     registry.task::<AddAndRemove>();
+    registry.task::<DeleteVersion>();
 }
 
 /// The rules of one type of repository. Registered with [`Registry::repository`](crate::plugin::Registry::repository).
@@ -125,9 +126,6 @@ pub struct UnitRule {
 pub async fn announce(cx: &TaskContext, rules: &dyn RepositoryType, version: &RepositoryVersion) -> Result<()> {
     let href = cx.pulp().hrefs().version(&cx.domain().name, rules.collection(), version.repository_id, version.number);
     cx.created(Created { prn: Prn::new("core.repositoryversion", version.pulp_id), href });
-    // Other processes that could not be told find out by themselves.
-    if let Err(error) = Change::Repository(version.repository_id).announce(cx.pulp()).await {
-        tracing::warn!(%error, "a new version could not be announced");
-    }
+    Change::Repository(version.repository_id).announce(cx.pulp()).await;
     rules.published(version, cx).await
 }
