@@ -8,8 +8,8 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body::Body as HttpBody;
 
 use super::error::ApiError;
-use super::request::{Request, pairs};
 use super::openapi::{Documents, Options};
+use super::request::{Request, pairs};
 use super::router::{Access, Answer, Router};
 use super::{auth, negotiate, response, routes};
 use crate::body::{Body, BodyError};

@@ -25,7 +25,7 @@ pub use create::create_repository;
 pub use delete::delete_version;
 pub use draft::VersionDraft;
 pub use members::{ContentCount, CountType, Members, content_summary};
-pub use modify::AddAndRemove;
+pub use modify::{AddAndRemove, DeleteVersion};
 pub use retain::{protected_versions, retain_versions};
 pub use sweep::sweep_incomplete;
 
@@ -36,11 +36,13 @@ use crate::content::Change;
 use crate::ids::Prn;
 use crate::model::RepositoryVersion;
 use crate::plugin::Registry;
-use crate::tasks::{Created, TaskContext};
+use crate::resource::shown;
+use crate::tasks::{Created, TaskContext, TaskOutput};
 
 /// Adds the tasks of this module.
 pub(crate) fn register(registry: &mut Registry) {
     registry.task::<AddAndRemove>();
+    registry.task::<DeleteVersion>();
 }
 
 /// The rules of one type of repository. Registered with [`Registry::repository`](crate::plugin::Registry::repository).
@@ -118,6 +120,17 @@ pub struct UnitRule {
     pub columns: &'static [&'static str],
 }
 
+/// What a task that may have made a version gives as its result: the version as the API shows it, or nothing.
+///
+/// # Errors
+/// If the database cannot be reached.
+pub async fn output(cx: &TaskContext, version: Option<&RepositoryVersion>) -> Result<TaskOutput> {
+    Ok(match version {
+        Some(version) => TaskOutput { result: Some(shown(cx, "repository_versions", version.pulp_id).await?) },
+        None => TaskOutput::default(),
+    })
+}
+
 /// Tells of a version that a task has made: as a created resource, and to the repository’s type.
 ///
 /// # Errors
@@ -125,9 +138,6 @@ pub struct UnitRule {
 pub async fn announce(cx: &TaskContext, rules: &dyn RepositoryType, version: &RepositoryVersion) -> Result<()> {
     let href = cx.pulp().hrefs().version(&cx.domain().name, rules.collection(), version.repository_id, version.number);
     cx.created(Created { prn: Prn::new("core.repositoryversion", version.pulp_id), href });
-    // Other processes that could not be told find out by themselves.
-    if let Err(error) = Change::Repository(version.repository_id).announce(cx.pulp()).await {
-        tracing::warn!(%error, "a new version could not be announced");
-    }
+    Change::Repository(version.repository_id).announce(cx.pulp()).await;
     rules.published(version, cx).await
 }

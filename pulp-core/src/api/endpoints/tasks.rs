@@ -55,7 +55,13 @@ pub(super) fn register(registry: &mut Registry) {
             .fields(CreatedResources::fields())
             .field(Field::list("reserved_resources_record", Kind::Text).read_only().help("What it needs, exclusively or shared."))
             .field(Field::json("result").read_only().help("What it gave."))
-            .field(Field::text("pulp_api_version").read_only().keyword("readOnly", Json::Null).keyword("default", "v3").help("The version of the API through which it was made."))
+            .field(
+                Field::text("pulp_api_version")
+                    .read_only()
+                    .keyword("readOnly", Json::Null)
+                    .keyword("default", "v3")
+                    .help("The version of the API through which it was made."),
+            )
             .ordered_by([
                 "deferred",
                 "error",
@@ -92,7 +98,13 @@ pub(super) fn register(registry: &mut Registry) {
     );
     let mut groups = Resource::new("task-groups", "core_taskgroup", "TaskGroup")
         .field(Field::text("description").required().read_only().help("What the group is for."))
-        .field(Field::boolean("all_tasks_dispatched").required().read_only().keyword("deprecated", true).help("Whether no more tasks join it."))
+        .field(
+            Field::boolean("all_tasks_dispatched")
+                .required()
+                .read_only()
+                .keyword("deprecated", true)
+                .help("Whether no more tasks join it."),
+        )
         .fields(GroupCounts::fields())
         .field(
             Field::computed("group_progress_reports", Shape::List(Box::new(Shape::Component("GroupProgressReportResponse"))), GroupReports)
