@@ -36,7 +36,7 @@ mod write;
 pub use action::{Action, ActionHandler, Body, On, Reply, Returns};
 pub use context::Context;
 pub use field::{Compute, Field, Kind, Place, Shape};
-pub use filter::{Condition, Filter, FilterKind, FilterValue, Fragment, Lookup};
+pub use filter::{Condition, Drive, Filter, FilterKind, FilterValue, Fragment, Lookup};
 pub use hooks::{Hooks, NoHooks};
 pub use input::{Input, Reference};
 pub use record::Record;
@@ -161,7 +161,7 @@ pub struct Resource {
     pub filterable: bool,
     /// Columns by which a list can be ordered, beside `pk`.
     pub ordering: Vec<&'static str>,
-    /// Order of a list that asks for none, as in the `ordering` parameter.
+    /// Order of a list that asks for none, as in the `ordering` parameter; by time means by key, which is made in that order.
     pub default_order: &'static str,
     /// A condition that every row must meet to be visible at all, on `b` (base table) and `d` (detail table).
     pub visible: Option<&'static str>,

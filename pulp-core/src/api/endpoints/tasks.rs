@@ -33,8 +33,11 @@ pub(super) fn register(registry: &mut Registry) {
     let moment = |name| Filter::time(name);
     let reserved = |name, part| Filter::custom(name, FilterKind::Text, Reserved(part)).lookups(Lookup::EXACT_IN);
     let uris = || Shape::List(Box::new(Shape::Uri));
+    let mut tasks = Resource::new("tasks", "core_task", "Task");
+    // With these columns begin the indexes, that by state too.
+    tasks.default_order = "-pulp_created,-sequence";
     registry.resource(
-        Resource::new("tasks", "core_task", "Task")
+        tasks
             .field(Field::text("state").read_only().help("waiting, running, completed, failed, canceled, canceling or skipped."))
             .field(Field::text("name").required().read_only().help("What kind of task it is."))
             .field(Field::text("logging_cid").required().read_only().help("The correlation id of the request that made it."))

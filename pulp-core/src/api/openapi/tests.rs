@@ -6,9 +6,9 @@ use serde_json::{Value as Json, json};
 use super::operation::Base;
 use super::{Options, document};
 use crate::api::{register, routes};
-use crate::ids::Hrefs;
+use crate::Result;
 use crate::plugin::Registry;
-use crate::resource::{Create, Field, Kind, Resource};
+use crate::resource::{Compute, Context, Create, Field, Kind, Record, Resource, Shape};
 
 fn registry() -> Registry {
     let mut registry = Registry::default();
@@ -22,9 +22,7 @@ fn registry() -> Registry {
             .field(Field::secret("key"))
             .field(Field::new("box", Kind::Object("shelf.Box", vec![Field::integer("size").required().at_least(1)]))),
     );
-    registry.resource(
-        Resource::new("content/shelf/books", "shelf_book", "shelf.Book").field(Field::file("file").required()).create(Create::Now),
-    );
+    registry.resource(Resource::new("content/shelf/books", "shelf_book", "shelf.Book").field(Field::file("file").required()).create(Create::Now));
     registry
 }
 
@@ -32,7 +30,7 @@ fn made(options: &Options, domains: bool) -> Json {
     let registry = registry();
     let (router, _) = routes::all(&registry);
     let answered: HashSet<(String, Method)> = router.answered().collect();
-    let base = Base::new(&Hrefs::new("/pulp/", domains), domains);
+    let base = Base::new("/pulp/", domains);
     Json::Object(document(&registry, &base, &answered, options).unwrap())
 }
 
@@ -92,7 +90,8 @@ fn ids_are_unique_and_every_parameter_of_a_path_is_told() {
                 .filter(|parameter| parameter["in"] == "path")
                 .map(|parameter| parameter["name"].as_str().unwrap().to_owned())
                 .collect();
-            let named: BTreeSet<String> = path.split('{').skip(1).map(|rest| rest.split('}').next().unwrap().to_owned()).collect();
+            let named: BTreeSet<String> =
+                path.split('{').skip(1).map(|rest| rest.split('}').next().unwrap().to_owned()).collect();
             assert_eq!(told, named, "{method} {path}");
         }
     }
@@ -146,10 +145,12 @@ fn a_resource_has_three_faces() {
 #[test]
 fn a_body_with_a_file_is_a_form() {
     let document = whole();
-    let kinds =
-        |id: &str| -> Vec<String> { operation(&document, id)["requestBody"]["content"].as_object().unwrap().keys().cloned().collect() };
+    let kinds = |id: &str| -> Vec<String> { operation(&document, id)["requestBody"]["content"].as_object().unwrap().keys().cloned().collect() };
     assert_eq!(kinds("content_shelf_books_create"), ["application/x-www-form-urlencoded", "multipart/form-data"]);
-    assert_eq!(kinds("repositories_shelf_shelf_create"), ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"]);
+    assert_eq!(
+        kinds("repositories_shelf_shelf_create"),
+        ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"]
+    );
 }
 
 #[test]
@@ -164,17 +165,38 @@ fn a_component_is_alone_but_for_what_it_needs() {
 }
 
 #[test]
-fn two_enumerations_of_one_name_are_a_mistake_that_is_told() {
+fn enumerations_of_one_name_and_other_words_have_two_names() {
+    let document = whole();
+    let schemas = &document["components"]["schemas"];
+    let name = |schema: &str| -> String {
+        let reference = schemas[schema]["properties"]["policy"]["allOf"][0]["$ref"].as_str().unwrap();
+        reference.trim_start_matches("#/components/schemas/").to_owned()
+    };
+    let (core, shelf) = (name("GenericRemoteResponse"), name("shelf.ShelfRepositoryResponse"));
+    assert_eq!(core, "Policy692Enum");
+    assert_eq!(schemas[&core]["enum"], json!(["immediate", "on_demand", "streamed"]));
+    assert_eq!(schemas[&shelf]["enum"], json!(["immediate"]));
+    assert_eq!(name("shelf.ShelfRepository"), shelf);
+}
+
+#[test]
+fn a_component_that_nobody_described_is_a_mistake_that_is_told() {
     let mut registry = registry();
-    registry.resource(Resource::remote("remotes/shelf/shelf", "shelf.shelf", "shelf.ShelfRemote").field(Field::choice(
-        "policy",
-        "PolicyEnum",
-        &["other"],
-    )));
+    let field = Field::computed("part", Shape::Component("shelf.PartResponse"), Nothing);
+    registry.resource(Resource::new("shelves", "shelf_shelf", "shelf.Shelf").field(field));
     let (router, _) = routes::all(&registry);
     let answered = router.answered().collect();
-    let found = document(&registry, &Base::new(&Hrefs::new("/pulp/", false), false), &answered, &Options::default());
-    assert!(found.unwrap_err().to_string().contains("Policy"));
+    let found = document(&registry, &Base::new("/pulp/", false), &answered, &Options::default());
+    assert!(found.unwrap_err().to_string().contains("shelf.PartResponse"));
+}
+
+struct Nothing;
+
+#[async_trait::async_trait]
+impl Compute for Nothing {
+    async fn compute(&self, _: &Context, _: &[&'static str], rows: &[Record]) -> Result<Vec<Vec<Json>>> {
+        Ok(rows.iter().map(|_| vec![Json::Null]).collect())
+    }
 }
 
 #[test]
@@ -192,10 +214,10 @@ fn bindings_and_keys_change_names_and_paths() {
 fn domains_are_part_of_paths() {
     let document = made(&Options::default(), true);
     let list = &document["paths"]["/pulp/{pulp_domain}/api/v3/tasks/"]["get"];
-    assert!(
-        list["parameters"].as_array().unwrap().iter().any(|parameter| parameter["name"] == "pulp_domain" && parameter["required"] == true)
-    );
+    assert!(list["parameters"].as_array().unwrap().iter().any(|parameter| parameter["name"] == "pulp_domain" && parameter["required"] == true));
     assert_eq!(document["info"]["x-pulp-domain-enabled"], true);
+    // What everybody may ask for is in no domain.
+    assert!(document["paths"]["/pulp/api/v3/status/"]["get"].is_object());
 }
 
 #[test]

@@ -14,8 +14,7 @@ pub use distribution::{publication, repository, repository_version};
 pub use modify::modify;
 pub use remote::{network_fields, policy};
 
-use super::{Context, Field, Kind};
-use crate::content::Change;
+use super::{Field, Kind};
 
 /// What every object has.
 pub(crate) fn common() -> Vec<Field> {
@@ -35,9 +34,4 @@ pub(crate) fn labels() -> Field {
 /// The name of an object, unique in its domain.
 pub(crate) fn name(help: &'static str) -> Field {
     Field::text("name").required().unique().in_base().help(help)
-}
-
-/// Tells whoever serves content that something has changed.
-pub(crate) async fn announce(cx: &Context, change: Change) {
-    change.announce(cx.pulp()).await;
 }
