@@ -125,9 +125,6 @@ pub struct UnitRule {
 pub async fn announce(cx: &TaskContext, rules: &dyn RepositoryType, version: &RepositoryVersion) -> Result<()> {
     let href = cx.pulp().hrefs().version(&cx.domain().name, rules.collection(), version.repository_id, version.number);
     cx.created(Created { prn: Prn::new("core.repositoryversion", version.pulp_id), href });
-    // Other processes that could not be told find out by themselves.
-    if let Err(error) = Change::Repository(version.repository_id).announce(cx.pulp()).await {
-        tracing::warn!(%error, "a new version could not be announced");
-    }
+    Change::Repository(version.repository_id).announce(cx.pulp()).await;
     rules.published(version, cx).await
 }
