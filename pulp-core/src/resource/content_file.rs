@@ -16,7 +16,7 @@ use crate::{Error, Pulp, Result};
 /// The fields of a body that say where the file comes from.
 pub fn fields() -> Vec<Field> {
     vec![
-        Field::href("artifact", Target::ARTIFACT).write_only().nowhere().help("An artifact that is the unit's file."),
+        Field::href("artifact", Target::ARTIFACT).write_only().nowhere().keyword("writeOnly", Json::Null).help("An artifact that is the unit's file."),
         Field::file("file").help("The unit's file."),
         Field::href("upload", Target::UPLOAD).write_only().nowhere().help("An upload, not committed yet, that becomes the unit's file."),
         Field::text("file_url").write_only().nowhere().help("An address from which the server fetches the unit's file."),

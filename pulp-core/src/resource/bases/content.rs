@@ -57,7 +57,7 @@ pub fn digest_fields() -> Vec<Field> {
     let shared: Arc<dyn Compute> = Arc::new(OfArtifact);
     let digest = |name| Field::computed_by(name, Shape::Text, Arc::clone(&shared)).help("A digest of the unit's file, where it is known.");
     vec![
-        Field::computed_by("artifact", Shape::Uri, Arc::clone(&shared)).help("The unit's file."),
+        Field::computed_by("artifact", Shape::Uri, Arc::clone(&shared)).keyword("readOnly", Json::Null).help("The unit's file."),
         digest("md5"),
         digest("sha1"),
         digest("sha224"),
