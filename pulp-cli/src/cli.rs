@@ -162,6 +162,15 @@ impl Global {
 }
 
 impl Cli {
+    /// The command, if it has the library inside; otherwise all of it as it was.
+    #[cfg(feature = "embedded")]
+    pub(crate) fn embedded(self) -> Result<commands::EmbeddedCommand, Box<Self>> {
+        match self.command {
+            commands::Command::Embedded(command) => Ok(command),
+            command => Err(Box::new(Self { command, ..self })),
+        }
+    }
+
     /// Does what the command line says.
     ///
     /// # Errors
@@ -169,6 +178,9 @@ impl Cli {
     pub(crate) async fn exec(self) -> Result<()> {
         match self.command {
             commands::Command::Local(command) => command.exec(),
+            // Taken out before, by `embedded`: it brings a runtime of its own.
+            #[cfg(feature = "embedded")]
+            commands::Command::Embedded(_) => Ok(()),
             commands::Command::Remote(command) => command.exec(&self.global.context()?).await,
         }
     }

@@ -48,6 +48,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
+    #[cfg(feature = "embedded")]
+    let cli = match cli.embedded() {
+        Ok(command) => return command.main(),
+        Err(cli) => *cli,
+    };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return report(&Error::Runtime(error)),
@@ -78,7 +83,7 @@ fn report(error: &Error) -> ExitCode {
 
     let _ = match error {
         // What the user asked for, so no "Error:" before it.
-        Error::TimedOut { .. } | Error::Detached { .. } | Error::Interrupted => {
+        Error::TimedOut { .. } | Error::Detached { .. } | Error::Interrupted | Error::Stopped => {
             writeln!(std::io::stderr(), "{error}")
         }
         _ => writeln!(std::io::stderr(), "Error: {error}"),
