@@ -1,6 +1,7 @@
 //! All that a content type needs, in one `use`: `use pulp_core::prelude::*;`.
 
 pub use async_trait::async_trait;
+pub use http::StatusCode;
 pub use uuid::Uuid;
 
 pub use crate::clock::Timestamp;
@@ -13,14 +14,18 @@ pub use crate::db::{self, Executor, ExecutorExt, Sql, Tx, Value};
 pub use crate::digest::{Algorithm, Digests, Expected, Sha256};
 pub use crate::download::{Download, DownloadError, DownloadRequest, Downloader, RedactedUrl};
 pub use crate::ids::{Prn, new_id};
-pub use crate::model::save::{ContentKind, Unit};
+pub use crate::model::save::{ContentKind, Unit, save_unit, save_unit_in};
 pub use crate::model::{
     Artifact, Content, ContentArtifact, Distribution, Model, Policy, Publication, Remote, Repository, RepositoryVersion,
 };
 pub use crate::plugin::{Plugin, PluginDescriptor, Registry};
 pub use crate::publish::{PublicationKind, PublicationWriter};
+pub use crate::resource::{
+    Action, ActionHandler, Context, Field, Filter, FilterKind, GeneralCreate, Input, Kind, Lookup, Make, Reply, Resource, Returns, Target,
+    bases, content_file,
+};
 pub use crate::storage::{Spool, SpoolFile, Spooled};
 pub use crate::sync::{Declared, DeclaredFile, FileSource, FirstStage, Sink, SyncContext, SyncOptions, synchronize};
 pub use crate::tasks::{Created, DispatchOptions, ProgressReport, Resources, Task, TaskContext, TaskOutput};
-pub use crate::version::{Members, RepositoryType, UnitRule, VersionDraft};
+pub use crate::version::{AddAndRemove, Members, RepositoryType, UnitRule, VersionDraft};
 pub use crate::{Error, Pulp, Result};

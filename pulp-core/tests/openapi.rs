@@ -8,6 +8,8 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use pulp_core::api::Api;
 use pulp_core::body::Body;
+use pulp_core::settings::Settings;
+use pulp_core::PulpBuilder;
 use pulp_testkit::openapi::compare;
 use pulp_testkit::{Engine, Kit};
 use serde_json::{Value, json};
@@ -57,6 +59,22 @@ async fn nobody_has_to_log_in_to_read_it() {
     assert_eq!(yaml.body(), served.body());
     let head = ask(&api, Method::HEAD, DOCUMENT, &[]).await;
     assert_eq!((head.status(), head.body().len()), (StatusCode::OK, 0));
+}
+
+#[tokio::test]
+async fn where_there_are_domains_it_is_in_none() {
+    let describe = |builder: PulpBuilder| {
+        let mut settings = Settings::default();
+        settings.domain_enabled = true;
+        builder.settings(settings)
+    };
+    let kit = Kit::built(Engine::Sqlite, describe).await.expect("SQLite is always there");
+    let api = kit.pulp().api();
+    let document = parsed(&get(&api, DOCUMENT).await);
+    assert_eq!(document["info"]["x-pulp-domain-enabled"], true);
+    assert_eq!(get(&api, "/pulp/api/v3/status/").await.status(), StatusCode::OK);
+    assert_eq!(get(&api, "/pulp/default/api/v3/tasks/").await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(get(&api, "/pulp/api/v3/tasks/").await.status(), StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

@@ -65,7 +65,7 @@ create table core_content (
     timestamp_of_interest timestamptz not null,
     pulp_domain_id uuid not null references core_domain (pulp_id)
 );
-create index core_content_type on core_content (pulp_type, pulp_domain_id);
+create index core_content_type on core_content (pulp_type, pulp_domain_id, pulp_id);
 create index core_content_timestamp on core_content (timestamp_of_interest);
 
 -- No foreign keys on the three tables that a sync fills by the million: what they point to is checked set-wise.

@@ -27,6 +27,7 @@ mod routes;
 mod service;
 mod session;
 
+pub(crate) use endpoints::uploads;
 pub use service::Api;
 
 use crate::plugin::Registry;

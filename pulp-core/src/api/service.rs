@@ -8,8 +8,8 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body::Body as HttpBody;
 
 use super::error::ApiError;
-use super::request::{Request, pairs};
 use super::openapi::{Documents, Options};
+use super::request::{Request, pairs};
 use super::router::{Access, Answer, Router};
 use super::{auth, negotiate, response, routes};
 use crate::body::{Body, BodyError};
@@ -67,6 +67,10 @@ impl Api {
             }
             return Err(ApiError::not_found());
         };
+        // What everybody may ask for is in no domain; where there are domains, all else is in one.
+        if domain.is_none() && pulp.settings().domain_enabled && route.access != Access::Anyone {
+            return Err(ApiError::not_found());
+        }
         let query = pairs(parts.uri.query().unwrap_or_default());
         if route.json {
             if !negotiate::accepts_json(&parts.headers) {
@@ -76,7 +80,7 @@ impl Api {
                 return Err(ApiError::not_found());
             }
         }
-        let mut cx = Context::new(pulp.clone(), find_domain(pulp, domain).await?).with_correlation_id(correlation_id);
+        let mut cx = Context::new(pulp.clone(), find_domain(pulp, domain.unwrap_or(Domain::DEFAULT)).await?).with_correlation_id(correlation_id);
         if let Some(origin) = negotiate::origin(&parts.headers, &parts.uri) {
             cx = cx.with_origin(origin);
         }
@@ -119,11 +123,14 @@ impl Api {
     }
 }
 
-/// The domain’s name and what is below the API’s base, with the slash at its end.
-fn split<'a>(pulp: &Pulp, path: &'a str) -> Option<(&'a str, &'a str)> {
+/// The domain’s name, if the path has one, and what is below the API’s base.
+fn split<'a>(pulp: &Pulp, path: &'a str) -> Option<(Option<&'a str>, &'a str)> {
     let rest = path.strip_prefix(pulp.settings().api_root.as_str())?;
-    let (domain, rest) = if pulp.settings().domain_enabled { rest.split_once('/')? } else { (Domain::DEFAULT, rest) };
-    Some((domain, rest.strip_prefix("api/v3/")?))
+    if let Some(rest) = rest.strip_prefix("api/v3/") {
+        return Some((None, rest));
+    }
+    let (domain, rest) = rest.split_once('/').filter(|_| pulp.settings().domain_enabled)?;
+    Some((Some(domain), rest.strip_prefix("api/v3/")?))
 }
 
 async fn find_domain(pulp: &Pulp, name: &str) -> Result<Arc<Domain>, ApiError> {

@@ -61,7 +61,8 @@ fn agreeing(sources: Vec<FileSource>) -> (Expected, Vec<FileSource>) {
     for source in sources {
         let said = source.artifact.expected();
         let other_size = expected.size.zip(said.size).is_some_and(|(known, said)| known != said);
-        let other_digest = said.digests.iter().any(|(algorithm, digest)| expected.digests.get(algorithm).is_some_and(|known| known != digest));
+        let other_digest =
+            said.digests.iter().any(|(algorithm, digest)| expected.digests.get(algorithm).is_some_and(|known| known != digest));
         if other_size || other_digest {
             tracing::warn!(remote = source.remote.name, "a source of lazy content is left out: its metadata contradicts another source's");
             continue;
@@ -186,7 +187,8 @@ impl Storing {
         let now = self.pulp.now();
         let tx = self.pulp.db().begin().await?;
         let stored = save_artifacts(&tx, std::slice::from_ref(artifact), self.domain, now).await?;
-        let id = stored.get(&sha256.to_string()).ok_or_else(|| crate::Error::Internal("an artifact vanished while it was saved".to_owned()))?;
+        let id =
+            stored.get(&sha256.to_string()).ok_or_else(|| crate::Error::Internal("an artifact vanished while it was saved".to_owned()))?;
         ContentArtifact::store(&tx, self.content_artifact, *id, now).await?;
         tx.commit().await?;
         Ok(*id)
@@ -198,8 +200,7 @@ impl FetchHandler for Storing {
     async fn complete(&self, file: Spooled) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let sha256 = file.sha256()?;
         let path = Artifact::place(&sha256, self.domain, self.pulp.settings().domain_enabled);
-        let artifact =
-            NewArtifact { file: path.to_string(), size: i64::try_from(file.size())?, digests: file.digests().clone() };
+        let artifact = NewArtifact { file: path.to_string(), size: i64::try_from(file.size())?, digests: file.digests().clone() };
         // The file first: a row must never name what is not there. Another process that did the same left the same file.
         self.pulp.storage().adopt(file, &path).await?;
         let mut tries = 1;

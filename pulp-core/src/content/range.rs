@@ -46,7 +46,7 @@ pub(super) fn parse(header: &str, size: u64) -> Requested {
         // Overlapping parts are an old way to make a server send a file many times over: send what they cover, once.
         let start = parts.iter().map(|part| part.start).min().unwrap_or(0);
         let end = parts.iter().map(|part| part.end).max().unwrap_or(size);
-        parts = vec![start..end];
+        return Requested::One(start..end);
     }
     match parts.pop() {
         Some(only) if parts.is_empty() => Requested::One(only),

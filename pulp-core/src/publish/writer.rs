@@ -47,6 +47,7 @@ pub struct PublicationWriter {
     cx: TaskContext,
     kind: PublicationKind,
     id: Uuid,
+    repository: Uuid,
     pass_through: bool,
     checkpoint: bool,
     created: bool,
@@ -65,7 +66,7 @@ impl PublicationWriter {
         );
         let sql = sql.bind(id).bind(cx.pulp().now()).bind(kind.pulp_type).bind(version.pulp_id).bind(cx.domain().pulp_id);
         cx.pulp().db().execute(sql).await?;
-        Ok(Self { cx: cx.clone(), kind, id, pass_through: false, checkpoint: false, created: true })
+        Ok(Self { cx: cx.clone(), kind, id, repository: version.repository_id, pass_through: false, checkpoint: false, created: true })
     }
 
     /// The key that the publication has.
@@ -155,12 +156,11 @@ impl PublicationWriter {
         let detail = values.into_iter().fold(Sql::new(text).bind(self.id), Sql::bind);
         tx.execute(detail).await?;
         let publication = complete(&tx, self).await?;
-        let repository = RepositoryVersion::find(&tx, publication.repository_version_id).await?.repository_id;
-        let (pulp, days) = (self.cx.pulp(), self.cx.pulp().settings().distributed_publication_retention_period);
-        grace::note_repository(&tx, repository, pulp.now(), days).await?;
+        let (now, days) = (self.cx.pulp().now(), self.cx.pulp().settings().distributed_publication_retention_period);
+        grace::note_repository(&tx, self.repository, now, days).await?;
         tx.commit().await?;
-        Change::Repository(repository).announce(pulp).await;
         self.created = false;
+        Change::Repository(self.repository).announce(self.cx.pulp()).await;
         let href = self.cx.pulp().hrefs().object(&self.cx.domain().name, self.kind.collection, self.id);
         self.cx.created(Created { prn: Prn::new(self.kind.model, self.id), href });
         Ok(publication)

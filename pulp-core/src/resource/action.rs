@@ -37,7 +37,8 @@ pub enum Returns {
     Task,
     /// 202 and the href of a task group.
     TaskGroup,
-    /// An object of the component of this name.
+    /// An object of the component of this name, without the `Response` at its end. The name of the action’s own body stands
+    /// for the resource’s object, which the API document then has under that name, too.
     Component(u16, &'static str),
     /// The object itself.
     Object(u16),

@@ -83,6 +83,15 @@ impl Context {
         Ok(Reply::Task(row.pulp_id))
     }
 
+    /// As [`dispatch`](Self::dispatch), with [`dispatch_options`](Self::dispatch_options) that were changed.
+    ///
+    /// # Errors
+    /// As `dispatch`.
+    pub async fn dispatch_with<T: Task>(&self, task: T, options: DispatchOptions) -> crate::Result<Reply> {
+        let row = self.pulp.tasks().dispatch(task, options).await?;
+        Ok(Reply::Task(row.pulp_id))
+    }
+
     /// How a task is dispatched in the name of whoever asks.
     pub fn dispatch_options(&self) -> DispatchOptions {
         DispatchOptions {

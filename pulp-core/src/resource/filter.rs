@@ -187,6 +187,28 @@ pub trait Condition: Send + Sync {
     /// # Errors
     /// A [validation error](crate::Error::Validation) that names the filter.
     async fn condition(&self, cx: &Context, lookup: Lookup, value: &FilterValue) -> Result<Fragment>;
+
+    /// Another way to say the same, for large tables: rows to go through that lead to those of the resource, one to one. Used
+    /// instead of [`condition`](Self::condition) where one filter of a list can be.
+    ///
+    /// # Errors
+    /// As [`condition`](Self::condition).
+    async fn drive(&self, _cx: &Context, _value: &FilterValue) -> Result<Option<Drive>> {
+        Ok(None)
+    }
+}
+
+/// Rows that lead to those of a resource, one to one.
+#[derive(Debug, Clone)]
+pub struct Drive {
+    /// The table and its alias: `core_repositorycontent rc`.
+    pub from: &'static str,
+    /// The column that has the key of the resource’s row; it is indexed together with what `condition` compares.
+    pub key: &'static str,
+    /// Which rows.
+    pub condition: Fragment,
+    /// A statement that counts them without going through them, where they are all that is asked for.
+    pub count: Option<Fragment>,
 }
 
 /// One filter of a list, with its lookups.

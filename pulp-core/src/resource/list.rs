@@ -29,7 +29,7 @@ impl Resource {
         let seen = i64::try_from(records.len()).unwrap_or(i64::MAX);
         // The last page tells the count by itself.
         let complete = seen < limit && (seen > 0 || offset == 0);
-        let count = if complete { offset + seen } else { self.count(db, &rows.condition).await? };
+        let count = if complete { offset + seen } else { self.count(db, &rows).await? };
         let mut results = Vec::with_capacity(records.len() * 768);
         self.render(cx, &mask, &records, &mut results).await?;
         Ok(Page { count, limit, offset, results })

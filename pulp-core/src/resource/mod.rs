@@ -16,6 +16,7 @@
 
 mod action;
 pub mod bases;
+pub mod content_file;
 mod context;
 mod field;
 mod filter;
@@ -35,12 +36,12 @@ mod write;
 pub use action::{Action, ActionHandler, Body, On, Reply, Returns};
 pub use context::Context;
 pub use field::{Compute, Field, Kind, Place, Shape};
-pub use filter::{Condition, Filter, FilterKind, FilterValue, Fragment, Lookup};
+pub use filter::{Condition, Drive, Filter, FilterKind, FilterValue, Fragment, Lookup};
 pub use hooks::{Hooks, NoHooks};
 pub use input::{Input, Reference};
 pub use record::Record;
 pub use relation::Target;
-pub use tasks::{GeneralCreate, GeneralDelete, GeneralUpdate};
+pub use tasks::{GeneralCreate, GeneralDelete, GeneralUpdate, Make};
 
 pub(crate) use field::hidden_fields_shape;
 pub(crate) use labels::check as check_label;
@@ -160,7 +161,7 @@ pub struct Resource {
     pub filterable: bool,
     /// Columns by which a list can be ordered, beside `pk`.
     pub ordering: Vec<&'static str>,
-    /// Order of a list that asks for none, as in the `ordering` parameter.
+    /// Order of a list that asks for none, as in the `ordering` parameter; by time means by key, which is made in that order.
     pub default_order: &'static str,
     /// A condition that every row must meet to be visible at all, on `b` (base table) and `d` (detail table).
     pub visible: Option<&'static str>,
@@ -190,6 +191,8 @@ pub struct Resource {
     pub actions: Vec<Action>,
     /// Rules that concern a whole object.
     pub hooks: Arc<dyn Hooks>,
+    /// Makes objects, where that is more than inserting a row.
+    pub(crate) maker: Option<Arc<dyn Make>>,
     /// Worked out of the rest when it is first needed.
     selection: OnceLock<Arc<select::Selection>>,
 }
@@ -236,6 +239,7 @@ impl Resource {
             multipart_only: false,
             actions: Vec::new(),
             hooks: Arc::new(NoHooks),
+            maker: None,
             selection: OnceLock::new(),
         }
     }
@@ -346,6 +350,13 @@ impl Resource {
     #[must_use]
     pub fn create_by(mut self, returns: Returns, handler: impl ActionHandler + 'static) -> Self {
         self.create = Create::By(returns, Arc::new(handler));
+        self
+    }
+
+    /// Lets code do what [`GeneralCreate`] does for this resource.
+    #[must_use]
+    pub fn made_by(mut self, maker: impl Make + 'static) -> Self {
+        self.maker = Some(Arc::new(maker));
         self
     }
 

@@ -10,7 +10,7 @@ pub(crate) use value::moment;
 use super::labels;
 use super::render::Mask;
 use super::select::Rows;
-use super::{Context, Filter, FilterKind, FilterValue, Fragment, Lookup, Place, Resource, Target};
+use super::{Context, Drive, Filter, FilterKind, FilterValue, Fragment, Lookup, Place, Resource, Target};
 use crate::db::{Dialect, Executor, Value};
 use crate::{Error, Result};
 
@@ -26,6 +26,10 @@ pub(crate) struct Listing {
     pub(crate) mask: Mask,
 }
 
+/// Columns that no row of a table which has them leaves null.
+const NEVER_NULL: [&str; 11] =
+    ["pulp_id", "id", "pulp_created", "pulp_type", "name", "number", "state", "base_path", "size", "sha256", "username"];
+
 /// Parameters that are no filters.
 const NOT_FILTERS: [&str; 8] = ["limit", "offset", "ordering", "fields", "exclude_fields", "q", "format", "page_size"];
 
@@ -37,6 +41,7 @@ impl Resource {
     pub(crate) async fn listing(&self, cx: &Context, parameters: &[(String, String)], scope: Fragment) -> Result<Listing> {
         let mut conditions = vec![scope];
         let mut unknown = Vec::new();
+        let mut drive: Option<Drive> = None;
         for (at, (name, value)) in parameters.iter().enumerate() {
             if NOT_FILTERS.contains(&name.as_str()) {
                 continue;
@@ -48,6 +53,12 @@ impl Resource {
             // The last of several counts, as in Django.
             if parameters[at + 1..].iter().any(|(later, _)| later == name) || value.is_empty() {
                 continue;
+            }
+            if drive.is_none() {
+                drive = self.drive(cx, name, value).await?;
+                if drive.is_some() {
+                    continue;
+                }
             }
             conditions.extend(self.condition(cx, name, value).await?);
         }
@@ -62,11 +73,27 @@ impl Resource {
         let limit = number("limit", 1).unwrap_or(PAGE);
         let offset = number("offset", 0).unwrap_or(0);
         Ok(Listing {
-            rows: Rows { condition: Fragment::all(conditions), order: self.order(last("ordering"))?, page: Some((limit, offset)) },
+            rows: Rows {
+                // Only of rows that nothing else is asked of the count is known beforehand.
+                drive: drive.map(|drive| if conditions.len() > 1 { Drive { count: None, ..drive } } else { drive }),
+                order: self.order(last("ordering"))?,
+                condition: Fragment::all(conditions),
+                page: Some((limit, offset)),
+            },
             limit,
             offset,
             mask: mask(parameters),
         })
+    }
+
+    /// The rows that one filter says to go through.
+    async fn drive(&self, cx: &Context, name: &str, value: &str) -> Result<Option<Drive>> {
+        let Some((filter, lookup)) = self.find_filter(name) else { return Ok(None) };
+        let Some(condition) = filter.condition.as_ref().filter(|_| lookup == Lookup::Exact) else { return Ok(None) };
+        match value::read(cx, filter, lookup, name, value).await? {
+            Some(read) => condition.drive(cx, &read).await,
+            None => Ok(None),
+        }
     }
 
     /// Whether there is a filter of this name, lookup included.
@@ -188,14 +215,17 @@ impl Resource {
                 })?,
             };
             let table = if self.fields.iter().any(|field| field.column == column && field.place == Place::Detail) { "d" } else { "b" };
-            // NULLs come last in PostgreSQL and first in SQLite; said, they are the same.
-            let nulls = if direction.is_empty() { " nulls last" } else { " nulls first" };
+            // NULLs come last in PostgreSQL and first in SQLite; said, they are the same. Where there are none, saying it
+            // would only keep SQLite from using an index.
+            let nulls = match (NEVER_NULL.contains(&column), direction.is_empty()) {
+                (true, _) => "",
+                (false, true) => " nulls last",
+                (false, false) => " nulls first",
+            };
             parts.push(format!("{table}.{column}{direction}{nulls}"));
         }
         if parts.is_empty() {
-            // Keys are made in the order of time: the index of the primary key gives the page without a sort.
-            let (key, down) = (self.key, self.default_order.starts_with('-'));
-            return Ok(format!("b.{key}{}", if down { " desc" } else { "" }));
+            return Ok(String::new());
         }
         if !by_key {
             parts.push(format!("b.{} desc", self.key));

@@ -7,7 +7,7 @@ use sqlx::types::Json as JsonColumn;
 use uuid::Uuid;
 
 use super::relation::Link;
-use super::{Context, Field, Fragment, Kind, Record, Resource};
+use super::{Context, Drive, Field, Fragment, Kind, Record, Resource};
 use crate::db::{DbError, Executor, Row, Sql, Value};
 
 /// How a column is read.
@@ -175,7 +175,9 @@ impl Field {
 pub(crate) struct Rows {
     /// What they must meet.
     pub(crate) condition: Fragment,
-    /// `order by`, without the words.
+    /// Where to come from, if not from the resource’s own table.
+    pub(crate) drive: Option<Drive>,
+    /// `order by`, without the words; the resource’s own order if empty.
     pub(crate) order: String,
     /// At most so many, after so many.
     pub(crate) page: Option<(i64, i64)>,
@@ -188,7 +190,8 @@ impl Resource {
         if let Some(pulp_type) = self.pulp_type {
             parts.push(Fragment::new("b.pulp_type = ").bind(pulp_type));
         }
-        if self.in_domain && cx.pulp().settings().domain_enabled {
+        // Also where there is but one domain: it is part of the index that gives a type's rows in the order of their keys.
+        if self.in_domain {
             parts.push(Fragment::new("b.pulp_domain_id = ").bind(cx.domain().pulp_id));
         }
         if let Some(visible) = self.visible {
@@ -197,32 +200,73 @@ impl Resource {
         Fragment::all(parts)
     }
 
-    fn from(&self, detail: bool) -> String {
-        match self.detail.filter(|_| detail) {
-            Some((table, pointer)) => format!("{} b join {table} d on d.{pointer} = b.{}", self.table, self.key),
-            None => format!("{} b", self.table),
+    /// The tables, and where they join. A cross join is an inner one here; SQLite keeps its order.
+    fn from(&self, drive: Option<&Drive>, detail: bool) -> (String, Fragment) {
+        let detail = match self.detail.filter(|_| detail) {
+            Some((table, pointer)) => format!(" join {table} d on d.{pointer} = b.{}", self.key),
+            None => String::new(),
+        };
+        match drive {
+            None => (format!("{} b{detail}", self.table), Fragment::always()),
+            Some(drive) => {
+                let join = Fragment::new(format!("b.{} = {}", self.key, drive.key)).and(drive.condition.clone());
+                (format!("{} cross join {} b{detail}", drive.from, self.table), join)
+            }
+        }
+    }
+
+    /// The order of a list that asks for none.
+    fn own_order(&self, drive: Option<&Drive>) -> String {
+        match (self.default_order, drive) {
+            // Keys are made in the order of time: the index that has them gives the page without a sort.
+            ("-pulp_created", Some(drive)) => format!("{} desc", drive.key),
+            ("-pulp_created", None) => format!("b.{} desc", self.key),
+            (order, _) => {
+                let by = |name: &str| match name.strip_prefix('-') {
+                    Some(name) => format!("b.{name} desc"),
+                    None => format!("b.{name}"),
+                };
+                order.split(',').map(by).collect::<Vec<_>>().join(", ")
+            }
         }
     }
 
     /// Rows of this resource.
     pub(crate) async fn select<E: Executor + ?Sized>(&self, executor: &E, rows: &Rows) -> Result<Vec<Record>, DbError> {
         let selection = self.selection();
-        let mut sql = Sql::new(format!("select {} from {}{} where ", selection.expressions, self.from(true), selection.joins));
-        rows.condition.write(&mut sql);
-        if !rows.order.is_empty() {
-            sql.push(" order by ").push(&rows.order);
+        let drive = rows.drive.as_ref();
+        let (from, join) = self.from(drive, true);
+        let mut sql = Sql::new(format!("select {} from {from}{} where ", selection.expressions, selection.joins));
+        if drive.is_some() {
+            join.write(&mut sql);
+            sql.push(" and ");
         }
+        rows.condition.write(&mut sql);
         if let Some((limit, offset)) = rows.page {
+            let own = self.own_order(drive);
+            sql.push(" order by ").push(if rows.order.is_empty() { &own } else { &rows.order });
             sql.push(" limit ").push_bind(limit).push(" offset ").push_bind(offset);
         }
         executor.rows(sql).await?.iter().map(|row| selection.read(row)).collect()
     }
 
-    /// How many rows meet a condition.
-    pub(crate) async fn count<E: Executor + ?Sized>(&self, executor: &E, condition: &Fragment) -> Result<i64, DbError> {
+    /// How many rows there are on all pages.
+    pub(crate) async fn count<E: Executor + ?Sized>(&self, executor: &E, rows: &Rows) -> Result<i64, DbError> {
+        let drive = rows.drive.as_ref();
+        if let Some((count, pulp_type)) = drive.and_then(|drive| drive.count.as_ref()).zip(self.pulp_type) {
+            let mut sql = Sql::default();
+            count.write(&mut sql);
+            sql.push_bind(pulp_type);
+            return executor.rows(sql).await?.first().map_or(Ok(0), |row| row.at(0));
+        }
         // The detail table adds no row and takes none away: join it only where the condition speaks of it.
-        let mut sql = Sql::new(format!("select count(*) from {} where ", self.from(condition.mentions("d."))));
-        condition.write(&mut sql);
+        let (from, join) = self.from(drive, rows.condition.mentions("d."));
+        let mut sql = Sql::new(format!("select count(*) from {from} where "));
+        if drive.is_some() {
+            join.write(&mut sql);
+            sql.push(" and ");
+        }
+        rows.condition.write(&mut sql);
         executor.rows(sql).await?.first().ok_or(DbError::NoRow)?.at(0)
     }
 
@@ -237,7 +281,7 @@ impl Resource {
 
     /// The first row that meets a condition.
     pub(crate) async fn first(&self, cx: &Context, condition: Fragment) -> Result<Option<Record>, DbError> {
-        let rows = Rows { condition, order: String::new(), page: Some((1, 0)) };
+        let rows = Rows { condition, page: Some((1, 0)), ..Rows::default() };
         Ok(self.select(cx.pulp().db(), &rows).await?.pop())
     }
 }

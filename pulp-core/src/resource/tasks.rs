@@ -58,6 +58,23 @@ fn resource(cx: &TaskContext, path: &str) -> Result<(Context, Arc<Resource>)> {
     Ok((Context::new(cx.pulp().clone(), Arc::new(cx.domain().clone())), resource))
 }
 
+impl GeneralCreate {
+    /// Makes an object of the resource with this path of a validated body.
+    pub fn new(resource: impl Into<String>, input: Input) -> Self {
+        Self { resource: resource.into(), input }
+    }
+}
+
+/// Makes objects of a resource whose making is more than inserting a row, within the task that does it.
+#[async_trait]
+pub trait Make: Send + Sync {
+    /// Makes one of a validated body, or finds one that is equal; its key.
+    ///
+    /// # Errors
+    /// Any; the task fails with it.
+    async fn make(&self, task: &TaskContext, cx: &Context, input: Input) -> Result<Uuid>;
+}
+
 #[async_trait]
 impl Task for GeneralCreate {
     const NAME: &'static str = "pulpcore.app.tasks.base.general_create";
@@ -71,7 +88,10 @@ impl Task for GeneralCreate {
         let (cx, resource) = resource(&task, &self.resource)?;
         let mut input = self.input;
         resource.hooks.validate(&cx, &mut input, None).await?;
-        let id = resource.insert(&cx, &input).await?;
+        let id = match &resource.maker {
+            Some(maker) => maker.make(&task, &cx, input).await?,
+            None => resource.insert(&cx, &input).await?,
+        };
         let Some(row) = resource.find(&cx, cx.pulp().db(), id).await? else { return Ok(TaskOutput::default()) };
         if let Some(href) = resource.own_href(&cx, &cx.pulp().hrefs().base(&cx.domain().name), &row) {
             task.created(Created { prn: Prn::new(resource.model.as_str(), id), href });

@@ -22,16 +22,17 @@ mod tests;
 
 pub(crate) use create::create_empty_version;
 pub use create::create_repository;
-pub use delete::delete_version;
+pub use delete::{DeleteVersion, delete_version};
 pub use draft::VersionDraft;
 pub use members::{ContentCount, CountType, Members, content_summary};
-pub use modify::{AddAndRemove, DeleteVersion};
+pub use modify::AddAndRemove;
 pub use retain::{protected_versions, retain_versions};
 pub use sweep::sweep_incomplete;
 
 use async_trait::async_trait;
 
 use crate::Result;
+use crate::content::Change;
 use crate::ids::Prn;
 use crate::model::RepositoryVersion;
 use crate::plugin::Registry;
@@ -125,5 +126,6 @@ pub struct UnitRule {
 pub async fn announce(cx: &TaskContext, rules: &dyn RepositoryType, version: &RepositoryVersion) -> Result<()> {
     let href = cx.pulp().hrefs().version(&cx.domain().name, rules.collection(), version.repository_id, version.number);
     cx.created(Created { prn: Prn::new("core.repositoryversion", version.pulp_id), href });
+    Change::Repository(version.repository_id).announce(cx.pulp()).await;
     rules.published(version, cx).await
 }

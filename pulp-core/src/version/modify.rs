@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{RepositoryType, UnitRule, VersionDraft, announce, delete_version};
+use super::{RepositoryType, UnitRule, VersionDraft, announce};
 use crate::db::{ExecutorExt, Sql};
 use crate::ids::Prn;
 use crate::model::{Model, Repository, RepositoryVersion};
@@ -74,6 +74,17 @@ impl Task for AddAndRemove {
     }
 
     async fn run(self, cx: TaskContext) -> Result<TaskOutput> {
+        self.apply(&cx).await?;
+        Ok(().into())
+    }
+}
+
+impl AddAndRemove {
+    /// Makes the change as part of a task, which holds the repository exclusively. The new version, if anything has changed.
+    ///
+    /// # Errors
+    /// What the rules of the repository say.
+    pub async fn apply(&self, cx: &TaskContext) -> Result<Option<RepositoryVersion>> {
         let db = cx.pulp().db();
         let repository = Repository::find(db, self.repository.id).await?;
         let rules = rules(cx.pulp(), &repository)?;
@@ -82,19 +93,18 @@ impl Task for AddAndRemove {
             None => None,
         };
         let mut draft = VersionDraft::begin(db, repository.pulp_id, base.as_ref(), cx.pulp().now()).await?;
-        draft.held_by(&cx);
+        draft.held_by(cx);
         if let Err(error) = self.change(&mut draft, rules.unit_rules()).await {
             draft.discard().await?;
             return Err(error);
         }
-        if let Some(version) = draft.commit(rules.as_ref()).await? {
-            announce(&cx, rules.as_ref(), &version).await?;
+        let version = draft.commit(rules.as_ref()).await?;
+        if let Some(version) = &version {
+            announce(cx, rules.as_ref(), version).await?;
         }
-        Ok(().into())
+        Ok(version)
     }
-}
 
-impl AddAndRemove {
     async fn change(&self, draft: &mut VersionDraft, rules: &[UnitRule]) -> Result<()> {
         if self.remove_all {
             draft.remove_all().await?;
@@ -140,32 +150,6 @@ async fn check_overwrite(draft: &VersionDraft, rule: &UnitRule, units: &[Uuid]) 
             pairs.join(", ")
         ),
     })
-}
-
-/// Deletes a version of a repository.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeleteVersion {
-    /// The repository.
-    pub repository: Prn,
-    /// The version.
-    pub version: Uuid,
-}
-
-#[async_trait]
-impl Task for DeleteVersion {
-    const NAME: &'static str = "pulpcore.app.tasks.repository.delete_version";
-
-    fn resources(&self) -> Resources {
-        Resources::none().exclusive(&self.repository)
-    }
-
-    async fn run(self, cx: TaskContext) -> Result<TaskOutput> {
-        // One that is gone already has been deleted as wished.
-        if let Ok(version) = RepositoryVersion::find(cx.pulp().db(), self.version).await {
-            delete_version(cx.pulp().db(), &version).await?;
-        }
-        Ok(().into())
-    }
 }
 
 fn rules(pulp: &Pulp, repository: &Repository) -> Result<std::sync::Arc<dyn RepositoryType>> {

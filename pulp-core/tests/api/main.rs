@@ -2,6 +2,7 @@
 
 mod access;
 mod artifacts;
+mod content;
 mod filters;
 mod lists;
 mod objects;

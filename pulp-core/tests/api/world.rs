@@ -7,10 +7,12 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use pulp_core::api::Api;
 use pulp_core::body::Body;
 use pulp_core::crypto::password;
+use pulp_core::db::{ExecutorExt, Sql};
 use pulp_core::ids::{Prn, new_id};
 use pulp_core::model::User;
 use pulp_core::plugin::{Plugin, PluginDescriptor, Registry};
 use pulp_core::resource::{Action, ActionHandler, Context, Field, Filter, FilterKind, Input, Lookup, Reply, Resource, Returns, bases};
+use pulp_core::version::{AddAndRemove, RepositoryType};
 use pulp_core::{Pulp, Result};
 use pulp_migrations::{Migration, MigrationSet};
 use pulp_testkit::{Engine, Kit, Prepare};
@@ -40,6 +42,23 @@ pub const REPOSITORIES: &str = "repositories/shelf/shelf/";
 pub const REMOTES: &str = "remotes/shelf/shelf/";
 pub const DISTRIBUTIONS: &str = "distributions/shelf/shelf/";
 
+/// The rules of shelves: none.
+struct Rules;
+
+impl RepositoryType for Rules {
+    fn pulp_type(&self) -> &'static str {
+        "shelf.shelf"
+    }
+
+    fn model(&self) -> &'static str {
+        "shelf.shelfrepository"
+    }
+
+    fn collection(&self) -> &'static str {
+        "repositories/shelf/shelf"
+    }
+}
+
 impl Plugin for Shelf {
     fn descriptor(&self) -> PluginDescriptor {
         PluginDescriptor { label: "shelf", version: "1.2.3", package: "pulp-shelf", module: "pulp_shelf.app", domain_compatible: true }
@@ -50,6 +69,7 @@ impl Plugin for Shelf {
     }
 
     fn register(&self, registry: &mut Registry) {
+        registry.repository(Rules);
         registry.resource(
             Resource::repository("repositories/shelf/shelf", "shelf.shelf", "shelf.ShelfRepository")
                 .detail("shelf_shelfrepository", "repository_ptr_id")
@@ -77,6 +97,7 @@ impl Plugin for Shelf {
             Resource::content("content/shelf/books", "shelf.book", "shelf.Book", Echo)
                 .detail("shelf_book", "content_ptr_id")
                 .field(Field::text("title").required())
+                .ordered_by(["title"])
                 .filter(Filter::new("title", FilterKind::Text, Lookup::NAME).in_detail()),
         );
     }
@@ -207,6 +228,29 @@ impl World {
     pub async fn repository(&self, name: &str) -> String {
         let made = self.post(REPOSITORIES, json!({"name": name})).await.with(201);
         made["pulp_href"].as_str().unwrap().to_owned()
+    }
+
+    /// Makes books, by title.
+    pub async fn books(&self, titles: &[&str]) -> Vec<Uuid> {
+        let (db, now, domain) = (self.pulp().db(), self.pulp().now(), self.pulp().default_domain().pulp_id);
+        let mut ids = Vec::new();
+        for title in titles {
+            let id = new_id();
+            let content = "insert into core_content (pulp_id, pulp_created, pulp_type, timestamp_of_interest, pulp_domain_id) values ($1, $2, 'shelf.book', $2, $3)";
+            db.execute(Sql::new(content).bind(id).bind(now).bind(domain)).await.unwrap();
+            db.execute(Sql::new("insert into shelf_book (content_ptr_id, title) values ($1, $2)").bind(id).bind(*title)).await.unwrap();
+            ids.push(id);
+        }
+        ids
+    }
+
+    /// Makes the next version of a repository, as a task would; its href.
+    pub async fn version(&self, repository: &str, add: &[Uuid], remove: &[Uuid]) -> String {
+        let id = prn(&self.get(repository).await.with(200));
+        let task = AddAndRemove::new(id).add(add.iter().copied()).remove(remove.iter().copied());
+        let ended = self.pulp().tasks().run(task, Default::default()).await.unwrap();
+        assert_eq!(ended.state, "completed", "{:?}", ended.error);
+        self.get(repository).await.with(200)["latest_version_href"].as_str().unwrap().to_owned()
     }
 
     /// Makes a remote; its href.

@@ -9,12 +9,11 @@ use super::small::text;
 use crate::api::request::Request;
 use crate::api::router::Answer;
 use crate::digest::Algorithm;
-use crate::model::Artifact;
-use crate::model::save::{NewArtifact, find_artifacts, save_artifacts};
+use crate::model::save::find_artifacts;
 use crate::plugin::Registry;
 use crate::resource::{
     ActionHandler, Condition, Context, Field, Filter, FilterKind, FilterValue, Fragment, Input, Lookup, Reply, Resource, Returns, Target,
-    bases,
+    bases, content_file,
 };
 use crate::storage::Spooled;
 use crate::{Error, Result};
@@ -84,19 +83,7 @@ pub(crate) async fn delete(_: Request) -> Answer {
 
 /// Gives a spooled file its place in the storage and its row; the key of that row.
 pub(crate) async fn store(cx: &Context, file: Spooled) -> Result<Uuid> {
-    let pulp = cx.pulp();
-    let sha256 = file.sha256()?;
-    let place = Artifact::place(&sha256, cx.domain().pulp_id, pulp.settings().domain_enabled);
-    let new = NewArtifact {
-        file: place.as_str().to_owned(),
-        size: i64::try_from(file.size()).map_err(|_| Error::BadRequest("The file is too large.".to_owned()))?,
-        digests: file.digests().clone(),
-    };
-    pulp.storage().adopt(file, &place).await?;
-    let tx = pulp.db().begin().await?;
-    let keys = save_artifacts(&tx, &[new], cx.domain().pulp_id, pulp.now()).await?;
-    tx.commit().await?;
-    keys.get(sha256.to_string().as_str()).copied().ok_or_else(|| Error::Internal("a saved artifact has no key".to_owned()))
+    content_file::store(cx.pulp(), cx.domain().pulp_id, file).await
 }
 
 /// Artifacts that nothing refers to, for long enough.

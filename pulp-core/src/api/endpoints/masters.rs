@@ -11,7 +11,11 @@ use crate::{Error, Result};
 
 pub(super) fn register(registry: &mut Registry) {
     registry.resource(Resource::repository("repositories", "", "Repository").all_types());
-    registry.resource(Resource::remote("remotes", "", "GenericRemote").all_types().field(bases::policy(&["immediate", "on_demand", "streamed"])));
+    registry.resource(Resource::remote("remotes", "", "GenericRemote").all_types().field(bases::policy(&[
+        "immediate",
+        "on_demand",
+        "streamed",
+    ])));
     let mut publications = Resource::publication("publications", "", "Publication", NoHandler).all_types();
     publications.fields.retain(|field| !matches!(field.name, "checkpoint" | "distributions"));
     registry.resource(publications);

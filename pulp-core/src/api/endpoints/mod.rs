@@ -8,7 +8,7 @@ pub(super) mod root;
 mod small;
 pub(super) mod status;
 pub(super) mod tasks;
-pub(super) mod uploads;
+pub(crate) mod uploads;
 mod users;
 pub(super) mod versions;
 mod workers;

@@ -17,11 +17,24 @@ const STORAGE_CLASSES: &[&str] = &[
 
 pub(super) fn register(registry: &mut Registry) {
     let mut domains = Resource::new("domains", "core_domain", "Domain")
-        .field(Field::text("name").required().unique().max_length(50).keyword("pattern", "^[-a-zA-Z0-9_]+$").help("The name, which is part of paths."))
+        .field(
+            Field::text("name")
+                .required()
+                .unique()
+                .max_length(50)
+                .keyword("pattern", "^[-a-zA-Z0-9_]+$")
+                .help("The name, which is part of paths."),
+        )
         .field(Field::text("description").nullable().help("For people."))
         .field(Field::new("pulp_labels", Kind::Labels))
-        .field(Field::choice("storage_class", "StorageClassEnum", STORAGE_CLASSES).required().help("In what kind of storage artifacts lie."))
-        .field(Field::computed("storage_settings", Shape::Schema(json!({"type": "object"})), StorageSettings).required().help("That storage's settings; secrets are not shown."))
+        .field(
+            Field::choice("storage_class", "StorageClassEnum", STORAGE_CLASSES).required().help("In what kind of storage artifacts lie."),
+        )
+        .field(
+            Field::computed("storage_settings", Shape::Schema(json!({"type": "object"})), StorageSettings)
+                .required()
+                .help("That storage's settings; secrets are not shown."),
+        )
         .field(Field::boolean("redirect_to_object_storage").default(true).help("Whether clients are sent to the object storage."))
         .field(Field::boolean("hide_guarded_distributions").default(false).help("Whether guarded distributions are left out of listings."))
         .field(Field::computed("default_content_guard", Shape::Uri, Nothing).nullable().keyword("readOnly", Json::Null))

@@ -33,8 +33,11 @@ pub(super) fn register(registry: &mut Registry) {
     let moment = |name| Filter::time(name);
     let reserved = |name, part| Filter::custom(name, FilterKind::Text, Reserved(part)).lookups(Lookup::EXACT_IN);
     let uris = || Shape::List(Box::new(Shape::Uri));
+    let mut tasks = Resource::new("tasks", "core_task", "Task");
+    // With these columns begin the indexes, that by state too.
+    tasks.default_order = "-pulp_created,-sequence";
     registry.resource(
-        Resource::new("tasks", "core_task", "Task")
+        tasks
             .field(Field::text("state").read_only().help("waiting, running, completed, failed, canceled, canceling or skipped."))
             .field(Field::text("name").required().read_only().help("What kind of task it is."))
             .field(Field::text("logging_cid").required().read_only().help("The correlation id of the request that made it."))
@@ -55,7 +58,13 @@ pub(super) fn register(registry: &mut Registry) {
             .fields(CreatedResources::fields())
             .field(Field::list("reserved_resources_record", Kind::Text).read_only().help("What it needs, exclusively or shared."))
             .field(Field::json("result").read_only().help("What it gave."))
-            .field(Field::text("pulp_api_version").read_only().keyword("readOnly", Json::Null).keyword("default", "v3").help("The version of the API through which it was made."))
+            .field(
+                Field::text("pulp_api_version")
+                    .read_only()
+                    .keyword("readOnly", Json::Null)
+                    .keyword("default", "v3")
+                    .help("The version of the API through which it was made."),
+            )
             .ordered_by([
                 "deferred",
                 "error",
@@ -92,7 +101,13 @@ pub(super) fn register(registry: &mut Registry) {
     );
     let mut groups = Resource::new("task-groups", "core_taskgroup", "TaskGroup")
         .field(Field::text("description").required().read_only().help("What the group is for."))
-        .field(Field::boolean("all_tasks_dispatched").required().read_only().keyword("deprecated", true).help("Whether no more tasks join it."))
+        .field(
+            Field::boolean("all_tasks_dispatched")
+                .required()
+                .read_only()
+                .keyword("deprecated", true)
+                .help("Whether no more tasks join it."),
+        )
         .fields(GroupCounts::fields())
         .field(
             Field::computed("group_progress_reports", Shape::List(Box::new(Shape::Component("GroupProgressReportResponse"))), GroupReports)

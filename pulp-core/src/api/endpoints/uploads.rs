@@ -16,7 +16,7 @@ use crate::api::response;
 use crate::api::router::Answer;
 use crate::db::{Executor, ExecutorExt, Sql};
 use crate::ids::new_id;
-use crate::model::UploadChunk;
+use crate::model::{Model, Upload, UploadChunk};
 use crate::plugin::Registry;
 use crate::resource::{Context, Create, Field, Filter, FilterKind, Lookup, Record, Resource, action_body};
 use crate::storage::ArtifactPath;
@@ -115,6 +115,17 @@ pub(crate) async fn delete(request: Request) -> Answer {
     let id = find(&request).await?.id();
     remove(&request.cx, request.cx.pulp().db(), id).await?;
     Ok(response::empty(StatusCode::NO_CONTENT))
+}
+
+/// Puts an upload that is not committed together and stores it as an artifact, whose key it gives. The upload is gone then.
+///
+/// # Errors
+/// If there is no such upload, bytes of it are missing, or it cannot be stored.
+pub(crate) async fn into_artifact(cx: &Context, id: Uuid) -> Result<Uuid> {
+    let upload = Upload::find(cx.pulp().db(), id).await?;
+    let artifact = super::artifacts::store(cx, task::whole(cx, &upload).await?).await?;
+    remove(cx, cx.pulp().db(), id).await?;
+    Ok(artifact)
 }
 
 /// Removes an upload’s rows, then its files.

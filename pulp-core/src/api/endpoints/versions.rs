@@ -27,7 +27,12 @@ pub(super) fn register(registry: &mut Registry) {
             .visible_if("b.complete")
             .field(Field::integer("number").read_only().help("Its number in the repository."))
             .field(Field::href("repository", Target::REPOSITORY).read_only().help("The repository."))
-            .field(Field::href("base_version", Target::REPOSITORY_VERSION).read_only().keyword("readOnly", json!(null)).help("The version it was made from."))
+            .field(
+                Field::href("base_version", Target::REPOSITORY_VERSION)
+                    .read_only()
+                    .keyword("readOnly", json!(null))
+                    .help("The version it was made from."),
+            )
             .field(
                 Field::computed("content_summary", Shape::Component("ContentSummaryResponse"), summary::ContentSummary)
                     .help("How many units of each type it has, added and removed."),

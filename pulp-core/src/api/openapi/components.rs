@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value as Json, json};
+use sha2::{Digest, Sha256};
 
 use super::schema::{self, Side};
 use crate::plugin::Registry;
-use crate::resource::Field;
+use crate::resource::{Field, Returns};
 use crate::{Error, Result};
 
 /// Enumerations that core calls by another name, for it knows a second one of the same short name: the name of a type in
@@ -16,6 +17,8 @@ const IN_CORE: [(&str, &str); 1] = [("PolicyEnum", "Policy692Enum")];
 /// Collects schemas.
 pub(super) struct Components<'r> {
     known: HashMap<&'r str, &'r [Field]>,
+    /// What answers show under the name of a body.
+    shown: HashMap<&'r str, &'r [Field]>,
     /// Null while it is being made.
     done: BTreeMap<String, Json>,
     core: bool,
@@ -27,13 +30,18 @@ impl<'r> Components<'r> {
     pub(super) fn new(registry: &'r Registry, core: bool) -> Self {
         let mut known: HashMap<&str, &[Field]> = HashMap::new();
         known.extend(registry.components());
+        let mut shown: HashMap<&str, &[Field]> = HashMap::new();
         for resource in registry.resources() {
-            for body in resource.actions.iter().filter_map(|action| action.body.as_ref()) {
+            for action in &resource.actions {
+                let Some(body) = &action.body else { continue };
                 known.insert(body.schema, &body.fields);
+                if matches!(action.returns, Returns::Component(_, name) if name == body.schema) {
+                    shown.insert(body.schema, &resource.fields);
+                }
             }
         }
         known.extend(registry.resources().iter().map(|resource| (resource.schema, resource.fields.as_slice())));
-        Self { known, done: BTreeMap::new(), core, problems: Vec::new() }
+        Self { known, shown, done: BTreeMap::new(), core, problems: Vec::new() }
     }
 
     /// Adds a component by its name: that of a resource, body or registered component, with `Response` after it for what an
@@ -54,7 +62,8 @@ impl<'r> Components<'r> {
         } else {
             (name, Side::Request)
         };
-        match self.known.get(of) {
+        let shown = self.shown.get(of).filter(|_| side == Side::Response);
+        match shown.or_else(|| self.known.get(of)) {
             Some(fields) => self.make(name, fields, side),
             None => self.problems.push(format!("the API document has no component `{name}`")),
         }
@@ -77,26 +86,28 @@ impl<'r> Components<'r> {
         self.done.insert(name.to_owned(), schema);
     }
 
-    /// Adds an enumeration; the name of the component.
+    /// Adds an enumeration; the name of the component, which is longer where other words have the name already.
     pub(super) fn enumeration(&mut self, name: &str, words: &[&str]) -> String {
         let name = match IN_CORE.iter().find(|(short, _)| self.core && *short == name) {
             Some((_, long)) => *long,
             None => name,
         };
         let schema = json!({"type": "string", "enum": words});
-        match self.done.get(name) {
-            Some(other) if *other != schema => self.problems.push(format!("two enumerations are called `{name}`")),
-            _ => {
-                self.done.insert(name.to_owned(), schema);
+        let name = match self.done.get(name) {
+            Some(other) if *other != schema => {
+                let digest = hex::encode(Sha256::digest(words.join(" ")));
+                format!("{}{}Enum", name.trim_end_matches("Enum"), &digest[..3])
             }
-        }
-        name.to_owned()
+            _ => name.to_owned(),
+        };
+        self.done.insert(name.clone(), schema);
+        name
     }
 
     /// All of them, by name.
     ///
     /// # Errors
-    /// [`Error::Internal`] if something spoke of a component that is not there, or two have one name.
+    /// [`Error::Internal`] if something spoke of a component that is not there.
     pub(super) fn finish(self) -> Result<Map<String, Json>> {
         match self.problems.into_iter().next() {
             Some(problem) => Err(Error::Internal(problem)),

@@ -78,9 +78,9 @@ fn document(
     let mut components = Components::new(registry, options.has(CORE.label));
     let mut paths: Map<String, Json> = Map::new();
     for operation in operations(registry, &mut components, answered, options) {
-        let path = operation.location.shown(base, options.pk_path);
+        let (path, json) = operation.to_json(base, options);
         let at = paths.entry(path).or_insert_with(|| json!({}));
-        at[operation.method.as_str().to_ascii_lowercase()] = operation.to_json(base, options);
+        at[operation.method.as_str().to_ascii_lowercase()] = json;
     }
     paths.sort_keys();
     let schemas = components.finish()?;

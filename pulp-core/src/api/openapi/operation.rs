@@ -4,20 +4,31 @@ use http::Method;
 use serde_json::{Map, Value as Json, json};
 
 use super::{Options, names, parameters, schema};
-use crate::ids::Hrefs;
 use crate::resource::Resource;
 
 /// What comes before every path.
 #[derive(Debug, Clone)]
 pub(super) struct Base {
-    /// `/pulp/api/v3/`, or with domains `/pulp/{pulp_domain}/api/v3/`.
-    path: String,
+    /// `/pulp/`.
+    root: String,
     pub(super) domains: bool,
 }
 
 impl Base {
-    pub(super) fn new(hrefs: &Hrefs, domains: bool) -> Self {
-        Self { path: hrefs.base("{pulp_domain}"), domains }
+    /// `root` is Pulp’s `API_ROOT`, with a slash at both ends.
+    pub(super) fn new(root: impl Into<String>, domains: bool) -> Self {
+        Self { root: root.into(), domains }
+    }
+
+    /// What comes before paths that are in no domain.
+    fn without_domains(&self) -> Self {
+        Self { root: self.root.clone(), domains: false }
+    }
+
+    /// `/pulp/api/v3/`, or with domains `/pulp/{pulp_domain}/api/v3/`.
+    fn path(&self) -> String {
+        let domain = if self.domains { "{pulp_domain}/" } else { "" };
+        format!("{}{domain}api/v3/", self.root)
     }
 }
 
@@ -114,11 +125,11 @@ impl Location {
     }
 
     /// As the document shows it.
-    pub(super) fn shown(&self, base: &Base, pk_path: bool) -> String {
+    fn shown(&self, base: &Base, pk_path: bool) -> String {
         match &self.object {
             Some(object) if !pk_path => format!("{{{}_href}}{}", object.parameter, self.rest),
-            Some(object) => format!("{}{}{}", base.path, object.path, self.rest),
-            None => format!("{}{}", base.path, self.rest),
+            Some(object) => format!("{}{}{}", base.path(), object.path, self.rest),
+            None => format!("{}{}", base.path(), self.rest),
         }
     }
 
@@ -237,7 +248,11 @@ impl Operation {
         body.chain(self.responses.iter().filter_map(|(_, name)| name.as_deref()))
     }
 
-    pub(super) fn to_json(&self, base: &Base, options: &Options) -> Json {
+    /// Its path in the document, and itself.
+    pub(super) fn to_json(&self, base: &Base, options: &Options) -> (String, Json) {
+        // What everybody may ask for is in no domain.
+        let plain = base.without_domains();
+        let base = if self.open { &plain } else { base };
         let mut json = Map::new();
         let id = if options.bindings { &self.verb } else { &self.id };
         json.insert("operationId".to_owned(), json!(id));
@@ -266,7 +281,7 @@ impl Operation {
         }
         let responses: Map<String, Json> = self.responses.iter().map(|(status, of)| (status.to_string(), response(*status, of.as_deref()))).collect();
         json.insert("responses".to_owned(), Json::Object(responses));
-        Json::Object(json)
+        (self.location.shown(base, options.pk_path), Json::Object(json))
     }
 }
 

@@ -78,7 +78,7 @@ fn answer(operation: Operation, returns: Returns, shown: &str) -> Operation {
     match returns {
         Returns::Task => operation.gives_task(),
         Returns::TaskGroup => operation.gives(202, "TaskGroupOperationResponse"),
-        Returns::Component(status, name) => operation.gives(status, name),
+        Returns::Component(status, name) => operation.gives(status, format!("{name}Response")),
         Returns::Object(status) => operation.gives(status, shown),
         Returns::Nothing(status) => operation.gives_nothing(status),
     }

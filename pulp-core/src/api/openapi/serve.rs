@@ -51,7 +51,7 @@ impl Documents {
     /// # Errors
     /// [`Error::BadRequest`] if there is no such component; [`Error::Internal`] if descriptions contradict each other.
     pub(crate) fn document(&self, pulp: &Pulp, options: &Options, origin: Option<&str>) -> Result<Json> {
-        let base = Base::new(pulp.hrefs(), pulp.settings().domain_enabled);
+        let base = Base::new(pulp.settings().api_root.as_str(), pulp.settings().domain_enabled);
         let mut document = document(pulp.registry(), &base, &self.answered, options)?;
         document.insert("servers".to_owned(), json!([{"url": format!("{}/", origin.unwrap_or_default())}]));
         Ok(Json::Object(document))

@@ -18,15 +18,6 @@ pub(in crate::api) fn register(registry: &mut Registry) {
     housekeeping(registry);
     let counts = |name| Field::new(name, Kind::Dictionary).required().keyword("additionalProperties", json!({"type": "object"}));
     registry.component("ContentSummary", [counts("added"), counts("removed"), counts("present")]);
-    registry.component(
-        "RepositoryAddRemoveContent",
-        [
-            Field::list("add_content_units", Kind::Text).help("Hrefs or PRNs of units to add."),
-            Field::list("remove_content_units", Kind::Text).help("Hrefs or PRNs of units to take out; `*` for all."),
-            Field::href("base_version", Target::REPOSITORY_VERSION).help("The version to start from; the latest if unset."),
-            Field::boolean("overwrite").default(true).help("Whether a unit may take the place of another with the same path."),
-        ],
-    );
 }
 
 fn tasks(registry: &mut Registry) {

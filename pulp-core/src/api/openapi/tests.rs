@@ -6,9 +6,9 @@ use serde_json::{Value as Json, json};
 use super::operation::Base;
 use super::{Options, document};
 use crate::api::{register, routes};
-use crate::ids::Hrefs;
+use crate::Result;
 use crate::plugin::Registry;
-use crate::resource::{Create, Field, Kind, Resource};
+use crate::resource::{Compute, Context, Create, Field, Kind, Record, Resource, Shape};
 
 fn registry() -> Registry {
     let mut registry = Registry::default();
@@ -30,7 +30,7 @@ fn made(options: &Options, domains: bool) -> Json {
     let registry = registry();
     let (router, _) = routes::all(&registry);
     let answered: HashSet<(String, Method)> = router.answered().collect();
-    let base = Base::new(&Hrefs::new("/pulp/", domains), domains);
+    let base = Base::new("/pulp/", domains);
     Json::Object(document(&registry, &base, &answered, options).unwrap())
 }
 
@@ -165,15 +165,38 @@ fn a_component_is_alone_but_for_what_it_needs() {
 }
 
 #[test]
-fn two_enumerations_of_one_name_are_a_mistake_that_is_told() {
+fn enumerations_of_one_name_and_other_words_have_two_names() {
+    let document = whole();
+    let schemas = &document["components"]["schemas"];
+    let name = |schema: &str| -> String {
+        let reference = schemas[schema]["properties"]["policy"]["allOf"][0]["$ref"].as_str().unwrap();
+        reference.trim_start_matches("#/components/schemas/").to_owned()
+    };
+    let (core, shelf) = (name("GenericRemoteResponse"), name("shelf.ShelfRepositoryResponse"));
+    assert_eq!(core, "Policy692Enum");
+    assert_eq!(schemas[&core]["enum"], json!(["immediate", "on_demand", "streamed"]));
+    assert_eq!(schemas[&shelf]["enum"], json!(["immediate"]));
+    assert_eq!(name("shelf.ShelfRepository"), shelf);
+}
+
+#[test]
+fn a_component_that_nobody_described_is_a_mistake_that_is_told() {
     let mut registry = registry();
-    registry.resource(
-        Resource::remote("remotes/shelf/shelf", "shelf.shelf", "shelf.ShelfRemote").field(Field::choice("policy", "PolicyEnum", &["other"])),
-    );
+    let field = Field::computed("part", Shape::Component("shelf.PartResponse"), Nothing);
+    registry.resource(Resource::new("shelves", "shelf_shelf", "shelf.Shelf").field(field));
     let (router, _) = routes::all(&registry);
     let answered = router.answered().collect();
-    let found = document(&registry, &Base::new(&Hrefs::new("/pulp/", false), false), &answered, &Options::default());
-    assert!(found.unwrap_err().to_string().contains("Policy"));
+    let found = document(&registry, &Base::new("/pulp/", false), &answered, &Options::default());
+    assert!(found.unwrap_err().to_string().contains("shelf.PartResponse"));
+}
+
+struct Nothing;
+
+#[async_trait::async_trait]
+impl Compute for Nothing {
+    async fn compute(&self, _: &Context, _: &[&'static str], rows: &[Record]) -> Result<Vec<Vec<Json>>> {
+        Ok(rows.iter().map(|_| vec![Json::Null]).collect())
+    }
 }
 
 #[test]
@@ -193,6 +216,8 @@ fn domains_are_part_of_paths() {
     let list = &document["paths"]["/pulp/{pulp_domain}/api/v3/tasks/"]["get"];
     assert!(list["parameters"].as_array().unwrap().iter().any(|parameter| parameter["name"] == "pulp_domain" && parameter["required"] == true));
     assert_eq!(document["info"]["x-pulp-domain-enabled"], true);
+    // What everybody may ask for is in no domain.
+    assert!(document["paths"]["/pulp/api/v3/status/"]["get"].is_object());
 }
 
 #[test]

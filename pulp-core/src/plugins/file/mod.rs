@@ -3,10 +3,13 @@
 mod changes;
 mod content;
 mod directory;
+mod git;
 mod library;
 pub mod manifest;
 mod publish;
 mod repository;
+mod rest;
+mod serve;
 mod sync;
 
 pub use changes::Changes;
@@ -39,5 +42,7 @@ impl Plugin for File {
         registry.task::<Synchronize>();
         registry.task::<IndexDirectory>();
         registry.task::<Publish>();
+        registry.distribution("file.file", serve::handler());
+        rest::register(registry);
     }
 }

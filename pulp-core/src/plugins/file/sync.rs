@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use super::content::declared;
+use super::git::GitStage;
 use super::manifest::{Entry, MAX_LINE, ManifestError, Reader};
 use super::repository::FileRepository;
 use crate::prelude::*;
@@ -55,6 +56,10 @@ impl Task for Synchronize {
             return Err(Error::BadRequest("A remote must have a url specified to synchronize.".to_owned()));
         }
         let sync = SyncContext::new(cx.clone(), remote)?.metered(repository.pulp_id);
+        if sync.remote().pulp_type == "file.git" {
+            synchronize(&sync, &repository, Box::new(GitStage), SyncOptions::default().mirror(self.mirror)).await?;
+            return Ok(().into());
+        }
         let manifest = fetch_manifest(&sync).await?;
         let latest = RepositoryVersion::latest(db, repository.pulp_id).await?;
         let details = self.details(&sync, &manifest)?;

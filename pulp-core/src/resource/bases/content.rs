@@ -9,8 +9,8 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::super::{
-    ActionHandler, Compute, Condition, Context, Field, Filter, FilterKind, FilterValue, Fragment, Lookup, Noun, Record, Resource, Returns,
-    Shape, Target,
+    ActionHandler, Compute, Condition, Context, Drive, Field, Filter, FilterKind, FilterValue, Fragment, Lookup, Noun, Record, Resource,
+    Returns, Shape, Target,
 };
 use crate::clock::Timestamp;
 use crate::db::{ExecutorExt, Sql};
@@ -57,7 +57,7 @@ pub fn digest_fields() -> Vec<Field> {
     let shared: Arc<dyn Compute> = Arc::new(OfArtifact);
     let digest = |name| Field::computed_by(name, Shape::Text, Arc::clone(&shared)).help("A digest of the unit's file, where it is known.");
     vec![
-        Field::computed_by("artifact", Shape::Uri, Arc::clone(&shared)).help("The unit's file."),
+        Field::computed_by("artifact", Shape::Uri, Arc::clone(&shared)).keyword("readOnly", Json::Null).help("The unit's file."),
         digest("md5"),
         digest("sha1"),
         digest("sha224"),
@@ -144,19 +144,37 @@ impl Condition for InVersion {
         }
         .text(")"))
     }
+
+    async fn drive(&self, cx: &Context, value: &FilterValue) -> Result<Option<Drive>> {
+        let Some(id) = value.as_id() else { return Ok(None) };
+        let (condition, code) = match self.0 {
+            VersionPart::Present => (membership(cx, id).await?, "P"),
+            VersionPart::Added => (Fragment::new("rc.version_added_id = ").bind(id), "A"),
+            VersionPart::Removed => (Fragment::new("rc.version_removed_id = ").bind(id), "R"),
+        };
+        let count = Fragment::new("select count from core_repositoryversioncontentdetails where repository_version_id = ")
+            .bind(id)
+            .text(" and count_type = ")
+            .bind(code)
+            .text(" and content_type = ");
+        Ok(Some(Drive { from: "core_repositorycontent rc", key: "rc.content_id", condition, count: Some(count) }))
+    }
 }
 
 /// A statement that gives the keys of a version’s units.
 pub(crate) async fn members(cx: &Context, version: Uuid) -> Result<Fragment> {
+    Ok(Fragment::new("select rc.content_id from core_repositorycontent rc where ").then(membership(cx, version).await?))
+}
+
+/// The condition that a row `rc` of `core_repositorycontent` says that a version has a unit.
+async fn membership(cx: &Context, version: Uuid) -> Result<Fragment> {
     let found: Option<(Uuid, i64)> = cx
         .pulp()
         .db()
         .optional(Sql::new("select repository_id, number from core_repositoryversion where pulp_id = $1").bind(version))
         .await?;
-    let Some((repository, number)) = found else {
-        return Ok(Fragment::new("select rc.content_id from core_repositorycontent rc where 1 = 0"));
-    };
-    Ok(Fragment::new("select rc.content_id from core_repositorycontent rc where rc.repository_id = ")
+    let Some((repository, number)) = found else { return Ok(Fragment::never()) };
+    Ok(Fragment::new("rc.repository_id = ")
         .bind(repository)
         .text(" and rc.version_added_id in (select pulp_id from core_repositoryversion where repository_id = ")
         .bind(repository)

@@ -124,7 +124,7 @@ impl Hooks for Rules {
     }
 
     async fn committed(&self, cx: &Context, _: Uuid) {
-        super::announce(cx, Change::Distributions).await;
+        Change::Distributions.announce(cx.pulp()).await;
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod content;
 mod distribution;
+mod modify;
 mod publication;
 mod remote;
 mod repository;
@@ -10,10 +11,10 @@ mod repository;
 pub use content::digest_fields;
 pub(crate) use content::{VersionContent, members, minutes_ago};
 pub use distribution::{publication, repository, repository_version};
+pub use modify::modify;
 pub use remote::{network_fields, policy};
 
-use super::{Context, Field, Kind};
-use crate::content::Change;
+use super::{Field, Kind};
 
 /// What every object has.
 pub(crate) fn common() -> Vec<Field> {
@@ -33,9 +34,4 @@ pub(crate) fn labels() -> Field {
 /// The name of an object, unique in its domain.
 pub(crate) fn name(help: &'static str) -> Field {
     Field::text("name").required().unique().in_base().help(help)
-}
-
-/// Tells whoever serves content that something has changed.
-pub(crate) async fn announce(cx: &Context, change: Change) {
-    change.announce(cx.pulp()).await;
 }

@@ -29,8 +29,10 @@ impl Resource {
             .visible_if("b.complete")
             .fields([
                 Field::href("repository_version", Target::REPOSITORY_VERSION).in_base().help("What is published."),
-                Field::href("repository", Target::REPOSITORY).nowhere().write_only().help("Whose latest version is published."),
-                Field::computed("repository", Shape::Uri, Repository).keyword("readOnly", Json::Null).help("The repository of the published version."),
+                Field::href("repository", Target::REPOSITORY).nowhere().write_only().keyword("writeOnly", Json::Null).help("Whose latest version is published."),
+                Field::computed("repository", Shape::Uri, Repository)
+                    .keyword("readOnly", Json::Null)
+                    .help("The repository of the published version."),
                 Field::boolean("checkpoint").in_base().help("Whether it is a point in time that a checkpoint distribution serves."),
                 Field::computed("distributions", Shape::List(Box::new(Shape::Uri)), Distributions)
                     .help("The distributions that serve this publication."),
@@ -61,7 +63,7 @@ impl Hooks for Rules {
     }
 
     async fn committed(&self, cx: &Context, _: Uuid) {
-        super::announce(cx, crate::content::Change::Everything).await;
+        crate::content::Change::Everything.announce(cx.pulp()).await;
     }
 }
 

@@ -166,7 +166,7 @@ impl Hooks for Rules {
     }
 
     async fn committed(&self, cx: &Context, _: Uuid) {
-        super::announce(cx, Change::Everything).await;
+        Change::Everything.announce(cx.pulp()).await;
     }
 }
 

@@ -70,7 +70,7 @@ struct Rules;
 #[async_trait]
 impl Hooks for Rules {
     async fn committed(&self, cx: &Context, id: Uuid) {
-        super::announce(cx, crate::content::Change::Repository(id)).await;
+        crate::content::Change::Repository(id).announce(cx.pulp()).await;
     }
 }
 

@@ -56,7 +56,7 @@ impl Task for CommitUpload {
 }
 
 /// The chunks, one after the other, as one file. Where chunks overlap, the bytes of the one that begins first count.
-async fn whole(cx: &Context, upload: &Upload) -> Result<Spooled> {
+pub(super) async fn whole(cx: &Context, upload: &Upload) -> Result<Spooled> {
     let sql = Sql::new("select * from core_uploadchunk where upload_id = $1 order by \"offset\", size desc").bind(upload.pulp_id);
     let chunks: Vec<UploadChunk> = cx.pulp().db().all(sql).await?;
     let mut file = cx.pulp().spool().create_with(NewFile::default());
