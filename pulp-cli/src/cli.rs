@@ -1,6 +1,7 @@
 //! The command line as a whole: what stands before the command, and which commands there are.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser};
@@ -162,26 +163,13 @@ impl Global {
 }
 
 impl Cli {
-    /// The command, if it has the library inside; otherwise all of it as it was.
-    #[cfg(feature = "embedded")]
-    pub(crate) fn embedded(self) -> Result<commands::EmbeddedCommand, Box<Self>> {
+    /// Does what the command line says, and gives the exit code.
+    pub(crate) fn main(self) -> ExitCode {
         match self.command {
-            commands::Command::Embedded(command) => Ok(command),
-            command => Err(Box::new(Self { command, ..self })),
-        }
-    }
-
-    /// Does what the command line says.
-    ///
-    /// # Errors
-    /// Everything that can go wrong; see [`crate::Error`].
-    pub(crate) async fn exec(self) -> Result<()> {
-        match self.command {
-            commands::Command::Local(command) => command.exec(),
-            // Taken out before, by `embedded`: it brings a runtime of its own.
+            commands::Command::Local(command) => crate::ended(command.exec()),
             #[cfg(feature = "embedded")]
-            commands::Command::Embedded(_) => Ok(()),
-            commands::Command::Remote(command) => command.exec(&self.global.context()?).await,
+            commands::Command::Embedded(command) => command.main(),
+            commands::Command::Remote(command) => crate::run(async { command.exec(&self.global.context()?).await }),
         }
     }
 }

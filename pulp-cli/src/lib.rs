@@ -48,24 +48,27 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    #[cfg(feature = "embedded")]
-    let cli = match cli.embedded() {
-        Ok(command) => return command.main(),
-        Err(cli) => *cli,
-    };
+    cli.main()
+}
+
+/// Runs a command that waits for a server.
+fn run(command: impl Future<Output = Result<()>>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return report(&Error::Runtime(error)),
     };
-    let run = async {
+    ended(runtime.block_on(async {
         tokio::select! {
             // First, so that a wait can say which task goes on without it.
             biased;
-            result = cli.exec() => result,
+            result = command => result,
             () = interrupted() => Err(Error::Interrupted),
         }
-    };
-    match runtime.block_on(run) {
+    }))
+}
+
+fn ended(result: Result<()>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => report(&error),
     }

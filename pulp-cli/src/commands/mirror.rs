@@ -101,10 +101,7 @@ impl Mirror {
         let done = runtime.block_on(self.exec());
         // A thread that still reads a large file after Ctrl-C is not waited for.
         runtime.shutdown_background();
-        match done {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => crate::report(&error),
-        }
+        crate::ended(done)
     }
 
     async fn exec(self) -> Result<()> {
@@ -130,6 +127,8 @@ impl Mirror {
     }
 
     async fn mirror(&self, source: &Source, config: &Config) -> Result<(Pulp, Repo)> {
+        let made = tokio::fs::create_dir_all(&self.into).await;
+        made.map_err(|source| Error::File { action: "make", path: self.into.clone(), source })?;
         let pulp = pulp_server::open(config, &|builder| builder).await?;
         let files = Files::of(&pulp);
         let name = self.name.as_deref().unwrap_or(&source.name);
