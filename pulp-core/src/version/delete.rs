@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::commit::count_changes;
 use super::sweep::sweep_incomplete;
+use crate::content::Change;
 use crate::db::{Db, Executor, ExecutorExt, Sql};
 use crate::ids::Prn;
 use crate::model::{Model, RepositoryVersion};
@@ -110,10 +111,13 @@ impl Task for DeleteVersion {
     }
 
     async fn run(self, cx: TaskContext) -> Result<TaskOutput> {
-        // One that is gone already has been deleted as wished.
-        if let Ok(version) = RepositoryVersion::find(cx.pulp().db(), self.version).await {
-            delete_version(cx.pulp().db(), &version).await?;
+        match RepositoryVersion::find(cx.pulp().db(), self.version).await {
+            Ok(version) => delete_version(cx.pulp().db(), &version).await?,
+            // One that is gone already has been deleted as wished.
+            Err(Error::NotFound { .. }) => {}
+            Err(other) => return Err(other),
         }
+        Change::Repository(self.repository.id).announce(cx.pulp()).await;
         Ok(().into())
     }
 }
