@@ -15,6 +15,9 @@ use crate::body::Body;
 /// What a handler gives.
 pub(crate) type Answer = Result<Response<Body>, ApiError>;
 
+/// The parameters of a path: names and values.
+type Parameters = Vec<(String, String)>;
+
 type Handler = Arc<dyn Fn(Request) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
 
 /// Who may use a route.
@@ -134,7 +137,7 @@ impl Router {
     }
 
     /// The route of a path, and the parameters in it.
-    pub(crate) fn find(&self, path: &str) -> Option<(Arc<Route>, Vec<(String, String)>)> {
+    pub(crate) fn find(&self, path: &str) -> Option<(Arc<Route>, Parameters)> {
         let found = self.routes.at(path).ok()?;
         let mut parameters = Vec::with_capacity(found.params.len());
         for (name, value) in found.params.iter() {

@@ -99,6 +99,9 @@ pub trait Compute: Send + Sync {
     async fn compute(&self, cx: &Context, fields: &[&'static str], rows: &[Record]) -> Result<Vec<Vec<Json>>>;
 }
 
+/// A check that a field’s kind does not say; the error is the message for the client.
+pub type Check = fn(&Json) -> Result<(), String>;
+
 /// One field.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -142,7 +145,7 @@ pub struct Field {
     /// Its text is kept as it is: white space at its ends counts.
     pub keep_space: bool,
     /// Checks that its kind does not say.
-    pub check: Option<fn(&Json) -> Result<(), String>>,
+    pub check: Option<Check>,
     /// How it is worked out.
     pub compute: Option<Arc<dyn Compute>>,
 }
@@ -357,7 +360,7 @@ impl Field {
 
     /// A check that its kind does not say; the error is the message.
     #[must_use]
-    pub fn check(mut self, check: fn(&Json) -> Result<(), String>) -> Self {
+    pub fn check(mut self, check: Check) -> Self {
         self.check = Some(check);
         self
     }

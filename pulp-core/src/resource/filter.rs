@@ -321,7 +321,7 @@ impl Filter {
 ///
 /// let named = Fragment::new("b.name = ").bind("a");
 /// let mut sql = Sql::new("select 1 from core_remote b where ");
-/// named.not().or(Fragment::new("b.url is null")).write(&mut sql);
+/// (!named).or(Fragment::new("b.url is null")).write(&mut sql);
 /// assert_eq!(sql.text(), "select 1 from core_remote b where (not (b.name = $1)) or (b.url is null)");
 /// ```
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -399,12 +399,6 @@ impl Fragment {
         Self::new("(").then(self).text(") or (").then(other).text(")")
     }
 
-    /// It is not true.
-    #[must_use]
-    pub fn not(self) -> Self {
-        Self::new("not (").then(self).text(")")
-    }
-
     /// All of them are true.
     pub fn all(parts: impl IntoIterator<Item = Fragment>) -> Self {
         let mut all: Option<Self> = None;
@@ -445,5 +439,14 @@ impl Fragment {
                 Part::Value(value) => sql.push_bind(value.clone()),
             };
         }
+    }
+}
+
+impl std::ops::Not for Fragment {
+    type Output = Self;
+
+    /// It is not true.
+    fn not(self) -> Self {
+        Self::new("not (").then(self).text(")")
     }
 }

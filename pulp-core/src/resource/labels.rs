@@ -19,7 +19,7 @@ fn condition(dialect: Dialect, term: &str) -> Result<Fragment> {
     let is_set = |key: &str| Fragment::template(&dialect.has_label("b.pulp_labels", "{}"), &Value::from(key));
     let value = |key: &str| Fragment::template(&dialect.label("b.pulp_labels", "{}"), &Value::from(key));
     if let Some(key) = term.strip_prefix('!') {
-        return if is_key(key) { Ok(is_set(key).not()) } else { Err(bad()) };
+        return if is_key(key) { Ok(!is_set(key)) } else { Err(bad()) };
     }
     let Some(at) = term.find(['=', '!', '~']) else {
         return if is_key(term) { Ok(is_set(term)) } else { Err(bad()) };

@@ -35,7 +35,7 @@ mod write;
 
 pub use action::{Action, ActionHandler, Body, On, Reply, Returns};
 pub use context::Context;
-pub use field::{Compute, Field, Kind, Place, Shape};
+pub use field::{Check, Compute, Field, Kind, Place, Shape};
 pub use filter::{Condition, Drive, Filter, FilterKind, FilterValue, Fragment, Lookup};
 pub use hooks::{Hooks, NoHooks};
 pub use input::{Input, Reference};
