@@ -22,7 +22,7 @@ mod tests;
 
 pub(crate) use create::create_empty_version;
 pub use create::create_repository;
-pub use delete::{DeleteVersion, delete_version};
+pub use delete::delete_version;
 pub use draft::VersionDraft;
 pub use members::{ContentCount, CountType, Members, content_summary};
 pub use modify::{AddAndRemove, DeleteVersion};
