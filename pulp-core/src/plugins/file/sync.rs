@@ -57,8 +57,8 @@ impl Task for Synchronize {
         }
         let sync = SyncContext::new(cx.clone(), remote)?.metered(repository.pulp_id);
         if sync.remote().pulp_type == "file.git" {
-            synchronize(&sync, &repository, Box::new(GitStage), SyncOptions::default().mirror(self.mirror)).await?;
-            return Ok(().into());
+            let version = synchronize(&sync, &repository, Box::new(GitStage), SyncOptions::default().mirror(self.mirror)).await?;
+            return version::output(&cx, version.as_ref()).await;
         }
         let manifest = fetch_manifest(&sync).await?;
         let latest = RepositoryVersion::latest(db, repository.pulp_id).await?;
@@ -72,9 +72,9 @@ impl Task for Synchronize {
         report.finish();
         let first = Box::new(ManifestStage { manifest, base: sync.url()? });
         let version = synchronize(&sync, &repository, first, SyncOptions::default().mirror(self.mirror)).await?;
-        let number = version.map_or(latest.number, |version| version.number);
+        let number = version.as_ref().map_or(latest.number, |version| version.number);
         note(&repository, details, number, db).await?;
-        Ok(().into())
+        version::output(&cx, version.as_ref()).await
     }
 }
 
