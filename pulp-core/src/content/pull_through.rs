@@ -115,8 +115,9 @@ impl DistributionHandler for PullThroughHandler {
         Ok(Served::Stream(stream))
     }
 
-    fn remembers(&self, decision: &Served) -> bool {
-        matches!(decision, Served::File(_))
+    fn remembers(&self, distribution: &Distribution, decision: &Served) -> bool {
+        // What is not there now, the remote may have later.
+        distribution.remote_id.is_none() || matches!(decision, Served::File(_))
     }
 }
 
