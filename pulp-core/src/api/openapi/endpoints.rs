@@ -101,8 +101,7 @@ fn uploads(registry: &Registry) -> Vec<Operation> {
                 .body("UploadCommit", false)
                 .gives_task()
         }),
-        on(registry, "uploads", Method::DELETE, "", "delete")
-            .map(|operation| operation.says("Drop an upload", "").gives_nothing(204)),
+        on(registry, "uploads", Method::DELETE, "", "delete").map(|operation| operation.says("Drop an upload", "").gives_nothing(204)),
     ]
     .into_iter()
     .flatten()

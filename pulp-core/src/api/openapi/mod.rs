@@ -69,12 +69,7 @@ impl Options {
 ///
 /// # Errors
 /// [`Error::Internal`] if two descriptions contradict each other: that is a mistake in the code of whoever registered them.
-fn document(
-    registry: &Registry,
-    base: &Base,
-    answered: &HashSet<(String, Method)>,
-    options: &Options,
-) -> Result<Map<String, Json>> {
+fn document(registry: &Registry, base: &Base, answered: &HashSet<(String, Method)>, options: &Options) -> Result<Map<String, Json>> {
     let mut components = Components::new(registry, options.has(CORE.label));
     let mut paths: Map<String, Json> = Map::new();
     for operation in operations(registry, &mut components, answered, options) {
@@ -102,7 +97,12 @@ fn document(
 }
 
 /// All operations that are wanted and that some route answers.
-fn operations(registry: &Registry, components: &mut Components<'_>, answered: &HashSet<(String, Method)>, options: &Options) -> Vec<Operation> {
+fn operations(
+    registry: &Registry,
+    components: &mut Components<'_>,
+    answered: &HashSet<(String, Method)>,
+    options: &Options,
+) -> Vec<Operation> {
     let mut all: Vec<Operation> = Vec::new();
     let is_answered = |operation: &Operation| answered.contains(&(operation.location.route(), operation.method.clone()));
     if options.has(CORE.label) {

@@ -1,7 +1,7 @@
 //! Names that follow from other names.
 
-use crate::resource::Resource;
 use crate::CORE;
+use crate::resource::Resource;
 
 /// The component that a resource belongs to: the first half of its schema’s name, or core.
 pub(super) fn component(resource: &Resource) -> &'static str {
@@ -39,9 +39,7 @@ pub(super) fn noun(schema: &str) -> String {
     for (at, c) in name.iter().enumerate() {
         let before = at.checked_sub(1).and_then(|at| name.get(at));
         let starts = c.is_ascii_uppercase()
-            && before.is_some_and(|before| {
-                !before.is_ascii_uppercase() || name.get(at + 1).is_some_and(char::is_ascii_lowercase)
-            });
+            && before.is_some_and(|before| !before.is_ascii_uppercase() || name.get(at + 1).is_some_and(char::is_ascii_lowercase));
         if starts {
             text.push(' ');
         }

@@ -90,10 +90,7 @@ impl Location {
     pub(super) fn versions(repository: &Resource) -> Self {
         let key = Key { name: "repository_pk", route: "id", schema: json!({"type": "string", "format": "uuid"}) };
         let path = format!("{}/{{repository_pk}}/", repository.path);
-        Self {
-            object: Some(Object { parameter: repository.parameter.clone(), path, keys: vec![key] }),
-            rest: "versions/".to_owned(),
-        }
+        Self { object: Some(Object { parameter: repository.parameter.clone(), path, keys: vec![key] }), rest: "versions/".to_owned() }
     }
 
     /// One version of a repository.
@@ -118,9 +115,10 @@ impl Location {
     /// As the routes know it.
     pub(super) fn route(&self) -> String {
         let Some(object) = &self.object else { return self.rest.clone() };
-        let named = object.keys.iter().fold(object.path.clone(), |path, key| {
-            path.replace(&format!("{{{}}}", key.name), &format!("{{{}}}", key.route))
-        });
+        let named = object
+            .keys
+            .iter()
+            .fold(object.path.clone(), |path, key| path.replace(&format!("{{{}}}", key.name), &format!("{{{}}}", key.route)));
         format!("{named}{}", self.rest)
     }
 
@@ -279,7 +277,8 @@ impl Operation {
         if !self.open {
             json.insert("security".to_owned(), json!([{"basicAuth": []}, {"cookieAuth": []}]));
         }
-        let responses: Map<String, Json> = self.responses.iter().map(|(status, of)| (status.to_string(), response(*status, of.as_deref()))).collect();
+        let responses: Map<String, Json> =
+            self.responses.iter().map(|(status, of)| (status.to_string(), response(*status, of.as_deref()))).collect();
         json.insert("responses".to_owned(), Json::Object(responses));
         (self.location.shown(base, options.pk_path), Json::Object(json))
     }

@@ -33,9 +33,7 @@ pub(super) fn range() -> Json {
 
 /// Which fields an answer shows.
 pub(super) fn masks() -> [Json; 2] {
-    let of = |name: &str, help: &str| {
-        json!({"in": "query", "name": name, "schema": {"type": "array", "items": {"type": "string"}}, "description": help})
-    };
+    let of = |name: &str, help: &str| json!({"in": "query", "name": name, "schema": {"type": "array", "items": {"type": "string"}}, "description": help});
     [of("fields", "Show these fields only."), of("exclude_fields", "Show all fields but these.")]
 }
 
@@ -57,9 +55,7 @@ fn many(name: impl Into<String>, of: &Json, help: &str) -> Json {
 
 /// Which page of a list.
 pub(super) fn pages() -> Vec<Json> {
-    let page = |name: &str, help: &str| {
-        json!({"in": "query", "name": name, "required": false, "schema": {"type": "integer"}, "description": help})
-    };
+    let page = |name: &str, help: &str| json!({"in": "query", "name": name, "required": false, "schema": {"type": "integer"}, "description": help});
     vec![page("limit", "How many results a page has at most."), page("offset", "How many results come before the page.")]
 }
 

@@ -44,7 +44,10 @@ pub(super) fn operations(registry: &Registry, resource: &Resource) -> Vec<Operat
             (Method::PATCH, "partial_update", "Change", format!("Patched{}", resource.schema)),
         ] {
             let update = at(method, Location::object(resource), verb)
-                .says(format!("{does} {one}"), if resource.update == Change::Task { "A task does it if something is in its way." } else { "" })
+                .says(
+                    format!("{does} {one}"),
+                    if resource.update == Change::Task { "A task does it if something is in its way." } else { "" },
+                )
                 .body(body, form)
                 .gives(200, shown.as_str());
             all.push(if resource.update == Change::Task { update.gives_task() } else { update });
@@ -123,7 +126,8 @@ fn roles(resource: &Resource) -> [Operation; 4] {
 fn versions(registry: &Registry, repository: &Resource) -> Vec<Operation> {
     let Some(versions) = registry.resource_at("repository_versions") else { return Vec::new() };
     let prefix = format!("{}_versions", repository.operation);
-    let at = |method, location, verb: &str| Operation::new(method, location, &prefix, verb).beside(&format!("{}/versions", repository.path));
+    let at =
+        |method, location, verb: &str| Operation::new(method, location, &prefix, verb).beside(&format!("{}/versions", repository.path));
     vec![
         at(Method::GET, Location::versions(repository), "list")
             .says("List repository versions", versions.help)

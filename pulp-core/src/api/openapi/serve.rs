@@ -130,9 +130,11 @@ fn send(headers: &HeaderMap, written: &Written, kind: &'static str, file: &str) 
 
 /// Whether the client has this state already (RFC 9110, 13.1.2).
 pub(super) fn has(headers: &HeaderMap, tag: &str) -> bool {
-    headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|value| {
-        value.split(',').map(str::trim).any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
-    })
+    headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.split(',').map(str::trim).any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag))
 }
 
 /// Whether the client takes gzip (RFC 9110, 12.5.3).

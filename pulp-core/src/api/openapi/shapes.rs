@@ -77,7 +77,10 @@ fn uploads(registry: &mut Registry) {
     registry.component("UploadCommit", [Field::text("sha256").required().help("The digest that the whole must have.")]);
     let chunk = Kind::Object(
         "UploadChunk",
-        vec![Field::integer("offset").read_only().help("Where the chunk begins."), Field::integer("size").read_only().help("How long it is.")],
+        vec![
+            Field::integer("offset").read_only().help("Where the chunk begins."),
+            Field::integer("size").read_only().help("How long it is."),
+        ],
     );
     registry.component(
         "UploadDetail",
