@@ -22,10 +22,10 @@ pub use crate::plugin::{Plugin, PluginDescriptor, Registry};
 pub use crate::publish::{PublicationKind, PublicationWriter};
 pub use crate::resource::{
     Action, ActionHandler, Context, Field, Filter, FilterKind, GeneralCreate, Input, Kind, Lookup, Make, Reply, Resource, Returns, Target,
-    bases, content_file,
+    bases, content_file, shown,
 };
 pub use crate::storage::{Spool, SpoolFile, Spooled};
 pub use crate::sync::{Declared, DeclaredFile, FileSource, FirstStage, Sink, SyncContext, SyncOptions, synchronize};
 pub use crate::tasks::{Created, DispatchOptions, ProgressReport, Resources, Task, TaskContext, TaskOutput};
-pub use crate::version::{AddAndRemove, Members, RepositoryType, UnitRule, VersionDraft};
+pub use crate::version::{self, AddAndRemove, Members, RepositoryType, UnitRule, VersionDraft};
 pub use crate::{Error, Pulp, Result};

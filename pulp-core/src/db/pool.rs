@@ -85,7 +85,15 @@ impl Db {
     }
 
     async fn open_sqlite(path: &Path, options: &DbOptions) -> Result<Self, DbError> {
-        let lock = lock_directory(path)?;
+        let mut tries = 0;
+        let lock = loop {
+            match lock_directory(path) {
+                // A process that this one has just started holds the lock as well, until it has become another program.
+                Err(DbError::Locked(_)) if tries < 10 => tries += 1,
+                result => break result?,
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
         let synchronous = if options.sqlite_full_sync { SqliteSynchronous::Full } else { SqliteSynchronous::Normal };
         let connect = SqliteConnectOptions::new()
             .filename(path)

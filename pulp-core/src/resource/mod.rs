@@ -41,7 +41,7 @@ pub use hooks::{Hooks, NoHooks};
 pub use input::{Input, Reference};
 pub use record::Record;
 pub use relation::Target;
-pub use tasks::{GeneralCreate, GeneralDelete, GeneralUpdate, Make};
+pub use tasks::{GeneralCreate, GeneralDelete, GeneralUpdate, Make, shown};
 
 pub(crate) use field::hidden_fields_shape;
 pub(crate) use labels::check as check_label;

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use super::{Context, Input, Resource};
@@ -56,6 +56,17 @@ fn resource(cx: &TaskContext, path: &str) -> Result<(Context, Arc<Resource>)> {
     let resource = cx.pulp().registry().resource_at(path).cloned();
     let resource = resource.ok_or_else(|| Error::Internal(format!("there is no resource at {path}")))?;
     Ok((Context::new(cx.pulp().clone(), Arc::new(cx.domain().clone())), resource))
+}
+
+/// An object as its resource shows it: what the tasks that make one give as their result. `path` is that of the resource
+/// (`repository_versions` for versions).
+///
+/// # Errors
+/// If there is no such resource or object.
+pub async fn shown(task: &TaskContext, path: &str, id: Uuid) -> Result<Json> {
+    let (cx, resource) = resource(task, path)?;
+    let row = resource.find(&cx, cx.pulp().db(), id).await?.ok_or_else(|| Error::not_found(format!("{path} {id}")))?;
+    resource.to_json(&cx, row).await
 }
 
 impl GeneralCreate {

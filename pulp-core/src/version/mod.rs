@@ -22,10 +22,10 @@ mod tests;
 
 pub(crate) use create::create_empty_version;
 pub use create::create_repository;
-pub use delete::{DeleteVersion, delete_version};
+pub use delete::delete_version;
 pub use draft::VersionDraft;
 pub use members::{ContentCount, CountType, Members, content_summary};
-pub use modify::AddAndRemove;
+pub use modify::{AddAndRemove, DeleteVersion};
 pub use retain::{protected_versions, retain_versions};
 pub use sweep::sweep_incomplete;
 
@@ -36,7 +36,8 @@ use crate::content::Change;
 use crate::ids::Prn;
 use crate::model::RepositoryVersion;
 use crate::plugin::Registry;
-use crate::tasks::{Created, TaskContext};
+use crate::resource::shown;
+use crate::tasks::{Created, TaskContext, TaskOutput};
 
 /// Adds the tasks of this module.
 pub(crate) fn register(registry: &mut Registry) {
@@ -117,6 +118,17 @@ pub struct UnitRule {
     pub table: &'static str,
     /// The columns.
     pub columns: &'static [&'static str],
+}
+
+/// What a task that may have made a version gives as its result: the version as the API shows it, or nothing.
+///
+/// # Errors
+/// If the database cannot be reached.
+pub async fn output(cx: &TaskContext, version: Option<&RepositoryVersion>) -> Result<TaskOutput> {
+    Ok(match version {
+        Some(version) => TaskOutput { result: Some(shown(cx, "repository_versions", version.pulp_id).await?) },
+        None => TaskOutput::default(),
+    })
 }
 
 /// Tells of a version that a task has made: as a created resource, and to the repository’s type.

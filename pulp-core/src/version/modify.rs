@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{RepositoryType, UnitRule, VersionDraft, announce};
+use super::{RepositoryType, UnitRule, VersionDraft, announce, delete_version, output};
+use crate::content::Change;
 use crate::db::{ExecutorExt, Sql};
 use crate::ids::Prn;
 use crate::model::{Model, Repository, RepositoryVersion};
@@ -74,8 +75,8 @@ impl Task for AddAndRemove {
     }
 
     async fn run(self, cx: TaskContext) -> Result<TaskOutput> {
-        self.apply(&cx).await?;
-        Ok(().into())
+        let version = self.apply(&cx).await?;
+        output(&cx, version.as_ref()).await
     }
 }
 
@@ -150,6 +151,35 @@ async fn check_overwrite(draft: &VersionDraft, rule: &UnitRule, units: &[Uuid]) 
             pairs.join(", ")
         ),
     })
+}
+
+/// Deletes a version of a repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteVersion {
+    /// The repository.
+    pub repository: Prn,
+    /// The version.
+    pub version: Uuid,
+}
+
+#[async_trait]
+impl Task for DeleteVersion {
+    const NAME: &'static str = "pulpcore.app.tasks.repository.delete_version";
+
+    fn resources(&self) -> Resources {
+        Resources::none().exclusive(&self.repository)
+    }
+
+    async fn run(self, cx: TaskContext) -> Result<TaskOutput> {
+        match RepositoryVersion::find(cx.pulp().db(), self.version).await {
+            Ok(version) => delete_version(cx.pulp().db(), &version).await?,
+            // One that is gone already has been deleted as wished.
+            Err(Error::NotFound { .. }) => {}
+            Err(other) => return Err(other),
+        }
+        Change::Repository(self.repository.id).announce(cx.pulp()).await;
+        Ok(().into())
+    }
 }
 
 fn rules(pulp: &Pulp, repository: &Repository) -> Result<std::sync::Arc<dyn RepositoryType>> {

@@ -1,7 +1,6 @@
 //! Artifacts in a storage that has no files on this host.
 
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,15 +56,16 @@ impl Presign for Elsewhere {
     }
 }
 
-struct Away<const PRESIGNS: bool>(Kit);
+struct Away<const PRESIGNS: bool>(Kit, tempfile::TempDir);
 
 #[async_trait]
 impl<const PRESIGNS: bool> Prepare for Away<PRESIGNS> {
     async fn prepare(engine: Engine) -> Option<Self> {
-        let dir: PathBuf = tempfile::tempdir().unwrap().keep();
-        let files = LocalStorage::open(dir.join("media"), Default::default()).await.unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let files = LocalStorage::open(dir.path().join("media"), Default::default()).await.unwrap();
         let storage = Arc::new(Elsewhere { files, presigns: PRESIGNS });
-        Kit::built(engine, |builder| builder.storage(storage, dir.join("spool"))).await.map(Self)
+        let spool = dir.path().join("spool");
+        Kit::built(engine, |builder| builder.storage(storage, spool)).await.map(|kit| Self(kit, dir))
     }
 }
 

@@ -42,8 +42,8 @@ impl Task for Publish {
             Some(version) => RepositoryVersion::find(cx.pulp().db(), version).await?,
             None => RepositoryVersion::latest(cx.pulp().db(), self.repository.id).await?,
         };
-        publish(&cx, &version, self.manifest.as_deref(), self.checkpoint).await?;
-        Ok(().into())
+        let publication = publish(&cx, &version, self.manifest.as_deref(), self.checkpoint).await?;
+        Ok(TaskOutput { result: Some(shown(&cx, PUBLICATION.collection, publication.pulp_id).await?) })
     }
 }
 

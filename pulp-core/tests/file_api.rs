@@ -1,0 +1,182 @@
+//! The file content type over HTTP: content from anywhere, modify, sync, publish, distribute, fetch.
+
+use async_trait::async_trait;
+use pulp_core::crypto::password;
+use pulp_core::db::{ExecutorExt, Sql};
+use pulp_core::model::User;
+use pulp_core::settings::Settings;
+use pulp_core::tasks::Workers;
+use pulp_testkit::{Blob, Client, Engine, Kit, Prepare, Server, Upstream, both_databases};
+use serde_json::{Value, json};
+
+/// A Pulp that is served, with workers, and a client of its admin.
+struct World {
+    client: Client,
+    _workers: Workers,
+    _server: Server,
+    kit: Kit,
+}
+
+#[async_trait]
+impl Prepare for World {
+    async fn prepare(engine: Engine) -> Option<Self> {
+        let kit = Kit::built(engine, |builder| builder.settings(Settings::default())).await?;
+        let hash = password::make("password", 1_000).unwrap();
+        User::create_superuser(kit.pulp().db(), "admin", &hash, kit.pulp().now()).await.unwrap();
+        let (api, content) = (kit.pulp().api(), kit.pulp().content());
+        let server = Server::start(move |request| {
+            let (api, content) = (api.clone(), content.clone());
+            async move {
+                if request.uri().path().starts_with("/pulp/content/") { content.handle(request).await } else { api.handle(request).await }
+            }
+        })
+        .await;
+        let workers = Workers::start(kit.pulp(), 2).await.unwrap();
+        Some(Self { client: server.client().basic_auth("admin", "password"), _workers: workers, _server: server, kit })
+    }
+}
+
+const REPOSITORIES: &str = "repositories/file/file/";
+const FILES: &str = "content/file/files/";
+
+fn href(object: &Value) -> &str {
+    object["pulp_href"].as_str().unwrap()
+}
+
+/// The paths that a version has, sorted.
+async fn paths(client: &Client, version: &str) -> Vec<String> {
+    let units = client.list(&format!("{FILES}?repository_version={version}&ordering=relative_path")).await;
+    units.iter().map(|unit| unit["relative_path"].as_str().unwrap().to_owned()).collect()
+}
+
+both_databases! {
+    async fn a_remote_is_mirrored_published_and_served(world: World) {
+        let client = &world.client;
+        let upstream = Upstream::start().await.file("a b.iso", "one").file("d/é.iso", Blob::seeded(1, 300_000)).manifest();
+        let world = client.file_repo("isos").remote(&upstream).policy("on_demand").mirror().publish().distribute().await;
+        assert_eq!(paths(client, &world.version).await, ["a b.iso", "d/é.iso"]);
+        let manifest = client.try_get(&world.path("PULP_MANIFEST")).await;
+        assert!(manifest.text().contains(Blob::from("one").manifest_line("a b.iso").trim_end()), "{}", manifest.text());
+        assert_eq!(client.try_get(&world.path("a b.iso")).await.text(), "one");
+        assert_eq!(client.try_get(&world.path("d/é.iso")).await.body, Blob::seeded(1, 300_000).to_bytes());
+        let repository = client.get(href(&world.repository)).await;
+        assert_eq!(repository["last_sync_details"]["most_recent_version"], 1);
+        let version = client.get(&world.version).await;
+        assert_eq!(version["content_summary"]["present"]["file.file"]["count"], 2);
+    }
+
+    async fn content_comes_from_a_file_an_artifact_an_upload_or_an_address(world: World) {
+        let client = &world.client;
+        let repository = client.create(REPOSITORIES, json!({"name": "r"})).await;
+        let answer = client.post_form(FILES, &[("relative_path", "file"), ("repository", href(&repository))], Some(b"one")).await;
+        let task = client.wait(answer).await;
+        assert_eq!(task["name"], "pulpcore.app.tasks.base.general_create");
+        let made: Vec<&str> = task["created_resources"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        assert!(made[0].ends_with("/versions/1/") && made[1].contains("/content/file/files/"), "{made:?}");
+        assert_eq!(task["result"]["relative_path"], "file");
+        let unit = client.get(made[1]).await;
+        assert_eq!(unit["sha256"], Blob::from("one").sha256());
+
+        let artifact = unit["artifact"].as_str().unwrap();
+        let second = client.create(FILES, json!({"relative_path": "artifact", "artifact": artifact})).await;
+        assert_eq!(second["artifact"], artifact);
+        // The same again is the same unit.
+        assert_eq!(client.create(FILES, json!({"relative_path": "artifact", "artifact": artifact})).await["pulp_href"], second["pulp_href"]);
+
+        let upload = client.create("uploads/", json!({"size": 6})).await;
+        client.put_chunk(href(&upload), 3, 6, b"def").await.ok();
+        client.put_chunk(href(&upload), 0, 6, b"abc").await.ok();
+        let third = client.create(FILES, json!({"relative_path": "upload", "upload": href(&upload)})).await;
+        assert_eq!(third["sha256"], Blob::from("abcdef").sha256());
+        client.try_get(href(&upload)).await.with(404);
+
+        let upstream = Upstream::start().await.file("x", "far away");
+        let fourth = client.create(FILES, json!({"relative_path": "url", "file_url": upstream.url("x")})).await;
+        assert_eq!(fourth["sha256"], Blob::from("far away").sha256());
+        let failure = client.failure(client.post(FILES, json!({"relative_path": "url", "file_url": upstream.url("y")})).await).await;
+        assert!(failure.contains("/y"), "{failure}");
+
+        let at_once = client.post_form(&format!("{FILES}upload/"), &[("relative_path", "at/once")], Some(b"now")).await.with(201);
+        assert_eq!(at_once["sha256"], Blob::from("now").sha256());
+    }
+
+    async fn content_that_says_nothing_useful_is_refused(world: World) {
+        let client = &world.client;
+        let no_file = json!({"non_field_errors": ["Exactly one of upload, artifact, file, file_url must be specified."]});
+        assert_eq!(client.post_form(FILES, &[("relative_path", "a")], None).await.with(400), no_file);
+        let both = [("relative_path", "a"), ("file_url", "http://127.0.0.1:1/")];
+        assert_eq!(client.post_form(FILES, &both, Some(b"x")).await.with(400), no_file);
+        assert_eq!(client.post_form(FILES, &[], Some(b"x")).await.with(400), json!({"relative_path": ["This field is required."]}));
+        for path in ["/abs", "../up", "a//b", "a/./b"] {
+            let refused = client.post_form(FILES, &[("relative_path", path)], Some(b"x")).await.with(400);
+            assert_eq!(refused, json!({"relative_path": [format!("Relative path is not in canonical form. {path}")]}));
+        }
+    }
+
+    async fn modify_adds_removes_and_follows_the_rules(world: World) {
+        let client = &world.client;
+        let repository = client.create(REPOSITORIES, json!({"name": "r", "autopublish": true})).await;
+        let modify = format!("{}modify/", href(&repository));
+        let mut units = Vec::new();
+        for (path, text) in [("a", "1"), ("b", "1"), ("a", "2"), ("a/b", "3")] {
+            let answer = client.post_form(FILES, &[("relative_path", path)], Some(text.as_bytes())).await;
+            units.push(pulp_testkit::client::created(&client.wait(answer).await, "content"));
+        }
+        let first = client.wait(client.post(&modify, json!({"add_content_units": [units[0], units[1]]})).await).await;
+        assert_eq!(first["name"], "pulpcore.app.tasks.repository.add_and_remove");
+        assert_eq!(first["result"]["number"], 1);
+        let version = pulp_testkit::client::created(&first, "versions");
+        assert!(pulp_testkit::client::created(&first, "publications").contains("file/file"));
+        assert_eq!(paths(client, &version).await, ["a", "b"]);
+        let refused = client.failure(client.post(&modify, json!({"add_content_units": [units[2]], "overwrite": false})).await).await;
+        assert!(refused.starts_with("[PLP0023]"), "{refused}");
+        let refused = client.failure(client.post(&modify, json!({"add_content_units": [units[3]]})).await).await;
+        assert!(refused.ends_with("The path for file 'a/b' overlaps: a"), "{refused}");
+        let second = client.wait(client.post(&modify, json!({"add_content_units": [units[2]], "remove_content_units": [units[1]]})).await).await;
+        assert_eq!(paths(client, &pulp_testkit::client::created(&second, "versions")).await, ["a"]);
+        let again = client.wait(client.post(&modify, json!({"add_content_units": [units[2]]})).await).await;
+        assert_eq!((&again["created_resources"], &again["result"]), (&json!([]), &Value::Null));
+        let base = json!({"remove_content_units": ["*"], "add_content_units": [units[1]], "base_version": version});
+        let third = client.wait(client.post(&modify, base).await).await;
+        assert_eq!(paths(client, &pulp_testkit::client::created(&third, "versions")).await, ["b"]);
+
+        let gone = format!("{}00000000-0000-7000-8000-000000000000/", units[0].split_at(units[0].len() - 37).0);
+        for (body, wanted) in [
+            (json!({"remove_content_units": ["*", units[0]]}), json!({"remove_content_units": ["Cannot supply content units and '*'."]})),
+            (json!({"add_content_units": ["foo"]}), json!({"add_content_units": ["URI not valid: foo"]})),
+            (
+                json!({"add_content_units": [gone]}),
+                json!({"add_content_units": [format!("Could not find the following content units: ['{gone}']")]}),
+            ),
+            (json!({"foo": 1}), json!({"foo": ["Unexpected field"]})),
+        ] {
+            assert_eq!(client.post(&modify, body).await.with(400), wanted);
+        }
+    }
+
+    async fn a_sync_needs_a_remote_of_its_type(world: World) {
+        let client = &world.client;
+        let repository = client.create(REPOSITORIES, json!({"name": "r"})).await;
+        let sync = format!("{}sync/", href(&repository));
+        let wanted = json!({"remote": ["This field is required since a remote is not set on the repository."]});
+        assert_eq!(client.post(&sync, json!({})).await.with(400), wanted);
+        client.post(&sync, json!({"remote": href(&repository)})).await.with(400);
+    }
+
+    async fn what_a_remote_has_is_pulled_through_and_kept(world: World) {
+        let client = &world.client;
+        let upstream = Upstream::start().await.file("d/a.iso", "pulled");
+        let remote = client.create("remotes/file/file/", json!({"name": "r", "url": upstream.base_url(), "policy": "on_demand"})).await;
+        client.create("distributions/file/file/", json!({"name": "d", "base_path": "d"})).await;
+        // The API of the type does not name the remote of a distribution; the library does.
+        let point = Sql::new("update core_distribution set remote_id = (select pulp_id from core_remote)");
+        world.kit.pulp().db().execute(point).await.unwrap();
+        assert!(href(&remote).contains("/remotes/file/file/"));
+        for _ in 0..2 {
+            assert_eq!(client.try_get("/pulp/content/d/d/a.iso").await.text(), "pulled");
+        }
+        assert_eq!(upstream.hits("d/a.iso"), 1);
+        let units = client.list(FILES).await;
+        assert_eq!(units[0]["relative_path"], "d/a.iso");
+    }
+}
