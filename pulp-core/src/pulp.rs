@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use tokio::sync::RwLock;
+
 use crate::clients::{Clients, RemoteClient};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::content::{self, Content};
@@ -16,7 +18,7 @@ use crate::model::{Domain, Remote};
 use crate::plugin::{Plugin, Registry};
 use crate::settings::Settings;
 use crate::storage::{LocalOptions, LocalStorage, Spool, SpoolOptions, Storage};
-use crate::tasks::{Hub, Purge, Tasks};
+use crate::tasks::{Hub, OrphanCleanup, Purge, Tasks};
 use crate::{Error, Result};
 
 /// A Pulp: a cheap handle that owns database, storage, downloads, tasks, registry, settings and clock. No globals: several
@@ -41,6 +43,7 @@ struct Inner {
     files: FileDownloader,
     clients: Clients,
     hub: Hub,
+    storing: RwLock<()>,
 }
 
 /// A [`Pulp`] that is not kept alive: what runs in the background holds this.
@@ -123,6 +126,12 @@ impl Pulp {
     /// Checks passwords, and remembers for a short time which were right.
     pub fn credentials(&self) -> &CredentialCache {
         &self.0.credentials
+    }
+
+    /// Held for reading by whoever adopts a file until the file’s row is written, and for writing by whoever removes files that
+    /// have no row.
+    pub(crate) fn storing(&self) -> &RwLock<()> {
+        &self.0.storing
     }
 
     /// What the plugins have registered.
@@ -268,6 +277,7 @@ impl PulpBuilder {
     pub async fn build(self) -> Result<Pulp> {
         let mut registry = Registry::default();
         registry.task::<Purge>();
+        registry.task::<OrphanCleanup>();
         crate::version::register(&mut registry);
         crate::resource::register(&mut registry);
         crate::api::register(&mut registry);
@@ -333,6 +343,7 @@ impl PulpBuilder {
             files,
             clients: Clients::default(),
             hub: Hub::default(),
+            storing: RwLock::default(),
         }));
         pulp.tasks().recover().await?;
         Ok(pulp)

@@ -25,7 +25,7 @@ pub use create::create_repository;
 pub use delete::{DeleteVersion, delete_version};
 pub use draft::VersionDraft;
 pub use members::{ContentCount, CountType, Members, content_summary};
-pub use modify::{AddAndRemove, DeleteVersion};
+pub use modify::AddAndRemove;
 pub use retain::{protected_versions, retain_versions};
 pub use sweep::sweep_incomplete;
 
