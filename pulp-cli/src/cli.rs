@@ -1,6 +1,7 @@
 //! The command line as a whole: what stands before the command, and which commands there are.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser};
@@ -162,14 +163,13 @@ impl Global {
 }
 
 impl Cli {
-    /// Does what the command line says.
-    ///
-    /// # Errors
-    /// Everything that can go wrong; see [`crate::Error`].
-    pub(crate) async fn exec(self) -> Result<()> {
+    /// Does what the command line says, and gives the exit code.
+    pub(crate) fn main(self) -> ExitCode {
         match self.command {
-            commands::Command::Local(command) => command.exec(),
-            commands::Command::Remote(command) => command.exec(&self.global.context()?).await,
+            commands::Command::Local(command) => crate::ended(command.exec()),
+            #[cfg(feature = "embedded")]
+            commands::Command::Embedded(command) => command.main(),
+            commands::Command::Remote(command) => crate::run(async { command.exec(&self.global.context()?).await }),
         }
     }
 }

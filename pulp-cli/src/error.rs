@@ -141,6 +141,20 @@ pub enum Error {
         href: String,
     },
 
+    /// The user pressed Ctrl-C while the command itself was at work.
+    #[error("Interrupted. What was stored stays: run the same command again to go on.")]
+    Stopped,
+
+    /// The library, inside of this command, failed.
+    #[cfg(feature = "embedded")]
+    #[error(transparent)]
+    Library(#[from] pulp_core::Error),
+
+    /// The server, inside of this command, failed.
+    #[cfg(feature = "embedded")]
+    #[error(transparent)]
+    Serve(#[from] pulp_server::ServeError),
+
     /// The user pressed Ctrl-C at another time.
     #[error("Interrupted.")]
     Interrupted,
@@ -165,7 +179,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::TimedOut { .. } => 0,
-            Self::Detached { .. } | Self::Interrupted => 130,
+            Self::Detached { .. } | Self::Interrupted | Self::Stopped => 130,
             _ => 1,
         }
     }

@@ -48,19 +48,27 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
+    cli.main()
+}
+
+/// Runs a command that waits for a server.
+fn run(command: impl Future<Output = Result<()>>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return report(&Error::Runtime(error)),
     };
-    let run = async {
+    ended(runtime.block_on(async {
         tokio::select! {
             // First, so that a wait can say which task goes on without it.
             biased;
-            result = cli.exec() => result,
+            result = command => result,
             () = interrupted() => Err(Error::Interrupted),
         }
-    };
-    match runtime.block_on(run) {
+    }))
+}
+
+fn ended(result: Result<()>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => report(&error),
     }
@@ -78,7 +86,7 @@ fn report(error: &Error) -> ExitCode {
 
     let _ = match error {
         // What the user asked for, so no "Error:" before it.
-        Error::TimedOut { .. } | Error::Detached { .. } | Error::Interrupted => {
+        Error::TimedOut { .. } | Error::Detached { .. } | Error::Interrupted | Error::Stopped => {
             writeln!(std::io::stderr(), "{error}")
         }
         _ => writeln!(std::io::stderr(), "Error: {error}"),

@@ -18,6 +18,7 @@ use crate::model::{Domain, Remote};
 use crate::plugin::{Plugin, Registry};
 use crate::settings::Settings;
 use crate::storage::{LocalOptions, LocalStorage, Spool, SpoolOptions, Storage};
+use crate::sync::{Meter, Meters};
 use crate::tasks::{Hub, OrphanCleanup, Purge, Tasks};
 use crate::{Error, Result};
 
@@ -42,6 +43,7 @@ struct Inner {
     fetcher: Fetcher,
     files: FileDownloader,
     clients: Clients,
+    meters: Meters,
     hub: Hub,
     storing: RwLock<()>,
 }
@@ -166,6 +168,15 @@ impl Pulp {
     /// Dispatches, awaits and cancels tasks.
     pub fn tasks(&self) -> Tasks {
         Tasks::new(self.clone())
+    }
+
+    /// Counts what the syncs of a repository do in this process, from now on and for as long as it is held.
+    pub fn meter(&self, repository: uuid::Uuid) -> Arc<Meter> {
+        self.0.meters.of(repository)
+    }
+
+    pub(crate) fn held_meter(&self, repository: uuid::Uuid) -> Option<Arc<Meter>> {
+        self.0.meters.held(repository)
     }
 
     /// Where tasks of this process meet.
@@ -342,6 +353,7 @@ impl PulpBuilder {
             fetcher,
             files,
             clients: Clients::default(),
+            meters: Meters::default(),
             hub: Hub::default(),
             storing: RwLock::default(),
         }));

@@ -10,7 +10,10 @@ use pulp_core::{Error, Pulp, Result};
 
 const NAME: &str = "admin";
 
-/// Makes the user admin with a made-up password if there is no user at all; gives the file that holds it.
+/// Makes the user admin with a made-up password if there is no user at all; gives the file that holds it, none if there was a user.
+///
+/// # Errors
+/// If the database cannot be reached, or the file cannot be written.
 pub async fn ensure(pulp: &Pulp) -> Result<Option<PathBuf>> {
     if User::any(pulp.db()).await? {
         return Ok(None);

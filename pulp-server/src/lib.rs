@@ -25,6 +25,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use pulp_core::PulpBuilder;
 
+pub use admin::ensure as ensure_admin;
 pub use open::open;
 pub use router::Router;
 pub use serve::{ServeError, serve};

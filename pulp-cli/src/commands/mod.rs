@@ -8,6 +8,8 @@ mod debug;
 mod distribution;
 mod file;
 mod label;
+#[cfg(feature = "embedded")]
+mod mirror;
 mod orphan;
 mod publication;
 mod remote;
@@ -29,6 +31,9 @@ use crate::error::Result;
 pub(crate) enum Command {
     /// One that needs no server, and no sound settings.
     Local(LocalCommand),
+    /// One that is a server itself.
+    #[cfg(feature = "embedded")]
+    Embedded(EmbeddedCommand),
     /// One that talks to a server.
     Remote(Box<RemoteCommand>),
 }
@@ -41,6 +46,24 @@ pub(crate) enum LocalCommand {
     Config(config::ConfigCommand),
     /// Print the completions of a shell
     Completions(completions::Completions),
+}
+
+/// Commands that have the library inside.
+#[cfg(feature = "embedded")]
+#[derive(Debug, Subcommand)]
+pub(crate) enum EmbeddedCommand {
+    /// Mirror a repository into a local directory and serve it, without a server
+    Mirror(mirror::Mirror),
+}
+
+#[cfg(feature = "embedded")]
+impl EmbeddedCommand {
+    /// Runs the command, on a runtime of its own.
+    pub(crate) fn main(self) -> std::process::ExitCode {
+        match self {
+            Self::Mirror(command) => command.main(),
+        }
+    }
 }
 
 /// Commands that talk to a server.
@@ -124,10 +147,13 @@ impl RemoteCommand {
     }
 }
 
-// Both kinds of command stand side by side on the command line. The derive cannot merge two enums, these lines do.
+// All kinds of command stand side by side on the command line. The derive cannot merge enums, these lines do.
 impl Subcommand for Command {
     fn augment_subcommands(command: clap::Command) -> clap::Command {
-        RemoteCommand::augment_subcommands(LocalCommand::augment_subcommands(command))
+        let command = LocalCommand::augment_subcommands(command);
+        #[cfg(feature = "embedded")]
+        let command = EmbeddedCommand::augment_subcommands(command);
+        RemoteCommand::augment_subcommands(command)
     }
 
     fn augment_subcommands_for_update(command: clap::Command) -> clap::Command {
@@ -135,6 +161,10 @@ impl Subcommand for Command {
     }
 
     fn has_subcommand(name: &str) -> bool {
+        #[cfg(feature = "embedded")]
+        if EmbeddedCommand::has_subcommand(name) {
+            return true;
+        }
         LocalCommand::has_subcommand(name) || RemoteCommand::has_subcommand(name)
     }
 }
@@ -143,6 +173,8 @@ impl FromArgMatches for Command {
     fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
         match matches.subcommand_name() {
             Some(name) if LocalCommand::has_subcommand(name) => LocalCommand::from_arg_matches(matches).map(Self::Local),
+            #[cfg(feature = "embedded")]
+            Some(name) if EmbeddedCommand::has_subcommand(name) => EmbeddedCommand::from_arg_matches(matches).map(Self::Embedded),
             _ => RemoteCommand::from_arg_matches(matches).map(|command| Self::Remote(Box::new(command))),
         }
     }

@@ -2,6 +2,8 @@
 
 mod arguments;
 mod faults;
+#[cfg(feature = "embedded")]
+mod mirror;
 mod reading;
 mod server;
 mod settings;

@@ -100,6 +100,7 @@ pub(super) async fn download(
                 }
                 let Some((sha256, others)) = others else { continue };
                 for other in others {
+                    note_settled(cx, &other.declared);
                     if to.send(settled(other, |_| Place::Same(sha256))).await.is_err() {
                         return Ok(());
                     }
@@ -108,6 +109,7 @@ pub(super) async fn download(
             next = from.recv(), if open && running.len() < cx.concurrency() => match next {
                 None => open = false,
                 Some(resolved) if !resolved.files.contains(&FileState::Wanted) => {
+                    note_settled(cx, &resolved.declared);
                     if to.send(settled(resolved, known)).await.is_err() {
                         return Ok(());
                     }
@@ -166,6 +168,12 @@ fn settled(resolved: Resolved, place: impl Fn(FileState) -> Place) -> Ready {
     Ready { unit: resolved.declared.unit, files: files.collect(), _permit: None }
 }
 
+fn note_settled(cx: &SyncContext, declared: &Declared) {
+    if let Some(meter) = cx.meter() {
+        meter.settle(declared.files.len() as u64, declared.announced());
+    }
+}
+
 /// Fetches the missing files of one unit, one after the other: a unit enters the budget once, so that no two can each hold what the
 /// other waits for.
 async fn fetch(resolved: Resolved, cx: &SyncContext, budget: &Budget) -> Result<Ready> {
@@ -174,11 +182,16 @@ async fn fetch(resolved: Resolved, cx: &SyncContext, budget: &Budget) -> Result<
     let permit = budget.enter(resolved.declared.announced().saturating_add(unannounced)).await?;
     let mut ready = Vec::with_capacity(files.len());
     for (file, state) in resolved.declared.files.into_iter().zip(resolved.files) {
+        if let Some(meter) = cx.meter()
+            && !matches!((&file.source, state), (FileSource::Url(_), FileState::Wanted))
+        {
+            meter.settle(1, file.expected.size.unwrap_or(0));
+        }
         let (url, place) = match (file.source, state) {
             (FileSource::Spooled(spooled), FileState::Wanted) => (None, Place::Spooled(spooled)),
             (FileSource::Spooled(_), state) => (None, known(state)),
             (FileSource::Url(url), FileState::Wanted) => {
-                let spooled = cx.fetch(url.clone(), file.expected.clone(), None).await?;
+                let spooled = cx.fetch_announced(url.clone(), file.expected.clone()).await?;
                 (Some(url), Place::Spooled(spooled))
             }
             (FileSource::Url(url), state) => (Some(url), known(state)),

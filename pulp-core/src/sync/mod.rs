@@ -14,11 +14,14 @@
 
 mod declared;
 mod download;
+mod meter;
 mod resolve;
 mod run;
 mod save;
 mod stage;
 
 pub use declared::{Declared, DeclaredFile, FileSource};
+pub(crate) use meter::Meters;
+pub use meter::{Meter, Reading, Tally};
 pub use run::{SyncOptions, synchronize};
 pub use stage::{FirstStage, Sink, SyncContext, SyncEnded};

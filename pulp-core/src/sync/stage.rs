@@ -5,8 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 use url::Url;
+use uuid::Uuid;
 
-use super::Declared;
+use super::meter::Counting;
+use super::{Declared, Meter};
 use crate::clients::RemoteClient;
 use crate::digest::Expected;
 use crate::download::{DownloadRequest, Downloader, SaveOptions, download_to_spool};
@@ -79,6 +81,7 @@ pub struct SyncContext {
     task: TaskContext,
     remote: Arc<Remote>,
     client: RemoteClient,
+    meter: Option<Arc<Meter>>,
 }
 
 impl SyncContext {
@@ -88,7 +91,19 @@ impl SyncContext {
     /// If an option of the remote cannot be used; the message names the field.
     pub fn new(task: TaskContext, remote: Remote) -> Result<Self> {
         let client = task.pulp().client(&remote)?;
-        Ok(Self { task, remote: Arc::new(remote), client })
+        Ok(Self { task, remote: Arc::new(remote), client, meter: None })
+    }
+
+    /// Counts for whoever holds the [meter](Pulp::meter) of this repository.
+    #[must_use]
+    pub fn metered(mut self, repository: Uuid) -> Self {
+        self.meter = self.pulp().held_meter(repository);
+        self
+    }
+
+    /// What somebody watches this sync by, if somebody does: tell it what the upstream lists.
+    pub fn meter(&self) -> Option<&Meter> {
+        self.meter.as_deref()
     }
 
     /// The library.
@@ -136,6 +151,15 @@ impl SyncContext {
     /// [`Error::Coded`] or [`Error::Download`]: what is wrong with the source or the file, with its URL.
     pub async fn fetch(&self, url: Url, expected: Expected, limit: Option<u64>) -> Result<Spooled> {
         self.fetch_through(self.downloader(), url, expected, limit).await
+    }
+
+    /// As [`fetch`](Self::fetch), of a file that was announced: it counts for the meter.
+    pub(super) async fn fetch_announced(&self, url: Url, expected: Expected) -> Result<Spooled> {
+        let Some(meter) = &self.meter else { return self.fetch(url, expected, None).await };
+        let counting = Counting::new(self.downloader(), meter);
+        let spooled = self.fetch_through(&counting, url, expected, None).await?;
+        counting.complete(spooled.size());
+        Ok(spooled)
     }
 
     /// As [`fetch`](Self::fetch), through a downloader that wraps [ours](Self::downloader).

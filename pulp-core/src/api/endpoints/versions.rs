@@ -1,6 +1,7 @@
 //! Versions of repositories.
 
 mod summary;
+mod task;
 
 use std::sync::Arc;
 
@@ -14,10 +15,10 @@ use crate::api::router::Answer;
 use crate::ids::Prn;
 use crate::plugin::Registry;
 use crate::resource::{Context, Field, Filter, FilterKind, Fragment, Lookup, Record, Resource, Shape, Target, bases, mask};
-use crate::version::DeleteVersion;
 use crate::{Error, Result};
 
 pub(super) fn register(registry: &mut Registry) {
+    registry.task::<task::DeleteVersion>();
     const NUMBER: &[Lookup] = &[Lookup::Exact, Lookup::Gt, Lookup::Gte, Lookup::Lt, Lookup::Lte, Lookup::Range];
     let mut versions = Resource::new("repository_versions", "core_repositoryversion", "RepositoryVersion");
     versions.in_domain = false;
@@ -82,6 +83,6 @@ pub(crate) async fn delete(request: Request, repository: Arc<Resource>) -> Answe
     let cx = &request.cx;
     let owner = row.uuid("repository_id").ok_or_else(ApiError::not_found)?;
     let owner = Prn::new(repository.model.as_str(), owner);
-    let reply = cx.dispatch(DeleteVersion { repository: owner, version: row.id() }).await?;
+    let reply = cx.dispatch(task::DeleteVersion { repository: owner.to_string(), version: row.id() }).await?;
     crud::reply(cx, &repository, reply).await
 }

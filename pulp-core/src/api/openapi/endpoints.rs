@@ -46,6 +46,8 @@ pub(super) fn all(registry: &Registry) -> Vec<Operation> {
             .body("ReclaimSpace", false)
             .gives_task(),
     ];
+    let delete = on(registry, "artifacts", Method::DELETE, "", "delete");
+    all.extend(delete.map(|operation| operation.says("Delete an artifact", "No unit may have it.").gives_nothing(204)));
     all.extend(tasks(registry));
     all.extend(uploads(registry));
     all

@@ -1,5 +1,6 @@
 //! The content type for programs that embed the library: typed calls, no HTTP.
 
+use super::directory::IndexDirectory;
 use super::publish::Publish;
 use super::repository::MODEL;
 use super::sync::Synchronize;
@@ -36,8 +37,8 @@ pub struct Files {
 /// A file repository.
 #[derive(Debug, Clone)]
 pub struct Repo {
-    pulp: Pulp,
-    repository: Repository,
+    pub(super) pulp: Pulp,
+    pub(super) repository: Repository,
 }
 
 /// What a sync has done.
@@ -115,6 +116,30 @@ impl Files {
         };
         Remote::find(self.pulp.db(), id).await
     }
+
+    /// The remote of this name, if there is one.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn find_remote(&self, name: &str) -> Result<Option<Remote>> {
+        let find = Sql::new("select * from core_remote where name = $1 and pulp_domain_id = $2").bind(name);
+        Ok(self.pulp.db().optional(find.bind(self.pulp.default_domain().pulp_id)).await?)
+    }
+
+    /// Gives a remote user and password, or takes them away. They are stored encrypted.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn sign_in(&self, remote: &Remote, login: Option<(&str, &str)>) -> Result<Remote> {
+        let (user, password) = match login {
+            Some((user, password)) => (Some(self.pulp.seal(user)?), Some(self.pulp.seal(password)?)),
+            None if remote.username.is_none() && remote.password.is_none() => return Ok(remote.clone()),
+            None => (None, None),
+        };
+        let change = Sql::new("update core_remote set username = $2, password = $3, pulp_last_updated = $4 where pulp_id = $1");
+        self.pulp.db().execute(change.bind(remote.pulp_id).bind(user).bind(password).bind(self.pulp.now())).await?;
+        Remote::find(self.pulp.db(), remote.pulp_id).await
+    }
 }
 
 impl Repo {
@@ -141,9 +166,27 @@ impl Repo {
     /// # Errors
     /// [`Error::Task`] with what went wrong.
     pub async fn sync(&self, remote: &Remote, mirror: bool) -> Result<SyncOutcome> {
-        let before = self.latest().await?;
         let remote = Prn::new("file.fileremote", remote.pulp_id);
-        let task = self.run(Synchronize { repository: self.prn(), remote, mirror, optimize: true }).await?;
+        self.sync_by(Synchronize { repository: self.prn(), remote, mirror, optimize: true }).await
+    }
+
+    /// Takes in what the local directory holds that a remote with a `file://` address names, without any manifest; as a mirror, what
+    /// the directory no longer has is removed. The files are read where they are, and stored unless the remote is lazy.
+    ///
+    /// The directory must lie under one of the setting’s [`allowed_import_paths`](crate::settings::Settings::allowed_import_paths).
+    /// Links that lead out of it, links to directories and special files are passed over, and so is the data directory, should it
+    /// lie inside.
+    ///
+    /// # Errors
+    /// [`Error::Task`] with what went wrong: a name that cannot be published, a file that cannot be read.
+    pub async fn sync_directory(&self, remote: &Remote, mirror: bool) -> Result<SyncOutcome> {
+        let remote = Prn::new("file.fileremote", remote.pulp_id);
+        self.sync_by(IndexDirectory { repository: self.prn(), remote, mirror }).await
+    }
+
+    async fn sync_by(&self, task: impl Task) -> Result<SyncOutcome> {
+        let before = self.latest().await?;
+        let task = self.run(task).await?;
         let after = self.latest().await?;
         Ok(SyncOutcome { version: (after.pulp_id != before.pulp_id).then_some(after), task })
     }
@@ -167,10 +210,7 @@ impl Repo {
         let publish =
             Publish { repository: self.prn(), repository_version: Some(version.pulp_id), manifest: own.manifest, checkpoint: false };
         self.run(publish).await?;
-        let latest = Sql::new(
-            "select * from core_publication where repository_version_id = $1 and complete order by pulp_created desc, pulp_id desc limit 1",
-        );
-        self.pulp.db().optional(latest.bind(version.pulp_id)).await?.ok_or_else(|| Error::not_found("the publication"))
+        self.publication().await?.ok_or_else(|| Error::not_found("the publication"))
     }
 
     /// Serves the repository’s latest publication under a base path: the distribution is made if it is not there. Its name is the path.

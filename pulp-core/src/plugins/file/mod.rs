@@ -1,6 +1,8 @@
 //! The `file` content type: plain files, listed in a manifest (`PULP_MANIFEST`).
 
+mod changes;
 mod content;
+mod directory;
 mod git;
 mod library;
 pub mod manifest;
@@ -10,7 +12,9 @@ mod rest;
 mod serve;
 mod sync;
 
+pub use changes::Changes;
 pub use content::FILE;
+pub use directory::IndexDirectory;
 pub use library::{Files, Repo, SyncOutcome};
 pub use publish::{PUBLICATION, Publish};
 pub use repository::FileRepository;
@@ -37,6 +41,7 @@ impl Plugin for File {
         registry.content(&FILE);
         registry.repository(repository::Rules);
         registry.task::<Synchronize>();
+        registry.task::<IndexDirectory>();
         registry.task::<Publish>();
         registry.distribution("file.file", serve::handler());
         rest::register(registry);

@@ -55,7 +55,7 @@ impl Task for Synchronize {
         if remote.url.is_empty() {
             return Err(Error::BadRequest("A remote must have a url specified to synchronize.".to_owned()));
         }
-        let sync = SyncContext::new(cx.clone(), remote)?;
+        let sync = SyncContext::new(cx.clone(), remote)?.metered(repository.pulp_id);
         if sync.remote().pulp_type == "file.git" {
             let version = synchronize(&sync, &repository, Box::new(GitStage), SyncOptions::default().mirror(self.mirror)).await?;
             return version::output(&cx, version.as_ref()).await;
@@ -155,6 +155,13 @@ struct ManifestStage {
 #[async_trait]
 impl FirstStage for ManifestStage {
     async fn run(self: Box<Self>, out: Sink, cx: &SyncContext) -> Result<()> {
+        if let Some(meter) = cx.meter() {
+            // What there is to do shows from the start, at the price of reading the manifest twice.
+            let file = self.manifest.open().await?;
+            let sum = tokio::task::spawn_blocking(move || sum(file)).await;
+            let (files, bytes) = self.read_by(sum)?;
+            meter.announce(files, bytes);
+        }
         let report = cx.task().progress("Parsing Metadata Lines", "sync.parsing.metadata");
         let file = self.manifest.open().await?;
         let (sender, mut entries) = mpsc::channel(AHEAD);
@@ -167,15 +174,28 @@ impl FirstStage for ManifestStage {
                 report.increment();
             }
         }
-        match reading.await {
-            Ok(Ok(())) => {
-                report.finish();
-                Ok(())
-            }
-            Ok(Err(error)) => Err(Error::BadRequest(format!("{}: {error}.", redact_url(&self.base)))),
+        self.read_by(reading.await)?;
+        report.finish();
+        Ok(())
+    }
+}
+
+impl ManifestStage {
+    /// What a thread that has read the manifest gives.
+    fn read_by<T>(&self, thread: Result<Result<T, ManifestError>, tokio::task::JoinError>) -> Result<T> {
+        match thread {
+            Ok(read) => read.map_err(|error| Error::BadRequest(format!("{}: {error}.", redact_url(&self.base)))),
             Err(error) => Err(Error::Internal(format!("the thread that reads the manifest ended: {error}"))),
         }
     }
+}
+
+/// Files and bytes that a manifest lists.
+fn sum(file: std::fs::File) -> Result<(u64, u64), ManifestError> {
+    Reader::new(BufReader::with_capacity(256 * 1024, file)).try_fold((0, 0), |(files, bytes): (u64, u64), entry| {
+        let size = entry?.size;
+        Ok((files + 1, bytes.saturating_add(size)))
+    })
 }
 
 /// Reads all lines, on a blocking thread. Ends early when nobody listens any more.

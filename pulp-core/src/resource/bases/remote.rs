@@ -97,13 +97,18 @@ pub fn network_fields() -> Vec<Field> {
         Field::secret("username").nullable().in_base().help("The user name at the upstream."),
         Field::secret("password").nullable().in_base().keep_space().help("The password at the upstream."),
         Field::integer("download_concurrency").nullable().at_least(1).in_base().help("Downloads at the same time; 10 if unset."),
-        Field::integer("max_retries").nullable().at_least(0).in_base().help("Retries of a download that failed; 3 if unset."),
+        Field::integer("max_retries")
+            .nullable()
+            .at_least(0)
+            .keyword("minimum", Json::Null)
+            .in_base()
+            .help("Retries of a download that failed; 3 if unset."),
         seconds("total_timeout", "Seconds for a whole download."),
         seconds("connect_timeout", "Seconds to get a connection, waiting for a free one included."),
         seconds("sock_connect_timeout", "Seconds to connect to the upstream."),
         seconds("sock_read_timeout", "Seconds between two pieces of a download."),
         Field::list("headers", Kind::Dictionary).in_base().help("Headers to send: a list of objects of one name and its value."),
-        Field::integer("rate_limit").nullable().at_least(0).in_base().help("Requests per second."),
+        Field::integer("rate_limit").nullable().at_least(0).keyword("minimum", Json::Null).in_base().help("Requests per second."),
     ]
 }
 
