@@ -187,6 +187,7 @@ impl FetchHandler for Storing {
         let domain = distribution.pulp_domain_id;
         let place = Artifact::place(&sha256, domain, pulp.settings().domain_enabled);
         let artifact = NewArtifact { file: place.to_string(), size: i64::try_from(size)?, digests: digests.clone() };
+        let _storing = pulp.storing().read().await;
         pulp.storage().adopt(file, &place).await?;
 
         let now = pulp.now();

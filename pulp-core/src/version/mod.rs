@@ -42,7 +42,6 @@ use crate::tasks::{Created, TaskContext, TaskOutput};
 /// Adds the tasks of this module.
 pub(crate) fn register(registry: &mut Registry) {
     registry.task::<AddAndRemove>();
-    registry.task::<DeleteVersion>();
 }
 
 /// The rules of one type of repository. Registered with [`Registry::repository`](crate::plugin::Registry::repository).

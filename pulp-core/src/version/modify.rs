@@ -1,5 +1,7 @@
 //! The tasks that change what is in a repository by hand.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -115,8 +117,25 @@ impl AddAndRemove {
                 check_overwrite(draft, rule, &self.add_content_units).await?;
             }
         }
+        hold(draft, &self.add_content_units).await?;
         draft.add(&self.add_content_units).await?;
         Ok(())
+    }
+}
+
+/// Keeps units from orphan cleanup until they are in the draft, and makes sure that they are all there.
+async fn hold(draft: &VersionDraft, units: &[Uuid]) -> Result<()> {
+    let mut missing: HashSet<Uuid> = units.iter().copied().collect();
+    for some in units.chunks(2_000) {
+        let mut sql = Sql::new("update core_content set timestamp_of_interest = ");
+        sql.push_bind(draft.now).push(" where pulp_id in ").push_list(some).push(" returning pulp_id");
+        for unit in draft.db().column::<Uuid>(sql).await? {
+            missing.remove(&unit);
+        }
+    }
+    match missing.iter().next() {
+        None => Ok(()),
+        Some(unit) => Err(Error::not_found(format!("content unit {unit}"))),
     }
 }
 

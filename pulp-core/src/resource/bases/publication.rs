@@ -29,7 +29,11 @@ impl Resource {
             .visible_if("b.complete")
             .fields([
                 Field::href("repository_version", Target::REPOSITORY_VERSION).in_base().help("What is published."),
-                Field::href("repository", Target::REPOSITORY).nowhere().write_only().keyword("writeOnly", Json::Null).help("Whose latest version is published."),
+                Field::href("repository", Target::REPOSITORY)
+                    .nowhere()
+                    .write_only()
+                    .keyword("writeOnly", Json::Null)
+                    .help("Whose latest version is published."),
                 Field::computed("repository", Shape::Uri, Repository)
                     .keyword("readOnly", Json::Null)
                     .help("The repository of the published version."),
