@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use tokio::sync::RwLock;
+
 use crate::clients::{Clients, RemoteClient};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::content::{self, Content};
@@ -17,7 +19,7 @@ use crate::plugin::{Plugin, Registry};
 use crate::settings::Settings;
 use crate::storage::{LocalOptions, LocalStorage, Spool, SpoolOptions, Storage};
 use crate::sync::{Meter, Meters};
-use crate::tasks::{Hub, Purge, Tasks};
+use crate::tasks::{Hub, OrphanCleanup, Purge, Tasks};
 use crate::{Error, Result};
 
 /// A Pulp: a cheap handle that owns database, storage, downloads, tasks, registry, settings and clock. No globals: several
@@ -43,6 +45,7 @@ struct Inner {
     clients: Clients,
     meters: Meters,
     hub: Hub,
+    storing: RwLock<()>,
 }
 
 /// A [`Pulp`] that is not kept alive: what runs in the background holds this.
@@ -125,6 +128,12 @@ impl Pulp {
     /// Checks passwords, and remembers for a short time which were right.
     pub fn credentials(&self) -> &CredentialCache {
         &self.0.credentials
+    }
+
+    /// Held for reading by whoever adopts a file until the file’s row is written, and for writing by whoever removes files that
+    /// have no row.
+    pub(crate) fn storing(&self) -> &RwLock<()> {
+        &self.0.storing
     }
 
     /// What the plugins have registered.
@@ -279,6 +288,7 @@ impl PulpBuilder {
     pub async fn build(self) -> Result<Pulp> {
         let mut registry = Registry::default();
         registry.task::<Purge>();
+        registry.task::<OrphanCleanup>();
         crate::version::register(&mut registry);
         crate::resource::register(&mut registry);
         crate::api::register(&mut registry);
@@ -345,6 +355,7 @@ impl PulpBuilder {
             clients: Clients::default(),
             meters: Meters::default(),
             hub: Hub::default(),
+            storing: RwLock::default(),
         }));
         pulp.tasks().recover().await?;
         Ok(pulp)

@@ -62,7 +62,10 @@ fn operations(document: &Value) -> BTreeMap<String, Value> {
                 {
                     parameter.remove("required");
                 }
-                parameters.insert(format!("{} {}", parameter["in"].as_str().unwrap_or_default(), parameter["name"].as_str().unwrap_or_default()), parameter);
+                parameters.insert(
+                    format!("{} {}", parameter["in"].as_str().unwrap_or_default(), parameter["name"].as_str().unwrap_or_default()),
+                    parameter,
+                );
             }
             let shown = serde_json::json!({
                 "at": format!("{method} {path}"),
@@ -88,7 +91,9 @@ fn plain(value: &Value) -> Value {
             let mut kept = Map::new();
             for (name, field) in fields {
                 // A property may be called like a keyword: then it is an object.
-                if matches!(name.as_str(), "description" | "title" | "example") && field.is_string() || name == "example" && !field.is_object() {
+                if matches!(name.as_str(), "description" | "title" | "example") && field.is_string()
+                    || name == "example" && !field.is_object()
+                {
                     continue;
                 }
                 let mut field = plain(field);
@@ -111,7 +116,9 @@ fn plain(value: &Value) -> Value {
 fn names(value: &Value, all: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => {
-            if let Some(name) = fields.get("$ref").and_then(Value::as_str).and_then(|reference| reference.strip_prefix("#/components/schemas/")) {
+            if let Some(name) =
+                fields.get("$ref").and_then(Value::as_str).and_then(|reference| reference.strip_prefix("#/components/schemas/"))
+            {
                 all.insert(name.to_owned());
             }
             fields.values().for_each(|field| names(field, all));

@@ -105,9 +105,8 @@ impl Mirror {
     }
 
     async fn exec(self) -> Result<()> {
-        match self.content_type {
-            ContentType::File => {}
-        }
+        // The only type so far; another one goes another way from here.
+        let ContentType::File = self.content_type;
         let source = Source::read(&self.source, &self.into)?;
         let config = config(&self, &source)?;
         let (pulp, repository) = tokio::select! {

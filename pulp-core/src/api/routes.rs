@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::Method;
 
 use super::crud;
-use super::endpoints::{artifacts, login, root, status, tasks, uploads, versions};
+use super::endpoints::{artifacts, login, orphans, root, status, tasks, uploads, versions};
 use super::openapi::{self, Documents};
 use super::router::{Access, Route, Router};
 use crate::plugin::Registry;
@@ -22,6 +22,8 @@ pub(super) fn all(registry: &Registry) -> (Router, Arc<Documents>) {
     router.add("status/", open().get(status::status));
     router.add("livez/", open().get(status::alive).any_type());
     router.add("login/", user().get(login::read).post(login::open).on(Method::PATCH, login::update).on(Method::DELETE, login::close));
+    router.add("orphans/", admin().on(Method::DELETE, orphans::delete));
+    router.add("orphans/cleanup/", admin().post(orphans::cleanup));
     router.add("tasks/purge/", admin().post(tasks::purge));
     router.add("tasks/{id}/", admin().get(tasks::read).on(Method::PATCH, tasks::cancel).on(Method::DELETE, tasks::delete));
     router.add("task-groups/{id}/", admin().get(tasks::read_group).on(Method::PATCH, tasks::cancel_group));

@@ -60,8 +60,8 @@ pub trait DistributionHandler: Send + Sync {
 
     /// Whether the same decision would be made for every request of this path, until the distribution or its repository
     /// [changes](super::Change). Only stored files, redirects and `NotFound` are remembered.
-    fn remembers(&self, decision: &Served) -> bool {
-        let _ = decision;
+    fn remembers(&self, distribution: &Distribution, decision: &Served) -> bool {
+        let _ = (distribution, decision);
         false
     }
 }
@@ -104,7 +104,7 @@ impl DistributionHandler for Chain {
         Ok(Served::NotFound(nothing.unwrap_or_else(|| "distributions of this type serve nothing".to_owned())))
     }
 
-    fn remembers(&self, decision: &Served) -> bool {
-        self.0.iter().all(|handler| handler.remembers(decision))
+    fn remembers(&self, distribution: &Distribution, decision: &Served) -> bool {
+        self.0.iter().all(|handler| handler.remembers(distribution, decision))
     }
 }

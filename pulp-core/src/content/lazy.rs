@@ -202,6 +202,7 @@ impl FetchHandler for Storing {
         let path = Artifact::place(&sha256, self.domain, self.pulp.settings().domain_enabled);
         let artifact = NewArtifact { file: path.to_string(), size: i64::try_from(file.size())?, digests: file.digests().clone() };
         // The file first: a row must never name what is not there. Another process that did the same left the same file.
+        let _storing = self.pulp.storing().read().await;
         self.pulp.storage().adopt(file, &path).await?;
         let mut tries = 1;
         let id = loop {

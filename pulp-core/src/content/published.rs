@@ -45,7 +45,7 @@ impl DistributionHandler for PublishedHandler {
         }
     }
 
-    fn remembers(&self, decision: &Served) -> bool {
+    fn remembers(&self, _: &Distribution, decision: &Served) -> bool {
         matches!(decision, Served::File(_) | Served::Redirect(_) | Served::NotFound(_))
     }
 }
@@ -80,7 +80,7 @@ impl DistributionHandler for PassThroughHandler {
         directory(cx, vec![tree], path).await
     }
 
-    fn remembers(&self, decision: &Served) -> bool {
+    fn remembers(&self, _: &Distribution, decision: &Served) -> bool {
         matches!(decision, Served::File(_) | Served::Redirect(_) | Served::NotFound(_))
     }
 }

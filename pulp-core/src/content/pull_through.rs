@@ -115,8 +115,9 @@ impl DistributionHandler for PullThroughHandler {
         Ok(Served::Stream(stream))
     }
 
-    fn remembers(&self, decision: &Served) -> bool {
-        matches!(decision, Served::File(_))
+    fn remembers(&self, distribution: &Distribution, decision: &Served) -> bool {
+        // What is not there now, the remote may have later.
+        distribution.remote_id.is_none() || matches!(decision, Served::File(_))
     }
 }
 
@@ -186,6 +187,7 @@ impl FetchHandler for Storing {
         let domain = distribution.pulp_domain_id;
         let place = Artifact::place(&sha256, domain, pulp.settings().domain_enabled);
         let artifact = NewArtifact { file: place.to_string(), size: i64::try_from(size)?, digests: digests.clone() };
+        let _storing = pulp.storing().read().await;
         pulp.storage().adopt(file, &place).await?;
 
         let now = pulp.now();

@@ -150,7 +150,7 @@ impl Content {
         let registered = self.pulp.registry().distribution_handler(&route.distribution.pulp_type);
         let handler = registered.unwrap_or(&PublishedHandler);
         let served = handler.handle(&cx, &content_path).await?;
-        if handler.remembers(&served)
+        if handler.remembers(&route.distribution, &served)
             && let Some(decision) = Decision::of(&served)
         {
             self.state.remember(domain.pulp_id, path, Arc::new(route), decision, stamp).await;

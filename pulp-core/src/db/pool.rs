@@ -89,7 +89,7 @@ impl Db {
         let lock = loop {
             match lock_directory(path) {
                 // A process that this one has just started holds the lock as well, until it has become another program.
-                Err(DbError::Locked(_)) if tries < 10 => tries += 1,
+                Err(DbError::Locked(_)) if tries < 50 => tries += 1,
                 result => break result?,
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -8,6 +8,7 @@ use pulp_migrations::MigrationSet;
 
 use super::{Plugin, PluginDescriptor};
 use crate::content::{ContentGuard, DistributionHandler};
+use crate::model::save::ContentKind;
 use crate::resource::{Field, Resource};
 use crate::tasks::{Reconciler, Task, TaskKind};
 use crate::version::RepositoryType;
@@ -18,6 +19,7 @@ pub struct Registry {
     descriptors: Vec<PluginDescriptor>,
     migrations: Vec<MigrationSet>,
     conflicts: Vec<String>,
+    contents: Vec<&'static ContentKind>,
     repositories: BTreeMap<&'static str, Arc<dyn RepositoryType>>,
     components: BTreeMap<&'static str, Vec<Field>>,
     resources: Vec<Arc<Resource>>,
@@ -84,6 +86,19 @@ impl Registry {
         if self.repositories.insert(pulp_type, Arc::new(rules)).is_some() {
             self.conflict(format!("the repository type `{pulp_type}` is registered twice"));
         }
+    }
+
+    /// Adds a type of content units.
+    pub fn content(&mut self, kind: &'static ContentKind) {
+        if self.contents.iter().any(|known| known.pulp_type == kind.pulp_type) {
+            self.conflict(format!("the content type `{}` is registered twice", kind.pulp_type));
+        }
+        self.contents.push(kind);
+    }
+
+    /// The types of content units.
+    pub fn contents(&self) -> &[&'static ContentKind] {
+        &self.contents
     }
 
     /// The rules of repositories of this type.

@@ -94,6 +94,7 @@ impl PublicationWriter {
         let path = Artifact::place(&sha256, domain, pulp.settings().domain_enabled);
         let artifact =
             NewArtifact { file: path.to_string(), size: i64::try_from(file.size()).unwrap_or(i64::MAX), digests: file.digests().clone() };
+        let _storing = pulp.storing().read().await;
         pulp.storage().adopt(file, &path).await?;
         let tx = pulp.db().begin().await?;
         let stored = save_artifacts(&tx, &[artifact], domain, now).await?;

@@ -16,7 +16,11 @@ use crate::{Error, Pulp, Result};
 /// The fields of a body that say where the file comes from.
 pub fn fields() -> Vec<Field> {
     vec![
-        Field::href("artifact", Target::ARTIFACT).write_only().nowhere().keyword("writeOnly", Json::Null).help("An artifact that is the unit's file."),
+        Field::href("artifact", Target::ARTIFACT)
+            .write_only()
+            .nowhere()
+            .keyword("writeOnly", Json::Null)
+            .help("An artifact that is the unit's file."),
         Field::file("file").help("The unit's file."),
         Field::href("upload", Target::UPLOAD).write_only().nowhere().help("An upload, not committed yet, that becomes the unit's file."),
         Field::text("file_url").write_only().nowhere().help("An address from which the server fetches the unit's file."),
@@ -51,8 +55,7 @@ pub async fn settle(cx: &Context, input: &mut Input) -> Result<()> {
 pub async fn artifact(cx: &Context, input: &Input) -> Result<Artifact> {
     let db = cx.pulp().db();
     let id = if let Some(id) = input.id("artifact") {
-        let now = cx.pulp().now();
-        touch_artifacts(db, &[id], now, now).await?;
+        touch_artifacts(db, &[id], cx.pulp().now()).await?;
         id
     } else if let Some(upload) = input.id("upload") {
         uploads::into_artifact(cx, upload).await?
@@ -76,6 +79,7 @@ pub async fn store(pulp: &Pulp, domain: Uuid, file: Spooled) -> Result<Uuid> {
         size: i64::try_from(file.size()).map_err(|_| Error::BadRequest("The file is too large.".to_owned()))?,
         digests: file.digests().clone(),
     };
+    let _storing = pulp.storing().read().await;
     pulp.storage().adopt(file, &place).await?;
     let tx = pulp.db().begin().await?;
     let keys = save_artifacts(&tx, &[new], domain, pulp.now()).await?;

@@ -1,6 +1,6 @@
 //! The stage that finds out which files are stored already.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -84,8 +84,9 @@ async fn stored(batch: &[Declared], cx: &SyncContext, since: Timestamp) -> Resul
         let digests: Vec<&str> = digests.iter().map(String::as_str).collect();
         let found = find_artifacts(cx.pulp().db(), algorithm, &digests, cx.task().domain().pulp_id).await?;
         let idle: Vec<Uuid> = found.iter().filter(|found| found.timestamp_of_interest < since).map(|found| found.pulp_id).collect();
-        touch_artifacts(cx.pulp().db(), &idle, since, cx.pulp().now()).await?;
-        for artifact in found {
+        // One that was idle may have been removed since it was found: it is stored anew then.
+        let there: HashSet<Uuid> = touch_artifacts(cx.pulp().db(), &idle, cx.pulp().now()).await?.into_iter().collect();
+        for artifact in found.into_iter().filter(|found| found.timestamp_of_interest >= since || there.contains(&found.pulp_id)) {
             if let Some(digest) = artifact.digests().get(algorithm) {
                 stored.insert((algorithm, digest.to_owned()), artifact.pulp_id);
             }

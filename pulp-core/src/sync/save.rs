@@ -32,6 +32,7 @@ pub(super) async fn save(
 ) -> Result<()> {
     let mut ready = Vec::with_capacity(batch);
     while from.recv_many(&mut ready, batch).await > 0 {
+        let _storing = cx.pulp().storing().read().await;
         let artifacts = adopt(&mut ready, cx).await?;
         let mut tries = 0;
         let added = loop {

@@ -25,7 +25,7 @@ pub use create::create_repository;
 pub use delete::delete_version;
 pub use draft::VersionDraft;
 pub use members::{ContentCount, CountType, Members, content_summary};
-pub use modify::{AddAndRemove, DeleteVersion};
+pub use modify::AddAndRemove;
 pub use retain::{protected_versions, retain_versions};
 pub use sweep::sweep_incomplete;
 
@@ -42,7 +42,6 @@ use crate::tasks::{Created, TaskContext, TaskOutput};
 /// Adds the tasks of this module.
 pub(crate) fn register(registry: &mut Registry) {
     registry.task::<AddAndRemove>();
-    registry.task::<DeleteVersion>();
 }
 
 /// The rules of one type of repository. Registered with [`Registry::repository`](crate::plugin::Registry::repository).

@@ -1,11 +1,12 @@
 //! The tasks that change what is in a repository by hand.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{RepositoryType, UnitRule, VersionDraft, announce, delete_version, output};
-use crate::content::Change;
+use super::{RepositoryType, UnitRule, VersionDraft, announce, output};
 use crate::db::{ExecutorExt, Sql};
 use crate::ids::Prn;
 use crate::model::{Model, Repository, RepositoryVersion};
@@ -116,8 +117,25 @@ impl AddAndRemove {
                 check_overwrite(draft, rule, &self.add_content_units).await?;
             }
         }
+        hold(draft, &self.add_content_units).await?;
         draft.add(&self.add_content_units).await?;
         Ok(())
+    }
+}
+
+/// Keeps units from orphan cleanup until they are in the draft, and makes sure that they are all there.
+async fn hold(draft: &VersionDraft, units: &[Uuid]) -> Result<()> {
+    let mut missing: HashSet<Uuid> = units.iter().copied().collect();
+    for some in units.chunks(2_000) {
+        let mut sql = Sql::new("update core_content set timestamp_of_interest = ");
+        sql.push_bind(draft.now).push(" where pulp_id in ").push_list(some).push(" returning pulp_id");
+        for unit in draft.db().column::<Uuid>(sql).await? {
+            missing.remove(&unit);
+        }
+    }
+    match missing.iter().next() {
+        None => Ok(()),
+        Some(unit) => Err(Error::not_found(format!("content unit {unit}"))),
     }
 }
 
@@ -151,35 +169,6 @@ async fn check_overwrite(draft: &VersionDraft, rule: &UnitRule, units: &[Uuid]) 
             pairs.join(", ")
         ),
     })
-}
-
-/// Deletes a version of a repository.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeleteVersion {
-    /// The repository.
-    pub repository: Prn,
-    /// The version.
-    pub version: Uuid,
-}
-
-#[async_trait]
-impl Task for DeleteVersion {
-    const NAME: &'static str = "pulpcore.app.tasks.repository.delete_version";
-
-    fn resources(&self) -> Resources {
-        Resources::none().exclusive(&self.repository)
-    }
-
-    async fn run(self, cx: TaskContext) -> Result<TaskOutput> {
-        match RepositoryVersion::find(cx.pulp().db(), self.version).await {
-            Ok(version) => delete_version(cx.pulp().db(), &version).await?,
-            // One that is gone already has been deleted as wished.
-            Err(Error::NotFound { .. }) => {}
-            Err(other) => return Err(other),
-        }
-        Change::Repository(self.repository.id).announce(cx.pulp()).await;
-        Ok(().into())
-    }
 }
 
 fn rules(pulp: &Pulp, repository: &Repository) -> Result<std::sync::Arc<dyn RepositoryType>> {

@@ -12,6 +12,11 @@ use crate::{Error, Result};
 /// Files that are looked at in one go.
 const PAGE: i64 = 10_000;
 
+/// Whether the repository `$2` holds the file `other` now. A scalar subquery, not a join or an `exists`, which a planner may turn around:
+/// SQLite, which has no statistics, then walks through the whole repository for each file that was added.
+const HELD: &str = "(select 1 from core_repositorycontent held where held.content_id = other.content_id and held.repository_id = $2 \
+     and held.version_removed_id is null limit 1) is not null";
+
 /// Directories that are remembered as free while a draft is checked.
 const REMEMBERED: usize = 100_000;
 
@@ -32,25 +37,24 @@ impl VersionDraft {
     }
 
     async fn duplicated_path(&self) -> Result<Option<String>, DbError> {
-        let sql = Sql::new(
+        let sql = Sql::new(format!(
             "select file.relative_path from core_repositorycontent rc join core_contentartifact file on file.content_id = rc.content_id \
-             where rc.version_added_id = $1 and exists (\
-                select 1 from core_contentartifact other join core_repositorycontent held on held.content_id = other.content_id \
-                where other.relative_path = file.relative_path and other.pulp_id <> file.pulp_id \
-                and held.repository_id = $2 and held.version_removed_id is null) limit 1",
-        );
+             where rc.version_added_id = $1 and (\
+                select 1 from core_contentartifact other where other.relative_path = file.relative_path and other.pulp_id <> file.pulp_id \
+                and {HELD} limit 1) is not null limit 1"
+        ));
         Ok(self.db.column(sql.bind(self.id).bind(self.repository.pulp_id)).await?.into_iter().next())
     }
 
     /// An added file whose path is the directory of another. In byte order, all that lies below `a/` comes before `a0`.
     async fn path_above_others(&self) -> Result<Option<(String, String)>, DbError> {
-        let sql = Sql::new(
-            "select file.relative_path, other.relative_path from core_repositorycontent rc \
-             join core_contentartifact file on file.content_id = rc.content_id \
-             join core_contentartifact other on other.relative_path > file.relative_path || '/' and other.relative_path < file.relative_path || '0' \
-             join core_repositorycontent held on held.content_id = other.content_id \
-             where rc.version_added_id = $1 and held.repository_id = $2 and held.version_removed_id is null limit 1",
-        );
+        let sql = Sql::new(format!(
+            "select above, below from (select file.relative_path as above, (\
+                select other.relative_path from core_contentartifact other where other.relative_path > file.relative_path || '/' \
+                and other.relative_path < file.relative_path || '0' and {HELD} limit 1) as below \
+             from core_repositorycontent rc join core_contentartifact file on file.content_id = rc.content_id \
+             where rc.version_added_id = $1) as pairs where below is not null limit 1"
+        ));
         self.db.optional(sql.bind(self.id).bind(self.repository.pulp_id)).await
     }
 
@@ -92,11 +96,11 @@ impl VersionDraft {
 
     async fn check_are_no_files(&self, directories: &[&str], files: &[(Uuid, Uuid, String)]) -> Result<()> {
         let mut sql = Sql::new(
-            "select file.relative_path from core_contentartifact file join core_repositorycontent held on held.content_id = file.content_id \
-             where held.version_removed_id is null and held.repository_id = ",
+            "select other.relative_path from core_contentartifact other where (select 1 from core_repositorycontent held \
+             where held.content_id = other.content_id and held.version_removed_id is null and held.repository_id = ",
         );
-        sql.push_bind(self.repository.pulp_id).push(" and file.relative_path in ").push_list(directories.iter().copied());
-        sql.push(" limit 1");
+        sql.push_bind(self.repository.pulp_id).push(" limit 1) is not null and other.relative_path in ");
+        sql.push_list(directories.iter().copied()).push(" limit 1");
         let found: Vec<String> = self.db.column(sql).await?;
         let Some(above) = found.first() else {
             return Ok(());

@@ -4,6 +4,7 @@ pub(super) mod artifacts;
 mod content;
 pub(super) mod login;
 mod masters;
+pub(super) mod orphans;
 pub(super) mod root;
 mod small;
 pub(super) mod status;

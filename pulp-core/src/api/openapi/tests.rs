@@ -5,8 +5,8 @@ use serde_json::{Value as Json, json};
 
 use super::operation::Base;
 use super::{Options, document};
-use crate::api::{register, routes};
 use crate::Result;
+use crate::api::{register, routes};
 use crate::plugin::Registry;
 use crate::resource::{Compute, Context, Create, Field, Kind, Record, Resource, Shape};
 
@@ -22,7 +22,9 @@ fn registry() -> Registry {
             .field(Field::secret("key"))
             .field(Field::new("box", Kind::Object("shelf.Box", vec![Field::integer("size").required().at_least(1)]))),
     );
-    registry.resource(Resource::new("content/shelf/books", "shelf_book", "shelf.Book").field(Field::file("file").required()).create(Create::Now));
+    registry.resource(
+        Resource::new("content/shelf/books", "shelf_book", "shelf.Book").field(Field::file("file").required()).create(Create::Now),
+    );
     registry
 }
 
@@ -90,8 +92,7 @@ fn ids_are_unique_and_every_parameter_of_a_path_is_told() {
                 .filter(|parameter| parameter["in"] == "path")
                 .map(|parameter| parameter["name"].as_str().unwrap().to_owned())
                 .collect();
-            let named: BTreeSet<String> =
-                path.split('{').skip(1).map(|rest| rest.split('}').next().unwrap().to_owned()).collect();
+            let named: BTreeSet<String> = path.split('{').skip(1).map(|rest| rest.split('}').next().unwrap().to_owned()).collect();
             assert_eq!(told, named, "{method} {path}");
         }
     }
@@ -145,12 +146,10 @@ fn a_resource_has_three_faces() {
 #[test]
 fn a_body_with_a_file_is_a_form() {
     let document = whole();
-    let kinds = |id: &str| -> Vec<String> { operation(&document, id)["requestBody"]["content"].as_object().unwrap().keys().cloned().collect() };
+    let kinds =
+        |id: &str| -> Vec<String> { operation(&document, id)["requestBody"]["content"].as_object().unwrap().keys().cloned().collect() };
     assert_eq!(kinds("content_shelf_books_create"), ["application/x-www-form-urlencoded", "multipart/form-data"]);
-    assert_eq!(
-        kinds("repositories_shelf_shelf_create"),
-        ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"]
-    );
+    assert_eq!(kinds("repositories_shelf_shelf_create"), ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"]);
 }
 
 #[test]
@@ -214,7 +213,9 @@ fn bindings_and_keys_change_names_and_paths() {
 fn domains_are_part_of_paths() {
     let document = made(&Options::default(), true);
     let list = &document["paths"]["/pulp/{pulp_domain}/api/v3/tasks/"]["get"];
-    assert!(list["parameters"].as_array().unwrap().iter().any(|parameter| parameter["name"] == "pulp_domain" && parameter["required"] == true));
+    assert!(
+        list["parameters"].as_array().unwrap().iter().any(|parameter| parameter["name"] == "pulp_domain" && parameter["required"] == true)
+    );
     assert_eq!(document["info"]["x-pulp-domain-enabled"], true);
     // What everybody may ask for is in no domain.
     assert!(document["paths"]["/pulp/api/v3/status/"]["get"].is_object());

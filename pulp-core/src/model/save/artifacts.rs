@@ -93,16 +93,16 @@ pub async fn find_artifacts<E: Executor + ?Sized>(
     Ok(found)
 }
 
-/// Notes that artifacts are of use now, which keeps them from orphan cleanup; those that were noted since `since` already are
-/// left as they are.
+/// Notes that artifacts are of use now, which keeps them from orphan cleanup. The keys of those that are still there.
 ///
 /// # Errors
 /// If the database cannot be reached.
-pub async fn touch_artifacts<E: Executor + ?Sized>(executor: &E, ids: &[Uuid], since: Timestamp, now: Timestamp) -> Result<(), DbError> {
+pub async fn touch_artifacts<E: Executor + ?Sized>(executor: &E, ids: &[Uuid], now: Timestamp) -> Result<Vec<Uuid>, DbError> {
+    let mut there = Vec::with_capacity(ids.len());
     for some in ids.chunks(2_000) {
         let mut sql = Sql::new("update core_artifact set timestamp_of_interest = ");
-        sql.push_bind(now).push(" where timestamp_of_interest < ").push_bind(since).push(" and pulp_id in ").push_list(some);
-        executor.execute(sql).await?;
+        sql.push_bind(now).push(" where pulp_id in ").push_list(some).push(" returning pulp_id");
+        there.extend(executor.column::<Uuid>(sql).await?);
     }
-    Ok(())
+    Ok(there)
 }

@@ -155,11 +155,20 @@ async fn insert_contents<E: Executor + ?Sized>(
     Ok(())
 }
 
+/// Notes that units are of use, if nobody has since `since`. One that has been removed meanwhile makes the whole batch be tried again.
 async fn touch<E: Executor + ?Sized>(executor: &E, ids: &[Uuid], since: Timestamp, now: Timestamp) -> Result<(), DbError> {
     for some in ids.chunks(2_000) {
+        let mut idle = Sql::new("select pulp_id from core_content where timestamp_of_interest < ");
+        idle.push_bind(since).push(" and pulp_id in ").push_list(some);
+        let idle: Vec<Uuid> = executor.column(idle).await?;
+        if idle.is_empty() {
+            continue;
+        }
         let mut sql = Sql::new("update core_content set timestamp_of_interest = ");
-        sql.push_bind(now).push(" where timestamp_of_interest < ").push_bind(since).push(" and pulp_id in ").push_list(some);
-        executor.execute(sql).await?;
+        sql.push_bind(now).push(" where pulp_id in ").push_list(&idle);
+        if executor.execute(sql).await? != idle.len() as u64 {
+            return Err(DbError::Retry("a content unit was removed while it was saved".to_owned()));
+        }
     }
     Ok(())
 }

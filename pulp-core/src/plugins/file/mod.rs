@@ -38,6 +38,7 @@ impl Plugin for File {
     }
 
     fn register(&self, registry: &mut Registry) {
+        registry.content(&FILE);
         registry.repository(repository::Rules);
         registry.task::<Synchronize>();
         registry.task::<IndexDirectory>();
