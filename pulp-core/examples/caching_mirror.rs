@@ -1,5 +1,4 @@
 //! A caching mirror inside a plain hyper application: `caching_mirror MANIFEST_URL DATA_DIRECTORY ADDRESS`.
-
 use hyper::{Request, Response, body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use pulp_core::{Pulp, body::Body, model::Policy, plugins::file::Files};
@@ -7,6 +6,7 @@ use tokio::net::TcpListener;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
+/// Serves the mirror.
 pub async fn serve(manifest: &str, data: &str, listener: TcpListener) -> Result<()> {
     let pulp = Pulp::builder().data_dir(data).build().await?;
     let files = Files::of(&pulp);

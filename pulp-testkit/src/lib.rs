@@ -19,11 +19,11 @@ pub mod database;
 mod file_repo;
 pub mod fixtures;
 mod kit;
+pub mod openapi;
 pub mod pg;
 mod proxy;
 #[cfg(feature = "s3")]
 mod s3;
-pub mod openapi;
 mod server;
 pub mod storage;
 mod tls;

@@ -1,11 +1,16 @@
 //! Deleting a version: what it said about the units passes to the one after it.
 
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::commit::count_changes;
 use super::sweep::sweep_incomplete;
+use crate::content::Change;
 use crate::db::{Db, Executor, ExecutorExt, Sql};
-use crate::model::RepositoryVersion;
+use crate::ids::Prn;
+use crate::model::{Model, RepositoryVersion};
+use crate::tasks::{Resources, Task, TaskContext, TaskOutput};
 use crate::{Error, Result};
 
 /// Deletes a version. Every other version of the repository keeps its content; what the deleted one added or removed counts
@@ -86,4 +91,33 @@ async fn pass_on<E: Executor + ?Sized>(executor: &E, version: Uuid, next: Uuid) 
     count_changes(executor, next, "version_added_id", "A").await?;
     count_changes(executor, next, "version_removed_id", "R").await?;
     Ok(())
+}
+
+/// Deletes a version of a repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteVersion {
+    /// The repository.
+    pub repository: Prn,
+    /// The version.
+    pub version: Uuid,
+}
+
+#[async_trait]
+impl Task for DeleteVersion {
+    const NAME: &'static str = "pulpcore.app.tasks.repository.delete_version";
+
+    fn resources(&self) -> Resources {
+        Resources::none().exclusive(&self.repository)
+    }
+
+    async fn run(self, cx: TaskContext) -> Result<TaskOutput> {
+        match RepositoryVersion::find(cx.pulp().db(), self.version).await {
+            Ok(version) => delete_version(cx.pulp().db(), &version).await?,
+            // One that is gone already has been deleted as wished.
+            Err(Error::NotFound { .. }) => {}
+            Err(other) => return Err(other),
+        }
+        Change::Repository(self.repository.id).announce(cx.pulp()).await;
+        Ok(().into())
+    }
 }

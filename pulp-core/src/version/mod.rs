@@ -22,7 +22,7 @@ mod tests;
 
 pub(crate) use create::create_empty_version;
 pub use create::create_repository;
-pub use delete::delete_version;
+pub use delete::{DeleteVersion, delete_version};
 pub use draft::VersionDraft;
 pub use members::{ContentCount, CountType, Members, content_summary};
 pub use modify::AddAndRemove;
@@ -42,6 +42,7 @@ use crate::tasks::{Created, TaskContext, TaskOutput};
 /// Adds the tasks of this module.
 pub(crate) fn register(registry: &mut Registry) {
     registry.task::<AddAndRemove>();
+    registry.task::<DeleteVersion>();
 }
 
 /// The rules of one type of repository. Registered with [`Registry::repository`](crate::plugin::Registry::repository).

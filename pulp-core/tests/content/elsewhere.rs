@@ -56,7 +56,8 @@ impl Presign for Elsewhere {
     }
 }
 
-struct Away<const PRESIGNS: bool>(Kit, tempfile::TempDir);
+/// The directory lives as long as the storage in it.
+struct Away<const PRESIGNS: bool>(Kit, #[expect(dead_code)] tempfile::TempDir);
 
 #[async_trait]
 impl<const PRESIGNS: bool> Prepare for Away<PRESIGNS> {
