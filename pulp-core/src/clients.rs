@@ -61,23 +61,27 @@ fn options(remote: &Remote, keys: &Fernet) -> Result<RemoteOptions> {
             .map(Some)
             .map_err(|error| Error::Internal(format!("the {name} of remote \"{}\" cannot be decrypted: {error}", remote.name)))
     };
-    let mut options = RemoteOptions::default();
-    options.client_cert = remote.client_cert.clone();
-    options.client_key = decrypt("client_key", &remote.client_key)?;
-    options.ca_cert = remote.ca_cert.clone();
-    options.tls_validation = remote.tls_validation;
-    options.proxy_url = remote.proxy_url.clone().filter(|url| !url.is_empty()).map(Secret::from);
-    options.proxy_username = decrypt("proxy_username", &remote.proxy_username)?;
-    options.proxy_password = decrypt("proxy_password", &remote.proxy_password)?;
-    options.username = decrypt("username", &remote.username)?;
-    options.password = decrypt("password", &remote.password)?;
-    options.headers = headers(remote.headers.as_deref());
-    options.download_concurrency = remote.download_concurrency.and_then(|n| usize::try_from(n).ok());
-    options.rate_limit = remote.rate_limit.and_then(|n| u32::try_from(n).ok());
-    options.max_retries = remote.max_retries.and_then(|n| u32::try_from(n).ok());
-    options.timeouts =
-        Timeouts::from_seconds(remote.total_timeout, remote.connect_timeout, remote.sock_connect_timeout, remote.sock_read_timeout)?;
-    Ok(options)
+    Ok(RemoteOptions {
+        client_cert: remote.client_cert.clone(),
+        client_key: decrypt("client_key", &remote.client_key)?,
+        ca_cert: remote.ca_cert.clone(),
+        tls_validation: remote.tls_validation,
+        proxy_url: remote.proxy_url.clone().filter(|url| !url.is_empty()).map(Secret::from),
+        proxy_username: decrypt("proxy_username", &remote.proxy_username)?,
+        proxy_password: decrypt("proxy_password", &remote.proxy_password)?,
+        username: decrypt("username", &remote.username)?,
+        password: decrypt("password", &remote.password)?,
+        headers: headers(remote.headers.as_deref()),
+        download_concurrency: remote.download_concurrency.and_then(|n| usize::try_from(n).ok()),
+        rate_limit: remote.rate_limit.and_then(|n| u32::try_from(n).ok()),
+        max_retries: remote.max_retries.and_then(|n| u32::try_from(n).ok()),
+        timeouts: Timeouts::from_seconds(
+            remote.total_timeout,
+            remote.connect_timeout,
+            remote.sock_connect_timeout,
+            remote.sock_read_timeout,
+        )?,
+    })
 }
 
 /// Pulp stores headers as a list of objects, each with one name or several.

@@ -317,9 +317,11 @@ impl PulpBuilder {
         let mut options = SpoolOptions::default().algorithms(&self.settings.checksums()?);
         options.quota = (self.settings.spool_quota_bytes > 0).then_some(self.settings.spool_quota_bytes);
         let spool = Spool::open(spool_dir, options).await?;
-        let mut fetching = FetcherOptions::default();
-        fetching.verify_before_serving = self.settings.verify_before_serving_bytes;
-        fetching.concurrency = self.settings.lazy_fetch_concurrency;
+        let fetching = FetcherOptions {
+            verify_before_serving: self.settings.verify_before_serving_bytes,
+            concurrency: self.settings.lazy_fetch_concurrency,
+            ..FetcherOptions::default()
+        };
         let fetcher = Fetcher::new(spool.clone(), fetching);
         let files = FileDownloader::new(self.settings.allowed_import_paths.iter().cloned());
         let keys = match self.keys {

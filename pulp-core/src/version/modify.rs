@@ -54,7 +54,7 @@ impl AddAndRemove {
 
     /// Also adds these units.
     #[must_use]
-    pub fn add(mut self, units: impl IntoIterator<Item = Uuid>) -> Self {
+    pub fn with(mut self, units: impl IntoIterator<Item = Uuid>) -> Self {
         self.add_content_units.extend(units);
         self
     }

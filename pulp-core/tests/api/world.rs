@@ -247,7 +247,7 @@ impl World {
     /// Makes the next version of a repository, as a task would; its href.
     pub async fn version(&self, repository: &str, add: &[Uuid], remove: &[Uuid]) -> String {
         let id = prn(&self.get(repository).await.with(200));
-        let task = AddAndRemove::new(id).add(add.iter().copied()).remove(remove.iter().copied());
+        let task = AddAndRemove::new(id).with(add.iter().copied()).remove(remove.iter().copied());
         let ended = self.pulp().tasks().run(task, Default::default()).await.unwrap();
         assert_eq!(ended.state, "completed", "{:?}", ended.error);
         self.get(repository).await.with(200)["latest_version_href"].as_str().unwrap().to_owned()

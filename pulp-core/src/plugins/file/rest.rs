@@ -159,7 +159,7 @@ impl Make for MakeContent {
         let id = save(cx, &input).await?;
         if let Some(repository) = input.id("repository") {
             let overwrite = input.boolean("overwrite").unwrap_or(true);
-            AddAndRemove { overwrite, ..AddAndRemove::new(Prn::new(MODEL, repository)).add([id]) }.apply(task).await?;
+            AddAndRemove { overwrite, ..AddAndRemove::new(Prn::new(MODEL, repository)).with([id]) }.apply(task).await?;
         }
         Ok(id)
     }
