@@ -71,7 +71,7 @@ pub struct Settings {
     pub credential_cache_seconds: u64,
     /// Seconds for which a session is valid.
     pub session_cookie_age: i64,
-    /// Environment variables that an environment-header guard may name.
+    /// Diagnostics that a request may ask of its tasks (`X-Task-Diagnostics`); accepted under Pulp’s name, none is taken.
     pub task_diagnostics: Vec<String>,
     /// Start of the grace that ends running tasks at shut-down, in seconds.
     pub task_grace_interval: i64,

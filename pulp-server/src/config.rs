@@ -187,7 +187,7 @@ pub struct ConfigBuilder {
 
 /// Optional keys have no default that would show them in the table of defaults.
 const OPTIONAL_SERVER: [&str; 2] = ["database", "storage"];
-const OPTIONAL_SETTINGS: [&str; 1] = ["content_origin"];
+const OPTIONAL_SETTINGS: [&str; 2] = ["content_origin", "db_encryption_key"];
 
 /// Variables of this prefix that belong to other programs.
 const FOREIGN: [&str; 4] = ["PULP_SETTINGS", "PULP_CLI_CONFIG", "PULP_TEST_", "PULP_CONFIG"];

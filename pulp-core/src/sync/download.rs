@@ -1,6 +1,6 @@
 //! The stage that fetches what is missing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -87,6 +87,7 @@ pub(super) async fn download(
     let mut running: FuturesUnordered<BoxFuture<'_, Result<Ready>>> = FuturesUnordered::new();
     // Units whose one missing file is being fetched for another unit, by its digest.
     let mut waiting: HashMap<Sha256, Vec<Resolved>> = HashMap::new();
+    let mut fetched = Recent::new(cx.pulp().settings().sync_max_in_flight_items);
     let mut open = true;
     while open || !running.is_empty() {
         tokio::select! {
@@ -95,6 +96,9 @@ pub(super) async fn download(
                 let ready = ready?;
                 report.increase(ready.files.iter().filter(|file| file.url.is_some() && matches!(file.place, Place::Spooled(_))).count() as i64);
                 let others = single(&ready).and_then(|sha256| Some((sha256, waiting.remove(&sha256)?)));
+                if let Some((sha256, _)) = &others {
+                    fetched.insert(*sha256);
+                }
                 if to.send(ready).await.is_err() {
                     return Ok(());
                 }
@@ -116,6 +120,13 @@ pub(super) async fn download(
                 }
                 Some(resolved) => {
                     if let Some(sha256) = wanted(&resolved.declared) {
+                        if fetched.contains(&sha256) {
+                            note_settled(cx, &resolved.declared);
+                            if to.send(settled(resolved, |_| Place::Same(sha256))).await.is_err() {
+                                return Ok(());
+                            }
+                            continue;
+                        }
                         if let Some(others) = waiting.get_mut(&sha256) {
                             others.push(resolved);
                             continue;
@@ -128,6 +139,35 @@ pub(super) async fn download(
         }
     }
     Ok(())
+}
+
+/// The digests that were fetched last. A unit that was looked up before an equal file was saved is at most as far behind as a sync
+/// may hold units; one that comes later finds the file stored.
+struct Recent {
+    room: usize,
+    order: VecDeque<Sha256>,
+    known: HashSet<Sha256>,
+}
+
+impl Recent {
+    fn new(room: usize) -> Self {
+        Self { room: room.max(1), order: VecDeque::new(), known: HashSet::new() }
+    }
+
+    fn contains(&self, sha256: &Sha256) -> bool {
+        self.known.contains(sha256)
+    }
+
+    fn insert(&mut self, sha256: Sha256) {
+        if self.known.insert(sha256) {
+            self.order.push_back(sha256);
+        }
+        if self.order.len() > self.room
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+    }
 }
 
 /// The announced digest of the only file of a unit that has but one.

@@ -128,10 +128,10 @@ fn process_name() -> String {
     format!("{}@{}", std::process::id(), if host.is_empty() { "localhost" } else { host })
 }
 
-/// Versions of the plugins, by label.
+/// Versions of the core and the plugins, by label.
 pub(super) fn versions(pulp: &Pulp) -> Json {
-    let plugins = pulp.registry().plugins().iter();
-    Json::Object(plugins.map(|plugin| (plugin.label.to_owned(), plugin.version.into())).collect())
+    let all = std::iter::once(&crate::CORE).chain(pulp.registry().plugins());
+    Json::Object(all.map(|plugin| (plugin.label.to_owned(), plugin.version.into())).collect())
 }
 
 /// Writes the sign of life; makes the row (again) if it is not there.

@@ -30,7 +30,7 @@ pub struct File;
 
 impl Plugin for File {
     fn descriptor(&self) -> PluginDescriptor {
-        PluginDescriptor { label: "file", version: "3.123.1", package: "pulp-file", module: "pulp_file.app", domain_compatible: true }
+        PluginDescriptor { label: "file", version: "3.123.1", package: "pulpcore", module: "pulp_file.app", domain_compatible: true }
     }
 
     fn migrations(&self) -> MigrationSet {
