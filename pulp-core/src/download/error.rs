@@ -73,7 +73,7 @@ impl fmt::Display for TimeoutKind {
 #[non_exhaustive]
 pub enum DownloadError {
     /// The source says that there is no such file (404, 410, or no file at a `file://` URL).
-    #[error("{url}: not found at the source")]
+    #[error("{url}: not found at the source (404)")]
     NotFound {
         /// What was asked for.
         url: RedactedUrl,

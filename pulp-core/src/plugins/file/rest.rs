@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use super::content::unit;
 use super::manifest::{PULP_MANIFEST, check_path};
 use super::publish::Publish;
-use super::repository::MODEL;
+use super::repository::{FileRepository, MODEL};
 use super::sync::Synchronize;
 use crate::prelude::*;
 
@@ -82,10 +82,14 @@ impl ActionHandler for Sync {
                 ));
             }
         };
+        let mirror = input.boolean("mirror").unwrap_or(false);
+        if mirror && FileRepository::find(cx.pulp().db(), id).await?.autopublish {
+            return Err(Error::field("mirror", "Cannot use mirror mode with autopublished repository."));
+        }
         let task = Synchronize {
             repository: Prn::new(MODEL, id),
             remote: Prn::new(model, remote.pulp_id),
-            mirror: input.boolean("mirror").unwrap_or(false),
+            mirror,
             optimize: input.boolean("optimize").unwrap_or(true),
         };
         cx.dispatch(task).await
