@@ -1,6 +1,6 @@
 //! Serving: what lies at a path below the content prefix, and how it looks on the wire.
 //!
-//! [`Pulp::content`] gives a [`Content`], whose [`handle`](Content::handle) takes a request and gives a response. A request goes
+//! [`Pulp::content`](crate::Pulp::content) gives a [`Content`], whose [`handle`](Content::handle) takes a request and gives a response. A request goes
 //! its way in steps that do not know of each other:
 //!
 //! 1. the distribution whose base path is the longest that the request’s path lies under;
