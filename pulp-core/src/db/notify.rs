@@ -1,9 +1,9 @@
 //! Telling other processes that something happened: LISTEN and NOTIFY on PostgreSQL, a channel in the process on SQLite.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use sqlx::postgres::{PgListener, PgPool};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 use tokio::sync::broadcast;
 
 use super::DbError;
@@ -59,27 +59,34 @@ impl Notifier {
         Ok(())
     }
 
+    /// Ends the listener's connection. Notifications after it are lost.
+    pub(super) fn close(&self) {
+        if let Some(listening) = self.listening.get() {
+            listening.0.abort();
+        }
+    }
+
     pub(super) fn subscribe(&self) -> broadcast::Receiver<Notification> {
         if let Some(pool) = &self.pool {
-            self.listening.get_or_init(|| Listening(tokio::spawn(listen(pool.clone(), self.sender.clone()))));
+            self.listening.get_or_init(|| Listening(tokio::spawn(listen(pool.connect_options(), self.sender.clone()))));
         }
         self.sender.subscribe()
     }
 }
 
-async fn listen(pool: PgPool, sender: broadcast::Sender<Notification>) {
+async fn listen(connect: Arc<PgConnectOptions>, sender: broadcast::Sender<Notification>) {
     loop {
-        if let Err(error) = forward(&pool, &sender).await {
+        if let Err(error) = forward(&connect, &sender).await {
             tracing::warn!(%error, "the connection for notifications is lost; trying again");
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }
 
-async fn forward(pool: &PgPool, sender: &broadcast::Sender<Notification>) -> Result<(), sqlx::Error> {
-    // A connection of its own: one taken from the pool for ever would be missing there.
-    let mut listener = PgListener::connect_with(&pool.clone()).await?;
-    listener.ignore_pool_close_event(true);
+async fn forward(connect: &PgConnectOptions, sender: &broadcast::Sender<Notification>) -> Result<(), sqlx::Error> {
+    // A connection of its own: one taken from the pool for ever would be missing there, and closing the pool would wait for it.
+    let own = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None).connect_lazy_with(connect.clone());
+    let mut listener = PgListener::connect_with(&own).await?;
     listener.listen(CHANNEL).await?;
     // Whatever was said while nobody listened is lost: tell so.
     let _ = sender.send(Notification { channel: String::new(), payload: String::new() });

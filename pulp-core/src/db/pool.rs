@@ -163,6 +163,7 @@ impl Db {
 
     /// Ends all connections; statements after it fail.
     pub async fn close(&self) {
+        self.0.notifier.close();
         match &self.0.pools {
             Pools::Postgres(pool) => pool.close().await,
             Pools::Sqlite { read, write } => {
