@@ -21,6 +21,7 @@ mod router;
 mod serve;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 use pulp_core::PulpBuilder;
@@ -29,6 +30,9 @@ pub use admin::ensure as ensure_admin;
 pub use open::open;
 pub use router::Router;
 pub use serve::{ServeError, serve};
+
+/// How long blocking work may take to end once all else has.
+const LAST_THREADS: Duration = Duration::from_secs(5);
 
 /// Runs the server’s command line with whatever `extend` adds to the library: plugins, say.
 ///
@@ -40,10 +44,13 @@ pub fn main_with(extend: impl Fn(PulpBuilder) -> PulpBuilder) -> ExitCode {
             .enable_all()
             // Each thread has a stack: files are read and hashed by few at a time.
             .max_blocking_threads(64)
-            .thread_keep_alive(std::time::Duration::from_secs(10))
+            .thread_keep_alive(Duration::from_secs(10))
             .build()
             .map_err(|error| Failure(format!("the async runtime does not start: {error}")))?;
-        runtime.block_on(commands::run(cli.command, config, &extend))
+        let outcome = runtime.block_on(commands::run(cli.command, config, &extend));
+        // A thread that waits for a disk or a network file system must not hold the process.
+        runtime.shutdown_timeout(LAST_THREADS);
+        outcome
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

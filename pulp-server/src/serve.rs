@@ -12,6 +12,9 @@ use crate::config::{Config, Role};
 use crate::http::{self, Limits};
 use crate::{Failure, Router, admin};
 
+/// How long connections to the database may take to close.
+const CLOSING: Duration = Duration::from_secs(5);
+
 /// Why serving did not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -100,6 +103,9 @@ pub(crate) async fn command(pulp: Pulp, config: &Config) -> Result<(), Failure> 
         }
     };
     serve(&pulp, config, announce, stop).await?;
-    pulp.db().close().await;
+    // A request that did not end in its time may still hold a connection: it must not hold the process.
+    if tokio::time::timeout(CLOSING, pulp.db().close()).await.is_err() {
+        tracing::warn!("connections to the database were still in use at the end");
+    }
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! - [`Proxy`]: a forward proxy that counts;
 //! - [`Authority`]: certificates for TLS tests;
 //! - [`both_databases!`] with [`Kit`] and [`TestDatabase`]: a Pulp, or only a database, on SQLite and on PostgreSQL;
+//! - [`Program`]: the real server as a process, which can be killed and started again;
 //! - [`Client`]: typed calls to a server, and [`Client::file_repo`], which makes a whole file repository in one expression;
 //! - [`storage::conforms`]: what every storage must do;
 //! - `S3Server` (feature `s3`): a real S3 server on a directory;
@@ -21,6 +22,7 @@ pub mod fixtures;
 mod kit;
 pub mod openapi;
 pub mod pg;
+mod process;
 mod proxy;
 #[cfg(feature = "s3")]
 mod s3;
@@ -37,6 +39,7 @@ pub use file_repo::{FileRepo, FileWorld};
 pub use fixtures::{ManifestFault, Tree, bad_manifest};
 pub use kit::Kit;
 pub use pg::{Postgres, PostgresDatabase};
+pub use process::{Process, Program};
 pub use proxy::{Proxied, Proxy};
 #[cfg(feature = "s3")]
 pub use s3::S3Server;

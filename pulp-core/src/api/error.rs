@@ -8,6 +8,7 @@ use super::response;
 use crate::Error;
 use crate::body::Body;
 use crate::db::DbError;
+use crate::storage::StorageError;
 
 /// An error as a response.
 #[derive(Debug)]
@@ -76,7 +77,10 @@ impl From<Error> for ApiError {
             Error::Conflict(message) => Self::detail(StatusCode::CONFLICT, message),
             Error::Coded { .. } | Error::Canceled => Self::detail(StatusCode::BAD_REQUEST, error.public_message()),
             Error::Db(DbError::Unavailable(_)) => Self::detail(StatusCode::SERVICE_UNAVAILABLE, error.public_message()),
-            Error::Db(DbError::Full) => Self::detail(StatusCode::INSUFFICIENT_STORAGE, error.public_message()),
+            Error::Db(DbError::Full) | Error::Storage(StorageError::Full { .. } | StorageError::Quota { .. }) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a request found no space left");
+                Self::detail(StatusCode::INSUFFICIENT_STORAGE, error.public_message())
+            }
             other => {
                 tracing::error!(error = %other, code = other.code(), "a request failed");
                 Self::detail(StatusCode::INTERNAL_SERVER_ERROR, other.public_message())

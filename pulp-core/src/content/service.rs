@@ -1,6 +1,7 @@
 //! From a request to a response.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use uuid::Uuid;
@@ -14,6 +15,9 @@ use crate::body::Body;
 use crate::db::{DbError, ExecutorExt as _, Sql};
 use crate::model::{Distribution, Domain};
 use crate::storage::StorageError;
+
+/// How long the database may take to confirm what is remembered, before that is served without.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Serves content: a cheap handle, to be mounted under any server.
 ///
@@ -114,10 +118,10 @@ impl Content {
         let remembered = if recall { self.state.recall(domain.pulp_id, path).await } else { None };
         match remembered {
             Some(remembered) if remembered.is_fresh() => self.recalled(request, path, &remembered).await,
-            Some(remembered) => match self.decide(request, domain, path).await {
-                // Old, but as far as anybody can tell still true: better than nothing.
-                Err(ServeError::Db(DbError::Unavailable(_))) => self.recalled(request, path, &remembered).await,
-                decided => decided,
+            Some(remembered) => match tokio::time::timeout(PATIENCE, self.decide(request, domain, path)).await {
+                // Old, but as far as anybody can tell still true: better than nothing, and than a long wait.
+                Err(_) | Ok(Err(ServeError::Db(DbError::Unavailable(_)))) => self.recalled(request, path, &remembered).await,
+                Ok(decided) => decided,
             },
             None => self.decide(request, domain, path).await,
         }

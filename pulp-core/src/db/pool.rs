@@ -7,12 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 use super::notify::Notifier;
 use super::tx::{self, Tx};
 use super::{DbError, Dialect, Executor, Notification, Row, Sql};
+
+/// A connection that has not been used for so long is asked whether it still is one.
+const RESTED: Duration = Duration::from_secs(1);
+
+/// How long a database may take to say that it is there.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(3);
 
 /// How to open a database.
 #[derive(Debug, Clone)]
@@ -42,7 +49,20 @@ struct Inner {
     pools: Pools,
     notifier: Notifier,
     /// Held as long as the pool lives: one process to a SQLite directory.
-    _lock: Option<File>,
+    _lock: Option<DirectoryLock>,
+}
+
+/// The lock of a SQLite directory. A program that this process has just begun to start shares the file until it has become another
+/// one: unlocking, unlike closing, ends the lock for both.
+#[derive(Debug)]
+struct DirectoryLock(File);
+
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::debug!(%error, "the data directory is unlocked when its lock is closed");
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -76,8 +96,16 @@ impl Db {
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(options.acquire_timeout)
-            // A dead connection shows itself at its first statement; asking before each costs a round trip.
+            // Asking before each use costs a round trip; one that has rested may have died with its server meanwhile.
             .test_before_acquire(false)
+            .before_acquire(|connection, about| {
+                Box::pin(async move {
+                    if about.idle_for > RESTED {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_with(connect)
             .await?;
         let notifier = Notifier::postgres(pool.clone());
@@ -156,9 +184,9 @@ impl Db {
         self.0.notifier.subscribe()
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers, within three seconds.
     pub async fn is_alive(&self) -> bool {
-        self.rows(Sql::new("select 1")).await.is_ok()
+        matches!(tokio::time::timeout(SIGN_OF_LIFE, self.rows(Sql::new("select 1"))).await, Ok(Ok(_)))
     }
 
     /// Ends all connections; statements after it fail.
@@ -220,7 +248,7 @@ fn bad_address(url: &str, reason: &str) -> DbError {
 }
 
 /// SQLite would let several processes in, but the in-process state beside it (locks of tasks, caches) is for one.
-fn lock_directory(database: &Path) -> Result<File, DbError> {
+fn lock_directory(database: &Path) -> Result<DirectoryLock, DbError> {
     let directory = match database.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
         _ => PathBuf::from("."),
@@ -229,7 +257,7 @@ fn lock_directory(database: &Path) -> Result<File, DbError> {
     std::fs::create_dir_all(&directory).map_err(failed)?;
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(directory.join("pulp.lock")).map_err(failed)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(DirectoryLock(file)),
         Err(TryLockError::WouldBlock) => Err(DbError::Locked(format!(
             "another process uses the data directory {}: stop it first, or give this one a directory of its own; several processes need PostgreSQL",
             directory.display()

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use super::{Tasks, claim, purge, uploads};
 use crate::clock::Timestamp;
+use crate::settings::Settings;
 use crate::{Pulp, Result};
 
 type Run = Arc<dyn Fn(Pulp) -> BoxFuture<'static, Result<()>> + Send + Sync>;
@@ -44,9 +45,11 @@ impl Reconciler {
     }
 
     /// What the core itself looks after.
-    pub(super) fn of_core() -> [Self; 4] {
+    pub(super) fn of_core(settings: &Settings) -> [Self; 4] {
+        // Whoever wants to know soon that a worker is gone must look often.
+        let lifetime = Duration::from_secs(settings.worker_ttl.unsigned_abs().max(1));
         [
-            Self::new("reap", Duration::from_secs(5), |pulp| async move { pulp.tasks().reap().await.map(drop) }),
+            Self::new("reap", (lifetime / 2).min(Duration::from_secs(5)), |pulp| async move { pulp.tasks().reap().await.map(drop) }),
             Self::new("unblock", Duration::from_secs(30), |pulp| async move {
                 match claim::unblock_all(&pulp).await? {
                     0 => {}
@@ -85,7 +88,7 @@ impl fmt::Debug for Reconciler {
 impl Tasks {
     /// All pieces of housekeeping: the core’s own and those of the plugins.
     pub fn housekeeping(&self) -> impl Iterator<Item = Reconciler> + '_ {
-        Reconciler::of_core().into_iter().chain(self.pulp.registry().reconcilers().iter().cloned())
+        Reconciler::of_core(self.pulp.settings()).into_iter().chain(self.pulp.registry().reconcilers().iter().cloned())
     }
 }
 

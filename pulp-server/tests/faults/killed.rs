@@ -1,0 +1,97 @@
+//! `kill -9` of the whole server, at any moment of a sync.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use pulp_testkit::{Blob, Client, Fault, Upstream, both_databases};
+use serde_json::json;
+
+use crate::world::{Server, artifacts, paths};
+
+/// How often the server is killed, and how many files each sync has to fetch.
+const ROUNDS: u32 = 10;
+const FILES: u32 = 30;
+
+/// How long after the start the task may seem to run: more would be a wait for its lease that is no matter of seconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// From 0 to 1, spread evenly and always the same: the golden ratio's multiples.
+fn spread(round: u32) -> f64 {
+    (f64::from(round) * 0.618_033_988_749_895).fract()
+}
+
+async fn numbers(client: &Client, versions: &str) -> Vec<i64> {
+    client.list(versions).await.iter().map(|version| version["number"].as_i64().unwrap()).collect()
+}
+
+both_databases! {
+    async fn a_killed_sync_fails_leaves_nothing_and_is_taken_up_again(server: Server) {
+        // Each file takes a moment, so that moments are spread over all of them.
+        let upstream = Upstream::start().await.manifest().fault("PULP_MANIFEST", Fault::SlowBytes(2_000_000));
+        let mut process = server.start().await;
+        let world = process.client().file_repo("isos").remote(&upstream).remote_with("download_concurrency", 3).await;
+        let (repository, versions) = (world.href(), format!("{}versions/", world.href()));
+        let mut all: Vec<(String, Blob)> = Vec::new();
+        let mut took = Duration::from_millis(300);
+        let mut killed_midway = 0;
+        for round in 0..ROUNDS {
+            for index in 0..FILES {
+                let blob = Blob::seeded(u64::from(round * FILES + index), 20_000);
+                all.push((format!("{round}/{index}.iso"), blob.clone()));
+                upstream.put(&format!("{round}/{index}.iso"), blob);
+            }
+            upstream.write_manifest();
+            let before = numbers(&process.client(), &versions).await;
+            let task = process.client().post(&format!("{repository}sync/"), json!({})).await.task();
+            tokio::time::sleep(took.mul_f64(1.1 * spread(round))).await;
+            process.kill().await;
+
+            process = server.start().await;
+            let client = process.client();
+            let started = Instant::now();
+            let ended = client.ended(&task).await;
+            assert!(started.elapsed() < PATIENCE, "{ended:#}");
+            let after = numbers(&client, &versions).await;
+            assert_eq!(server.unfinished(), [] as [std::path::PathBuf; 0], "round {round}");
+            let stored = artifacts(&client).await;
+            let files = server.stored();
+            for (file, size) in stored.values() {
+                assert_eq!(files.get(file), Some(size), "round {round}: what is recorded is there, and whole");
+            }
+            let whole: BTreeSet<String> = all.iter().map(|(path, _)| path.clone()).collect();
+            if ended["state"] == "failed" {
+                assert_eq!(ended["error"]["description"], "Worker has gone missing.", "{ended:#}");
+                let next = format!("{versions}{}/", before.len());
+                if after == before {
+                    killed_midway += 1;
+                    assert_eq!(client.try_get(&next).await.status, 404, "round {round}: a version in the making is nobody's business");
+                } else {
+                    // Killed in the moment between the commit of the version and that of the task's end.
+                    assert_eq!(paths(&client, &next).await, whole, "round {round}: what can be seen is complete");
+                }
+            } else {
+                // Killed before its begin: it began anew. Killed after its end: it had ended.
+                assert_eq!(ended["state"], "completed", "{ended:#}");
+            }
+            assert!(after.len() <= before.len() + 1, "round {round}: {after:?}");
+
+            upstream.forget();
+            let began = Instant::now();
+            client.wait(client.post(&format!("{repository}sync/"), json!({})).await).await;
+            let missing: Vec<&str> = all.iter().filter(|(_, blob)| !stored.contains_key(&blob.sha256())).map(|(path, _)| path.as_str()).collect();
+            let mut fetched: Vec<String> = upstream.requests().into_iter().map(|request| request.path).filter(|path| path != "PULP_MANIFEST").collect();
+            fetched.sort();
+            let mut wanted = missing.clone();
+            wanted.sort_unstable();
+            assert_eq!(fetched, wanted, "round {round}: only what is missing is fetched");
+            if missing.len() as u32 == FILES {
+                took = began.elapsed();
+            }
+            let latest = client.get(&repository).await["latest_version_href"].as_str().unwrap().to_owned();
+            assert_eq!(paths(&client, &latest).await, whole, "round {round}");
+            assert_eq!(server.stored().len(), all.len(), "no file is there that nobody knows");
+        }
+        assert!(killed_midway >= ROUNDS / 3, "of {ROUNDS} syncs only {killed_midway} were killed midway");
+        assert!(process.is_alive());
+    }
+}

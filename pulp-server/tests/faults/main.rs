@@ -1,0 +1,5 @@
+//! Bad days of the real server, as a process of its own: killed, stopped, without room, without its database.
+
+mod killed;
+mod stopped;
+mod world;

@@ -1,0 +1,173 @@
+//! The server as a process of its own, which can be stopped and killed.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use pulp_core::clock::{Clock, SystemClock};
+use pulp_core::crypto::password;
+use pulp_core::model::User;
+use pulp_migrations::{CORE, FILE};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+use crate::database::{Engine, TestDatabase};
+use crate::Client;
+
+/// How long a server may take to start on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The user of every test server, and the password.
+const USER: (&str, &str) = ("admin", "password");
+
+/// A server's program, its database and directory, and its settings. Each [start](Self::start) is another process on the same data.
+#[derive(Debug)]
+pub struct Program {
+    binary: PathBuf,
+    database: TestDatabase,
+    settings: BTreeMap<String, String>,
+}
+
+/// A running server. It is killed with its handle.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    url: String,
+    /// Kept open: who prints to a closed pipe fails.
+    _said: Lines<BufReader<ChildStdout>>,
+    log: PathBuf,
+}
+
+impl Program {
+    /// A server on a new database, with a user that may do everything. `None` where the engine is not installed, and need not be.
+    ///
+    /// # Panics
+    /// When the database cannot be made.
+    pub async fn new(binary: impl Into<PathBuf>, engine: Engine) -> Option<Self> {
+        let database = TestDatabase::migrated(engine, &[CORE, FILE]).await?;
+        let db = database.open().await;
+        // A cheap hash: what is tested is not how long a password takes.
+        let hash = password::make(USER.1, 1_000).expect("a password hash");
+        User::create_superuser(&db, USER.0, &hash, SystemClock.now()).await.expect("the first user");
+        db.close().await;
+        Some(Self { binary: binary.into(), database, settings: BTreeMap::new() })
+    }
+
+    /// Sets a key of the configuration, for the processes that start from now on.
+    #[must_use]
+    pub fn setting(mut self, key: &str, value: impl ToString) -> Self {
+        self.settings.insert(format!("PULP_{}", key.to_ascii_uppercase()), value.to_string());
+        self
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.database.dir()
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn database(&self) -> &TestDatabase {
+        &self.database
+    }
+
+    /// Starts the server, and waits until it answers.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start(&self) -> Process {
+        let log = self.dir().join("server.log");
+        let stderr = OpenOptions::new().create(true).append(true).open(&log).expect("a log file");
+        let mut command = Command::new(&self.binary);
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"PULP_")) {
+            command.env_remove(name);
+        }
+        // The directory of the database is the data directory, which another file is not looked for in.
+        command.current_dir(self.dir()).envs(&self.settings).env("NO_PROXY", "127.0.0.1,localhost");
+        command.arg("--data-dir").arg(self.dir()).args(["--listen", "127.0.0.1:0", "--database"]).arg(self.database.url());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).kill_on_drop(true);
+        let mut child = command.spawn().expect("the server's binary");
+        let mut said = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let ready = async {
+            while let Some(line) = said.next_line().await.expect("lines") {
+                if let Some(url) = line.trim().strip_prefix("API ") {
+                    return origin(url.trim()).to_owned();
+                }
+            }
+            panic!("the server did not start:\n{}", read(&log));
+        };
+        let url = tokio::time::timeout(PATIENCE, ready).await.expect("a server that starts");
+        Process { child, url, _said: said, log }
+    }
+}
+
+impl Process {
+    /// A client that is signed in as the user who may do everything.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::new(&self.url).basic_auth(USER.0, USER.1)
+    }
+
+    /// Ends it as a power failure would, and waits until it is gone.
+    ///
+    /// # Panics
+    /// When it is not ours to kill.
+    pub async fn kill(mut self) {
+        self.child.kill().await.expect("a child that can be killed");
+    }
+
+    /// Asks it to stop (SIGTERM), and waits until it has.
+    ///
+    /// # Panics
+    /// When it has not within `limit`.
+    pub async fn terminate(mut self, limit: Duration) -> ExitStatus {
+        let pid = self.child.id().expect("a process that has not ended").to_string();
+        let told = Command::new("kill").args(["-TERM", &pid]).status().await.expect("the program kill");
+        assert!(told.success(), "the server has ended by itself:\n{}", read(&self.log));
+        match tokio::time::timeout(limit, self.child.wait()).await {
+            Ok(status) => status.expect("a child that can be waited for"),
+            Err(_) => panic!("the server has not stopped within {limit:?}:\n{}", read(&self.log)),
+        }
+    }
+
+    /// Whether it still runs.
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// How much memory it has used at most, in bytes; none where the system does not tell.
+    #[must_use]
+    pub fn peak_memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+    }
+
+    /// What it and its predecessors have written to their log.
+    #[must_use]
+    pub fn log(&self) -> String {
+        read(&self.log)
+    }
+}
+
+fn read(log: &Path) -> String {
+    std::fs::read_to_string(log).unwrap_or_default()
+}
+
+/// Scheme, host and port of a URL.
+fn origin(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    url[host..].find('/').map_or(url, |slash| &url[..host + slash])
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn origins() {
+        assert_eq!(super::origin("http://127.0.0.1:80/pulp/api/v3/"), "http://127.0.0.1:80");
+        assert_eq!(super::origin("http://[::1]:80"), "http://[::1]:80");
+    }
+}
