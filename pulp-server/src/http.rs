@@ -16,6 +16,8 @@ use hyper_util::server::graceful::GracefulShutdown;
 use pulp_core::body::Body;
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::rest::Whole;
+
 /// Answers requests; what the listener is mounted on.
 pub trait Answer: Send + Sync + 'static {
     /// The answer to one request.
@@ -103,13 +105,18 @@ async fn connection<A: Answer>(
 }
 
 async fn respond<A: Answer>(answer: &A, request: Request<Incoming>, peer: SocketAddr, access_log: bool) -> Response<Body> {
+    let request = if Whole::is_needed(request.version(), request.headers()) {
+        request.map(|body| Body::new(Whole::new(body)))
+    } else {
+        request.map(Body::new)
+    };
     if !access_log {
-        return answer.answer(request.map(Body::new)).await;
+        return answer.answer(request).await;
     }
     let began = Instant::now();
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
-    let response = answer.answer(request.map(Body::new)).await;
+    let response = answer.answer(request).await;
     let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("-").to_owned();
     tracing::info!(
         target: "access",

@@ -17,6 +17,7 @@ pub mod config;
 pub mod http;
 mod log;
 mod open;
+mod rest;
 mod router;
 mod serve;
 

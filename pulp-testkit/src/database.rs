@@ -60,6 +60,24 @@ impl TestDatabase {
         Some(database)
     }
 
+    /// A migrated database on a PostgreSQL of its own, which the test may [stop](Postgres::stop). `None` where it is not installed, and
+    /// need not be.
+    ///
+    /// # Panics
+    /// As [`migrated`](Self::migrated).
+    pub async fn alone(sets: &[MigrationSet]) -> Option<Self> {
+        let postgres = Postgres::alone().await?.database().await;
+        postgres.survives_crashes().await;
+        run_migrations(postgres.url(), sets).await;
+        Some(Self { engine: Engine::Postgres, dir: directory(), postgres: Some(postgres) })
+    }
+
+    /// The PostgreSQL that it is on, if it is on one.
+    #[must_use]
+    pub fn server(&self) -> Option<&'static Postgres> {
+        self.postgres.as_ref().map(PostgresDatabase::server)
+    }
+
     /// Its address.
     #[must_use]
     pub fn url(&self) -> String {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -13,8 +14,8 @@ use pulp_migrations::{CORE, FILE};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-use crate::database::{Engine, TestDatabase};
 use crate::Client;
+use crate::database::{Engine, TestDatabase};
 
 /// How long a server may take to start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,12 +23,33 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The user of every test server, and the password.
 const USER: (&str, &str) = ("admin", "password");
 
+/// How `unshare` gives a program mounts that nobody else sees: as root, and as somebody else.
+const UNSHARE: [&[&str]; 2] = [&["--mount"], &["--user", "--map-root-user", "--mount"]];
+
+/// Mounts a file system of `$1` bytes on the directory `$2`, with what was there, and becomes the rest.
+const ON_SMALL_DISK: &str = r#"
+size=$1 directory=$2; shift 2
+mount -t tmpfs -o "size=$size" tmpfs /mnt
+cp -a "$directory/." /mnt
+mount --move /mnt "$directory"
+exec "$@"
+"#;
+
 /// A server's program, its database and directory, and its settings. Each [start](Self::start) is another process on the same data.
 #[derive(Debug)]
 pub struct Program {
     binary: PathBuf,
     database: TestDatabase,
     settings: BTreeMap<String, String>,
+    small_disk: Option<SmallDisk>,
+}
+
+/// A directory that is a file system of its own.
+#[derive(Debug)]
+struct SmallDisk {
+    unshare: &'static [&'static str],
+    directory: PathBuf,
+    bytes: u64,
 }
 
 /// A running server. It is killed with its handle.
@@ -46,13 +68,24 @@ impl Program {
     /// # Panics
     /// When the database cannot be made.
     pub async fn new(binary: impl Into<PathBuf>, engine: Engine) -> Option<Self> {
-        let database = TestDatabase::migrated(engine, &[CORE, FILE]).await?;
+        Some(Self::on(binary, TestDatabase::migrated(engine, &[CORE, FILE]).await?).await)
+    }
+
+    /// The same on a PostgreSQL of its own, which the test may stop.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    pub async fn on_postgres_alone(binary: impl Into<PathBuf>) -> Option<Self> {
+        Some(Self::on(binary, TestDatabase::alone(&[CORE, FILE]).await?).await)
+    }
+
+    async fn on(binary: impl Into<PathBuf>, database: TestDatabase) -> Self {
         let db = database.open().await;
         // A cheap hash: what is tested is not how long a password takes.
         let hash = password::make(USER.1, 1_000).expect("a password hash");
         User::create_superuser(&db, USER.0, &hash, SystemClock.now()).await.expect("the first user");
         db.close().await;
-        Some(Self { binary: binary.into(), database, settings: BTreeMap::new() })
+        Self { binary: binary.into(), database, settings: BTreeMap::new(), small_disk: None }
     }
 
     /// Sets a key of the configuration, for the processes that start from now on.
@@ -60,6 +93,22 @@ impl Program {
     pub fn setting(mut self, key: &str, value: impl ToString) -> Self {
         self.settings.insert(format!("PULP_{}", key.to_ascii_uppercase()), value.to_string());
         self
+    }
+
+    /// Puts a directory below the data directory on a file system of its own, of so many bytes. It is there only for the process, see
+    /// [`Process::inside`], and gone with it; what lies in the directory is copied. `None` where that is not permitted: it takes Linux,
+    /// and root or namespaces for everybody.
+    #[must_use]
+    pub async fn small_disk(mut self, below: &str, bytes: u64) -> Option<Self> {
+        let Some(unshare) = unshare().await else {
+            // Not by eprintln!, which the harness hides when a test passes.
+            let _ = std::io::stderr().write_all(b"file systems cannot be mounted here: a test of a full disk is skipped\n");
+            return None;
+        };
+        let directory = self.dir().join(below);
+        std::fs::create_dir_all(&directory).expect("a directory");
+        self.small_disk = Some(SmallDisk { unshare, directory, bytes });
+        Some(self)
     }
 
     /// The data directory.
@@ -81,7 +130,15 @@ impl Program {
     pub async fn start(&self) -> Process {
         let log = self.dir().join("server.log");
         let stderr = OpenOptions::new().create(true).append(true).open(&log).expect("a log file");
-        let mut command = Command::new(&self.binary);
+        let mut command = match &self.small_disk {
+            None => Command::new(&self.binary),
+            Some(disk) => {
+                let mut command = Command::new("unshare");
+                command.args(disk.unshare).args(["sh", "-ec", ON_SMALL_DISK, "sh"]);
+                command.arg(disk.bytes.to_string()).arg(&disk.directory).arg(&self.binary);
+                command
+            }
+        };
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"PULP_")) {
             command.env_remove(name);
         }
@@ -133,6 +190,16 @@ impl Process {
         }
     }
 
+    /// A path as the process sees it.
+    ///
+    /// # Panics
+    /// When the process has ended.
+    #[must_use]
+    pub fn inside(&self, path: &Path) -> PathBuf {
+        let root = format!("/proc/{}/root", self.child.id().expect("a process that has not ended"));
+        Path::new(&root).join(path.strip_prefix("/").unwrap_or(path))
+    }
+
     /// Whether it still runs.
     pub fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
@@ -151,6 +218,19 @@ impl Process {
     pub fn log(&self) -> String {
         read(&self.log)
     }
+}
+
+/// The first way that works here.
+async fn unshare() -> Option<&'static [&'static str]> {
+    for arguments in UNSHARE {
+        let mut can = Command::new("unshare");
+        can.args(arguments).args(["mount", "-t", "tmpfs", "tmpfs", "/mnt"]);
+        let can = can.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().await;
+        if can.is_ok_and(|status| status.success()) {
+            return Some(arguments);
+        }
+    }
+    None
 }
 
 fn read(log: &Path) -> String {

@@ -140,6 +140,8 @@ impl Db {
             .acquire_timeout(options.acquire_timeout.max(Duration::from_secs(120)))
             .idle_timeout(None)
             .max_lifetime(None)
+            // On a full disk SQLite takes a transaction back by itself; the driver then believes for ever that it is in one.
+            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
             .connect_with(connect.clone().pragma("cache_size", "-65536").pragma("wal_autocheckpoint", "8000"))
             .await?;
         let read = SqlitePoolOptions::new()

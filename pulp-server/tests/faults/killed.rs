@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use pulp_testkit::{Blob, Client, Fault, Upstream, both_databases};
 use serde_json::json;
 
-use crate::world::{Server, artifacts, paths};
+use crate::world::{Server, artifacts, fetched, missing, paths};
 
 /// How often the server is killed, and how many files each sync has to fetch.
 const ROUNDS: u32 = 10;
@@ -78,12 +78,8 @@ both_databases! {
             upstream.forget();
             let began = Instant::now();
             client.wait(client.post(&format!("{repository}sync/"), json!({})).await).await;
-            let missing: Vec<&str> = all.iter().filter(|(_, blob)| !stored.contains_key(&blob.sha256())).map(|(path, _)| path.as_str()).collect();
-            let mut fetched: Vec<String> = upstream.requests().into_iter().map(|request| request.path).filter(|path| path != "PULP_MANIFEST").collect();
-            fetched.sort();
-            let mut wanted = missing.clone();
-            wanted.sort_unstable();
-            assert_eq!(fetched, wanted, "round {round}: only what is missing is fetched");
+            let missing = missing(&all, &stored);
+            assert_eq!(fetched(&upstream), missing, "round {round}: only what is missing is fetched");
             if missing.len() as u32 == FILES {
                 took = began.elapsed();
             }

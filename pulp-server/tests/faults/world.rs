@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use pulp_testkit::{Client, Engine, Prepare, Program};
+use pulp_testkit::{Blob, Client, Engine, Prepare, Program, Upstream};
 use serde_json::Value as Json;
 
 /// The binary of this package, on a database and a directory of its own.
@@ -77,6 +77,19 @@ pub async fn artifacts(client: &Client) -> BTreeMap<String, (String, u64)> {
         (text("sha256"), (text("file"), artifact["size"].as_u64().unwrap()))
     };
     list.into_iter().map(entry).collect()
+}
+
+/// The files that a sync would have to fetch, of all that an upstream has, when these are stored.
+pub fn missing<'a>(all: impl IntoIterator<Item = &'a (String, Blob)>, stored: &BTreeMap<String, (String, u64)>) -> BTreeSet<String> {
+    all.into_iter().filter(|(_, blob)| !stored.contains_key(&blob.sha256())).map(|(path, _)| path.clone()).collect()
+}
+
+/// The files that were asked for, the manifest left out.
+pub fn fetched(upstream: &Upstream) -> BTreeSet<String> {
+    let asked: Vec<String> = upstream.requests().into_iter().map(|request| request.path).filter(|path| path != "PULP_MANIFEST").collect();
+    let once: BTreeSet<String> = asked.iter().cloned().collect();
+    assert_eq!(once.len(), asked.len(), "no file is asked for twice: {asked:?}");
+    once
 }
 
 /// The paths of the units of a version.

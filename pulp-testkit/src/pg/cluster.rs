@@ -1,11 +1,12 @@
 //! Starting a server, and making sure that it ends.
 
 use std::fs::{self, File, Permissions, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::account::Account;
@@ -40,16 +41,22 @@ const SETTINGS: &[&str] = &[
     "log_timezone=UTC",
 ];
 
-/// The guard: starts the server, waits until the pipe that is its input closes, ends the server, cleans up.
+/// The guard: starts the server, again and again for every second line of its input, and ends it for every other; when the pipe that
+/// is its input closes, it ends the server and cleans up.
 ///
 /// It is given the program, the directory and the settings. A server that does not start leaves its log.
 const GUARD: &str = r#"
 program=$1 directory=$2; shift 2
-"$program" -D "$directory/data" -k "$directory" "$@" </dev/null >"$directory/log" 2>&1 &
-server=$!
-read -r _
-kill -QUIT "$server" 2>/dev/null
-wait "$server"
+while :; do
+    "$program" -D "$directory/data" -k "$directory" "$@" </dev/null >"$directory/log" 2>&1 &
+    server=$!
+    read -r _; more=$?
+    kill -QUIT "$server" 2>/dev/null
+    wait "$server"
+    # What would tell of the former server, and last what tells that it is gone.
+    rm -f "$directory/log" && rm -f "$directory/data/postmaster.pid"
+    [ $more -eq 0 ] && read -r _ || break
+done
 rm -rf "$directory"
 "#;
 
@@ -59,7 +66,7 @@ pub(super) struct Cluster {
     directory: PathBuf,
     major: u32,
     /// Holds the pipe that the guard waits on.
-    _guard: Child,
+    guard: Mutex<Child>,
     /// Locked as long as the directory is in use.
     _owner: File,
 }
@@ -91,11 +98,36 @@ impl Cluster {
         account.run_as(&mut command);
         let guard = command.spawn()?;
         wait_until_ready(&directory)?;
-        Ok(Self { directory, major: major(&version), _guard: guard, _owner: owner })
+        Ok(Self { directory, major: major(&version), guard: Mutex::new(guard), _owner: owner })
     }
 
     pub(super) fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// Ends the server as a crash would. Blocks until it is gone.
+    pub(super) fn stop(&self) -> io::Result<()> {
+        self.next()?;
+        let deadline = Instant::now() + PATIENCE;
+        while self.directory.join("data/postmaster.pid").exists() {
+            if Instant::now() > deadline {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the server does not end"));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    /// Starts the server again after [`stop`](Self::stop). Blocks until it takes connections.
+    pub(super) fn start_again(&self) -> io::Result<()> {
+        self.next()?;
+        wait_until_ready(&self.directory)
+    }
+
+    /// Tells the guard to go on to what comes next.
+    fn next(&self) -> io::Result<()> {
+        let mut guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner);
+        guard.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?.write_all(b"\n")
     }
 
     /// The server's major version.
@@ -208,7 +240,9 @@ fn wait_until_ready(directory: &Path) -> io::Result<()> {
             return Ok(());
         }
         let log = fs::read_to_string(directory.join("log")).unwrap_or_default();
-        if log.contains("FATAL") || Instant::now() > deadline {
+        // What clients are told who come too early is no failure.
+        let failed = log.lines().any(|line| line.contains("FATAL") && !line.contains("the database system is"));
+        if failed || Instant::now() > deadline {
             return Err(io::Error::other(format!("it said:\n{log}")));
         }
         std::thread::sleep(Duration::from_millis(5));

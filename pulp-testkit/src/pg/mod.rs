@@ -53,22 +53,44 @@ impl Postgres {
     /// When PostgreSQL is there and does not start, or is missing and `PULP_TEST_REQUIRE_POSTGRES=1` demands it.
     pub async fn get() -> Option<&'static Self> {
         static SERVER: OnceCell<Option<Postgres>> = OnceCell::const_new();
-        let server = SERVER.get_or_init(|| async {
-            let started = tokio::task::spawn_blocking(|| Binaries::find().map(|binaries| Cluster::start(&binaries)));
-            match started.await.expect("starting PostgreSQL does not panic") {
-                Some(Ok(cluster)) => Some(Self::on(cluster)),
-                Some(Err(error)) => panic!("PostgreSQL does not start: {error}"),
-                None if std::env::var_os(REQUIRE).is_some_and(|value| value == "1") => {
-                    panic!("{REQUIRE}=1, and PostgreSQL is not installed: initdb is neither on PATH nor under /usr/lib/postgresql")
-                }
-                None => {
-                    // Not by eprintln!, which the harness hides when a test passes.
-                    let _ = std::io::stderr().write_all(b"PostgreSQL is not installed: its tests are skipped\n");
-                    None
-                }
+        SERVER.get_or_init(Self::start).await.as_ref()
+    }
+
+    /// A server for one test alone, which may [stop](Self::stop) it. It too ends with this process.
+    ///
+    /// # Panics
+    /// As [`get`](Self::get).
+    pub async fn alone() -> Option<&'static Self> {
+        Some(Box::leak(Box::new(Self::start().await?)))
+    }
+
+    async fn start() -> Option<Self> {
+        let started = tokio::task::spawn_blocking(|| Binaries::find().map(|binaries| Cluster::start(&binaries)));
+        match started.await.expect("starting PostgreSQL does not panic") {
+            Some(Ok(cluster)) => Some(Self::on(cluster)),
+            Some(Err(error)) => panic!("PostgreSQL does not start: {error}"),
+            None if std::env::var_os(REQUIRE).is_some_and(|value| value == "1") => {
+                panic!("{REQUIRE}=1, and PostgreSQL is not installed: initdb is neither on PATH nor under /usr/lib/postgresql")
             }
-        });
-        server.await.as_ref()
+            None => {
+                // Not by eprintln!, which the harness hides when a test passes.
+                let _ = std::io::stderr().write_all(b"PostgreSQL is not installed: its tests are skipped\n");
+                None
+            }
+        }
+    }
+
+    /// Ends the server as a crash would; its data stay. Only for who has it [alone](Self::alone).
+    ///
+    /// # Panics
+    /// When it does not end. So does [`start_again`](Self::start_again), when it does not start.
+    pub async fn stop(&'static self) {
+        tokio::task::spawn_blocking(|| self.cluster.stop()).await.expect("no panic").expect("PostgreSQL ends");
+    }
+
+    /// Starts the server again.
+    pub async fn start_again(&'static self) {
+        tokio::task::spawn_blocking(|| self.cluster.start_again()).await.expect("no panic").expect("PostgreSQL starts");
     }
 
     fn on(cluster: Cluster) -> Self {
@@ -141,6 +163,17 @@ impl Postgres {
 }
 
 impl PostgresDatabase {
+    /// What is committed from now on is there after a crash of the server.
+    pub(crate) async fn survives_crashes(&self) {
+        self.server.tell(&format!("alter database {} set synchronous_commit = on", self.name)).await;
+    }
+
+    /// The server that it is on.
+    #[must_use]
+    pub fn server(&self) -> &'static Postgres {
+        self.server
+    }
+
     /// Its address, as sqlx reads it.
     #[must_use]
     pub fn url(&self) -> String {

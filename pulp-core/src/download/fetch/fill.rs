@@ -195,7 +195,8 @@ impl Progress<'_> {
 
     fn advance(&mut self, size: u64) {
         let length = self.head.length;
-        if !self.gate.opens(size, length) {
+        // Not before there is a byte to pass on: until then a failure can still be told, or another source asked.
+        if size == 0 || !self.gate.opens(size, length) {
             return;
         }
         let readable = self.gate.readable(size, length);

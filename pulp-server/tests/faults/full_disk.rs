@@ -1,0 +1,122 @@
+//! No room: on the disk of the artifacts, and on that of the database.
+
+use std::fs::{File, remove_file};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use pulp_testkit::{Blob, Engine, Prepare, Upstream, both_databases};
+use serde_json::json;
+
+use crate::world::{Server, artifacts, fetched, missing};
+
+const MIB: u64 = 1 << 20;
+
+/// Takes all room of a file system but `spare` bytes, with a file of this name. Removing it gives them back.
+fn fill(ballast: &Path, spare: u64) -> PathBuf {
+    let mut file = File::create(ballast).unwrap();
+    let block = vec![0; 64 << 10];
+    let full = loop {
+        if let Err(error) = file.write_all(&block) {
+            break error;
+        }
+    };
+    assert_eq!(full.kind(), ErrorKind::StorageFull, "{full}");
+    let size = file.metadata().unwrap().len();
+    file.set_len(size - spare).unwrap();
+    ballast.to_owned()
+}
+
+both_databases! {
+    async fn without_room_for_artifacts_it_says_so_and_goes_on_when_there_is(server: Server) {
+        let Some(program) = server.0.small_disk("media", 16 * MIB).await else { return };
+        let server = Server(program);
+        let mut process = server.start().await;
+        let client = process.client();
+        let media = process.inside(&server.dir().join("media"));
+        let mut all: Vec<(String, Blob)> = (0..20).map(|index| (format!("{index}.iso"), Blob::seeded(index, 300_000))).collect();
+        all.push(("lazy.iso".to_owned(), Blob::seeded(99, 3 * MIB)));
+        let upstream = all.iter().fold(Upstream::start().await, |upstream, (path, blob)| upstream.file(path, blob.clone())).manifest();
+        // While there is room: a lazy file that nobody has asked for, and a file that is stored.
+        let lazy = client.file_repo("lazy").remote(&upstream).policy("on_demand").sync().publish().distribute().await;
+        let kept = client.try_get(&lazy.path("0.iso")).await.body;
+        let isos = client.file_repo("isos").remote(&upstream).await;
+        let sync = format!("{}sync/", isos.href());
+
+        let ballast = fill(&media.join("ballast"), MIB);
+        let error = client.failure(client.post(&sync, json!({})).await).await;
+        assert!(error.contains("no space left to store ") && error.contains("orphan cleanup"), "{error}");
+        assert_eq!(client.get(&isos.href()).await["latest_version_href"], isos.version.as_str(), "no version was made");
+        // An upload, a publication, a lazy file.
+        let refused = client.post_form("artifacts/", &[], Some(&vec![1; 3 << 20])).await.with(507);
+        assert!(refused["detail"].as_str().unwrap().starts_with("no space left to store "), "{refused}");
+        fill(&media.join("more"), 0);
+        let before = client.list("publications/file/file/").await.len();
+        let error = client.failure(client.post("publications/file/file/", json!({"repository": lazy.href(), "manifest": "LIST"})).await).await;
+        assert!(error.starts_with("no space left to store "), "{error}");
+        assert_eq!(client.list("publications/file/file/").await.len(), before);
+        let busy = client.try_get(&lazy.path("lazy.iso")).await;
+        assert_eq!((busy.status.as_u16(), busy.text().as_str()), (503, "503: there is no room to fetch the file at the moment; try again later"));
+        // What is stored is served, and nothing half-written lies about.
+        assert_eq!(client.try_get(&lazy.path("0.iso")).await.body, kept);
+        for entry in process_files(&media) {
+            assert!(!entry.contains("/.spool/area-") || entry.ends_with("/held"), "{entry}");
+        }
+        for (file, size) in artifacts(&client).await.into_values() {
+            assert_eq!(media.join(file.strip_prefix("/").unwrap_or(&file)).metadata().unwrap().len(), size, "{file} is whole");
+        }
+
+        remove_file(media.join("more")).unwrap();
+        remove_file(ballast).unwrap();
+        let stored = artifacts(&client).await;
+        upstream.forget();
+        client.wait(client.post(&sync, json!({})).await).await;
+        assert_eq!(fetched(&upstream), missing(&all, &stored), "only what is missing is fetched");
+        assert_eq!(client.try_get(&lazy.path("lazy.iso")).await.body, all[20].1.to_bytes());
+        client.post_form("artifacts/", &[], Some(&vec![1; 3 << 20])).await.with(201);
+        client.wait(client.post("publications/file/file/", json!({"repository": lazy.href(), "manifest": "LIST"})).await).await;
+        assert!(process.is_alive());
+    }
+}
+
+fn process_files(media: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(media).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(process_files(&path)) } else { found.push(path.to_str().unwrap().to_owned()) }
+    }
+    found
+}
+
+/// SQLite beside the artifacts, on one disk: the task's end cannot be written either, until there is room.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_room_for_the_database_nothing_is_lost() {
+    let server = Server::prepare(Engine::Sqlite).await.unwrap();
+    let Some(program) = server.0.small_disk("", 32 * MIB).await else { return };
+    let server = Server(program);
+    let mut process = server.start().await;
+    let client = process.client();
+    let upstream = Upstream::start().await.generate(300, 20_000, 1).manifest();
+    let isos = client.file_repo("isos").remote(&upstream).await;
+    let sync = format!("{}sync/", isos.href());
+    let ballast = fill(&process.inside(&server.dir().join("ballast")), MIB);
+    let task = client.post(&sync, json!({})).await.task();
+    // Until the disk is full, and SQLite with it.
+    let mut number = 0;
+    let refused = loop {
+        number += 1;
+        let answer = client.post("repositories/file/file/", json!({"name": number.to_string(), "description": "x".repeat(100_000)})).await;
+        if answer.status != 201 {
+            assert_eq!(answer.status, 507, "{}", process.log());
+            break answer.with(507);
+        }
+    };
+    assert_eq!(refused, json!({"detail": "The database has no space left."}));
+    assert_eq!(client.try_get(&isos.href()).await.status, 200, "what there is can be read");
+    remove_file(ballast).unwrap();
+    let ended = client.ended(&task).await;
+    assert_eq!(ended["state"], "failed", "{ended:#}");
+    let reason = ended["error"]["description"].as_str().unwrap();
+    assert!(reason.contains("no space left to store ") || reason == "The database has no space left.", "{reason}");
+    client.wait(client.post(&sync, json!({})).await).await;
+    assert!(process.is_alive());
+}
