@@ -21,7 +21,7 @@ pub use crate::model::{
 pub use crate::plugin::{Plugin, PluginDescriptor, Registry};
 pub use crate::publish::{PublicationKind, PublicationWriter};
 pub use crate::resource::{
-    Action, ActionHandler, Context, Field, Filter, FilterKind, GeneralCreate, Input, Kind, Lookup, Make, Reply, Resource, Returns, Target,
+    AccessPolicy, Action, ActionHandler, Context, Field, Filter, FilterKind, GeneralCreate, Input, Kind, Lookup, Make, Reply, Resource, Returns, Scope, Target,
     bases, content_file, shown,
 };
 pub use crate::storage::{Spool, SpoolFile, Spooled};

@@ -16,6 +16,7 @@ use crate::download::{Fetcher, FetcherOptions, FileDownloader};
 use crate::ids::Hrefs;
 use crate::model::{Domain, Remote};
 use crate::plugin::{Plugin, Registry};
+use crate::resource::access::Catalogue;
 use crate::settings::Settings;
 use crate::storage::{LocalOptions, LocalStorage, Spool, SpoolOptions, Storage};
 use crate::sync::{Meter, Meters};
@@ -32,6 +33,7 @@ struct Inner {
     settings: Settings,
     hrefs: Hrefs,
     registry: Registry,
+    access: Catalogue,
     credentials: CredentialCache,
     clock: Arc<dyn Clock>,
     default_domain: Arc<Domain>,
@@ -139,6 +141,11 @@ impl Pulp {
     /// What the plugins have registered.
     pub fn registry(&self) -> &Registry {
         &self.0.registry
+    }
+
+    /// What is known of permissions, roles and policies.
+    pub(crate) fn access(&self) -> &Catalogue {
+        &self.0.access
     }
 
     /// The present moment.
@@ -336,6 +343,7 @@ impl PulpBuilder {
             }
         };
         let default_domain = Arc::new(Domain::default(&db, self.clock.now()).await?);
+        let access = Catalogue::open(&db, &registry, self.clock.now()).await?;
         let hrefs = Hrefs::new(self.settings.api_root.clone(), self.settings.domain_enabled);
         let credentials = CredentialCache::with_lifetime(Duration::from_secs(self.settings.credential_cache_seconds))
             .map_err(|error| Error::Internal(error.to_string()))?;
@@ -344,6 +352,7 @@ impl PulpBuilder {
             settings: self.settings,
             hrefs,
             registry,
+            access,
             credentials,
             clock: self.clock,
             default_domain,

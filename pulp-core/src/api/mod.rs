@@ -13,6 +13,7 @@
 //! # }
 //! ```
 
+mod access;
 mod auth;
 mod crud;
 mod endpoints;

@@ -21,6 +21,8 @@ pub(crate) struct Request {
     pub(crate) parameters: Vec<(String, String)>,
     /// A body can be read by one only; the lock makes that known to the compiler.
     pub(crate) body: Mutex<Body>,
+    /// The body, where it was read to find out who may send it.
+    pub(crate) read: Option<RawBody>,
 }
 
 impl Request {
@@ -36,8 +38,17 @@ impl Request {
 
     /// Reads the body, whichever of the three kinds it is; files go to the spool.
     pub(crate) async fn payload(&mut self) -> Result<RawBody, ApiError> {
+        if let Some(read) = self.read.take() {
+            return Ok(read);
+        }
         let body = std::mem::take(self.body.get_mut().unwrap_or_else(PoisonError::into_inner));
         payload::read(self.cx.pulp(), &self.headers, body).await
+    }
+
+    /// Reads the body ahead of its handler, once.
+    pub(crate) async fn peek(&mut self) -> Result<&RawBody, ApiError> {
+        let body = self.payload().await?;
+        Ok(self.read.insert(body))
     }
 
     /// The URL of this request, without its query.

@@ -11,6 +11,7 @@ use http::{Method, Response};
 use super::error::ApiError;
 use super::request::Request;
 use crate::body::Body;
+use crate::resource::Resource;
 
 /// What a handler gives.
 pub(crate) type Answer = Result<Response<Body>, ApiError>;
@@ -21,14 +22,60 @@ type Parameters = Vec<(String, String)>;
 type Handler = Arc<dyn Fn(Request) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
 
 /// Who may use a route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Access {
     /// Everybody.
     Anyone,
-    /// Whoever is logged in; what of it, the handler decides.
-    User,
     /// Who may do everything.
     Superuser,
+    /// Whoever a policy lets.
+    Policy(Arc<Guarded>),
+}
+
+impl Access {
+    /// Whether nobody has to log in.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self, Self::Anyone)
+    }
+}
+
+/// What a policy has to decide about.
+#[derive(Debug)]
+pub(crate) struct Guarded {
+    /// The policy’s name.
+    pub(crate) policy: String,
+    /// What is acted on, by the parameter `id`.
+    pub(crate) resource: Option<Arc<Resource>>,
+    /// What `id` names where that is above what is acted on: the repository of a version, the group of a member.
+    pub(crate) parent: Option<Arc<Resource>>,
+    pub(crate) acts: Acts,
+}
+
+/// What methods do, as policies call it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Acts {
+    /// To a collection: list, create.
+    Collection,
+    /// To an object: retrieve, update, partial_update, destroy.
+    Object,
+    /// This, whatever the method.
+    Named(&'static str),
+}
+
+impl Acts {
+    /// The action of a method.
+    pub(crate) fn action(self, method: &Method) -> &'static str {
+        match (self, method.as_str()) {
+            (Self::Named(name), _) => name,
+            (Self::Collection, "GET" | "HEAD") => "list",
+            (Self::Collection, "POST") => "create",
+            (Self::Object, "GET" | "HEAD") => "retrieve",
+            (Self::Object, "PUT") => "update",
+            (Self::Object, "PATCH") => "partial_update",
+            (Self::Collection | Self::Object, "DELETE") => "destroy",
+            _ => "metadata",
+        }
+    }
 }
 
 /// The methods of one path.

@@ -7,7 +7,7 @@ use http::Method;
 use super::crud;
 use super::endpoints::{artifacts, login, orphans, root, status, tasks, uploads, versions};
 use super::openapi::{self, Documents};
-use super::router::{Access, Route, Router};
+use super::router::{Access, Acts, Guarded, Route, Router};
 use crate::plugin::Registry;
 use crate::resource::{Action, Change, Create, Noun, On, Purpose, Resource};
 
@@ -15,20 +15,23 @@ use crate::resource::{Action, Change, Create, Noun, On, Purpose, Resource};
 pub(super) fn all(registry: &Registry) -> (Router, Arc<Documents>) {
     let mut router = Router::default();
     let open = || Route::new(Access::Anyone);
-    let user = || Route::new(Access::User);
     let admin = || Route::new(Access::Superuser);
+    let of = |path: &str, acts: Acts| match registry.resource_at(path) {
+        Some(resource) => guarded(resource, acts),
+        None => Route::new(Access::Superuser),
+    };
 
     router.add("", open().get(root::index));
     router.add("status/", open().get(status::status));
     router.add("livez/", open().get(status::alive).any_type());
-    router.add("login/", user().get(login::read).post(login::open).on(Method::PATCH, login::update).on(Method::DELETE, login::close));
+    router.add("login/", by_policy("login", None, None, Acts::Object).get(login::read).post(login::open).on(Method::PATCH, login::update).on(Method::DELETE, login::close));
     router.add("orphans/", admin().on(Method::DELETE, orphans::delete));
     router.add("orphans/cleanup/", admin().post(orphans::cleanup));
-    router.add("tasks/purge/", admin().post(tasks::purge));
-    router.add("tasks/{id}/", admin().get(tasks::read).on(Method::PATCH, tasks::cancel).on(Method::DELETE, tasks::delete));
-    router.add("task-groups/{id}/", admin().get(tasks::read_group).on(Method::PATCH, tasks::cancel_group));
-    router.add("uploads/{id}/", admin().get(uploads::read).on(Method::PUT, uploads::chunk).on(Method::DELETE, uploads::delete));
-    router.add("uploads/{id}/commit/", admin().post(uploads::commit));
+    router.add("tasks/purge/", of("tasks", Acts::Named("purge")).post(tasks::purge));
+    router.add("tasks/{id}/", of("tasks", Acts::Object).get(tasks::read).on(Method::PATCH, tasks::cancel).on(Method::DELETE, tasks::delete));
+    router.add("task-groups/{id}/", of("task-groups", Acts::Object).get(tasks::read_group).on(Method::PATCH, tasks::cancel_group));
+    router.add("uploads/{id}/", of("uploads", Acts::Object).get(uploads::read).on(Method::PUT, uploads::chunk).on(Method::DELETE, uploads::delete));
+    router.add("uploads/{id}/commit/", of("uploads", Acts::Named("commit")).post(uploads::commit));
 
     for resource in registry.resources() {
         add_resource(&mut router, resource);
@@ -36,10 +39,12 @@ pub(super) fn all(registry: &Registry) -> (Router, Arc<Documents>) {
     for resource in registry.resources().iter().filter(|resource| resource.noun == Noun::Repository && resource.pulp_type.is_some()) {
         let path = format!("{}/{{id}}/versions/", resource.path);
         let (list, read, delete) = (Arc::clone(resource), Arc::clone(resource), Arc::clone(resource));
-        router.add(path.as_str(), admin().get(move |request| versions::list(request, Arc::clone(&list))));
+        let policy = format!("{}/versions", resource.path);
+        let of_version = |acts| by_policy(&policy, None, Some(Arc::clone(resource)), acts);
+        router.add(path.as_str(), of_version(Acts::Collection).get(move |request| versions::list(request, Arc::clone(&list))));
         router.add(
             format!("{path}{{number}}/"),
-            admin()
+            of_version(Acts::Object)
                 .get(move |request| versions::read(request, Arc::clone(&read)))
                 .on(Method::DELETE, move |request| versions::delete(request, Arc::clone(&delete))),
         );
@@ -53,13 +58,22 @@ pub(super) fn all(registry: &Registry) -> (Router, Arc<Documents>) {
     (router, documents)
 }
 
+/// A route that the policy of a resource decides about.
+fn guarded(resource: &Arc<Resource>, acts: Acts) -> Route {
+    by_policy(resource.path, Some(Arc::clone(resource)), None, acts)
+}
+
+fn by_policy(policy: &str, resource: Option<Arc<Resource>>, parent: Option<Arc<Resource>>, acts: Acts) -> Route {
+    Route::new(Access::Policy(Arc::new(Guarded { policy: policy.to_owned(), resource, parent, acts })))
+}
+
 /// What every resource can do, as its description says.
 fn add_resource(router: &mut Router, resource: &Arc<Resource>) {
-    let route = || Route::new(Access::Superuser);
+    let route = |acts| guarded(resource, acts);
     let path = resource.path;
     let shared = || Arc::clone(resource);
 
-    let mut collection = route();
+    let mut collection = route(Acts::Collection);
     if resource.list {
         let resource = shared();
         collection = collection.get(move |request| crud::list(request, Arc::clone(&resource)));
@@ -70,7 +84,10 @@ fn add_resource(router: &mut Router, resource: &Arc<Resource>) {
     }
     router.add(format!("{path}/"), collection);
 
-    let mut object = if path == "artifacts" { route().on(Method::DELETE, artifacts::delete) } else { route() };
+    let mut object = route(Acts::Object);
+    if path == "artifacts" {
+        object = object.on(Method::DELETE, artifacts::delete);
+    }
     if resource.read {
         let resource = shared();
         object = object.get(move |request| crud::read(request, Arc::clone(&resource)));
@@ -89,8 +106,8 @@ fn add_resource(router: &mut Router, resource: &Arc<Resource>) {
 
     if resource.labels.is_some() {
         let (set, unset) = (shared(), shared());
-        router.add(format!("{path}/{{id}}/set_label/"), route().post(move |request| crud::label(request, Arc::clone(&set))));
-        router.add(format!("{path}/{{id}}/unset_label/"), route().post(move |request| crud::unlabel(request, Arc::clone(&unset))));
+        router.add(format!("{path}/{{id}}/set_label/"), route(Acts::Named("set_label")).post(move |request| crud::label(request, Arc::clone(&set))));
+        router.add(format!("{path}/{{id}}/unset_label/"), route(Acts::Named("unset_label")).post(move |request| crud::unlabel(request, Arc::clone(&unset))));
     }
     let mut done: Vec<(On, &str)> = Vec::new();
     for action in &resource.actions {
@@ -99,7 +116,7 @@ fn add_resource(router: &mut Router, resource: &Arc<Resource>) {
         }
         done.push((action.on, action.name));
         let same: Vec<&Action> = resource.actions.iter().filter(|other| other.on == action.on && other.name == action.name).collect();
-        let mut of_name = route();
+        let mut of_name = route(Acts::Named(action.name));
         for action in same {
             let (resource, action) = (shared(), action.clone());
             of_name = of_name.on(action.method.clone(), move |request| crud::act(request, Arc::clone(&resource), action.clone()));

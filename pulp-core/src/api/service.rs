@@ -10,13 +10,13 @@ use http_body::Body as HttpBody;
 use super::error::ApiError;
 use super::openapi::{Documents, Options};
 use super::request::{Request, pairs};
-use super::router::{Access, Answer, Router};
-use super::{auth, negotiate, response, routes};
+use super::router::{Answer, Router};
+use super::{access, auth, negotiate, response, routes};
 use crate::body::{Body, BodyError};
 use crate::db::{ExecutorExt, Sql};
 use crate::model::{Domain, Model};
 use crate::resource::Context;
-use crate::{Error, Pulp};
+use crate::Pulp;
 
 /// The REST API of one [`Pulp`]; cheap to clone.
 #[derive(Debug, Clone)]
@@ -68,7 +68,7 @@ impl Api {
             return Err(ApiError::not_found());
         };
         // What everybody may ask for is in no domain; where there are domains, all else is in one.
-        if domain.is_none() && pulp.settings().domain_enabled && route.access != Access::Anyone {
+        if domain.is_none() && pulp.settings().domain_enabled && !route.access.is_open() {
             return Err(ApiError::not_found());
         }
         let query = pairs(parts.uri.query().unwrap_or_default());
@@ -85,22 +85,24 @@ impl Api {
         if let Some(origin) = negotiate::origin(&parts.headers, &parts.uri) {
             cx = cx.with_origin(origin);
         }
-        if route.access != Access::Anyone {
+        if !route.access.is_open() {
             let user = auth::authenticate(pulp, &parts.headers, &parts.method).await?;
-            if route.access == Access::Superuser && !user.is_superuser {
-                return Err(Error::Forbidden.into());
-            }
-            cx = cx.with_user(Arc::new(user));
+            cx = cx.with_user(Arc::new(user)).load_access().await?;
         }
         let allow = route.allow();
         let Some(handler) = route.handler(&parts.method) else {
+            access::check_unknown(&cx, &route.access)?;
             if parts.method == Method::OPTIONS {
                 return Ok(allowed(response::empty(StatusCode::OK), &allow));
             }
             return Err(ApiError::method(&parts.method, allow));
         };
-        let request = Request { cx, path: path.to_owned(), headers: parts.headers, query, parameters, body: body.into() };
-        let answer = handler(request).await.unwrap_or_else(ApiError::into_response);
+        let body = body.into();
+        let mut request = Request { cx, path: path.to_owned(), headers: parts.headers, query, parameters, body, read: None };
+        let answer = match access::check(&mut request, &route.access, &parts.method).await {
+            Ok(()) => handler(request).await.unwrap_or_else(ApiError::into_response),
+            Err(refused) => refused.into_response(),
+        };
         Ok(allowed(answer, &allow))
     }
 

@@ -59,6 +59,14 @@ impl Dialect {
         }
     }
 
+    /// A number as the UUID of that number.
+    pub fn uuid_of_number(self, column: &str) -> String {
+        match self {
+            Self::Postgres => format!("cast(lpad(to_hex({column}), 32, '0') as uuid)"),
+            Self::Sqlite => format!("unhex(printf('%032x', {column}))"),
+        }
+    }
+
     /// Locks the chosen rows until the end of the transaction, passing over locked ones. SQLite has one writer: nothing to say.
     pub fn for_update_skip_locked(self) -> &'static str {
         match self {

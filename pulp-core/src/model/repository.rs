@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Labels, model};
 use crate::clock::Timestamp;
-use crate::db::{Executor, ExecutorExt, Sql};
+use crate::db::{DbError, Executor, ExecutorExt, Sql};
 use crate::{Error, Result};
 
 /// A row of `core_repository`.
@@ -66,6 +66,17 @@ pub struct RepositoryVersion {
 model!(RepositoryVersion, "core_repositoryversion", "repository version");
 
 impl RepositoryVersion {
+    /// The repository of a version, and its type.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn owner<E: Executor + ?Sized>(executor: &E, version: Uuid) -> Result<Option<(Uuid, String)>, DbError> {
+        let sql = Sql::new(
+            "select r.pulp_id, r.pulp_type from core_repositoryversion v join core_repository r on r.pulp_id = v.repository_id where v.pulp_id = $1",
+        );
+        executor.optional(sql.bind(version)).await
+    }
+
     /// The version that counts as the repository’s content now.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use pulp_migrations::MigrationSet;
 use super::{Plugin, PluginDescriptor};
 use crate::content::{ContentGuard, DistributionHandler};
 use crate::model::save::ContentKind;
-use crate::resource::{Field, Resource};
+use crate::resource::{Field, AccessPolicy, Resource};
 use crate::tasks::{Reconciler, Task, TaskKind};
 use crate::version::RepositoryType;
 
@@ -25,6 +25,7 @@ pub struct Registry {
     resources: Vec<Arc<Resource>>,
     resources_by_path: HashMap<&'static str, Arc<Resource>>,
     resources_by_type: HashMap<&'static str, Vec<Arc<Resource>>>,
+    policies: BTreeMap<&'static str, AccessPolicy>,
     tasks: BTreeMap<&'static str, TaskKind>,
     reconcilers: Vec<Reconciler>,
     distributions: BTreeMap<&'static str, Arc<dyn DistributionHandler>>,
@@ -133,6 +134,18 @@ impl Registry {
     /// Components of the API document, by name.
     pub(crate) fn components(&self) -> impl Iterator<Item = (&'static str, &[Field])> {
         self.components.iter().map(|(name, fields)| (*name, fields.as_slice()))
+    }
+
+    /// Says who may do what at end points that belong to no resource.
+    pub fn policy(&mut self, name: &'static str, policy: AccessPolicy) {
+        if self.policies.insert(name, policy).is_some() {
+            self.conflict(format!("two access policies are called `{name}`"));
+        }
+    }
+
+    /// The policies of end points that belong to no resource, by name.
+    pub(crate) fn policies(&self) -> impl Iterator<Item = (&&'static str, &AccessPolicy)> {
+        self.policies.iter()
     }
 
     /// The REST resources, in the order in which they were added.

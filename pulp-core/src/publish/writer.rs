@@ -7,6 +7,7 @@ use crate::db::{ExecutorExt, Sql, Tx, Value, rows_per_statement};
 use crate::ids::{Prn, new_id};
 use crate::model::save::{NewArtifact, SavedUnit, UnitFile, save_artifacts, save_files};
 use crate::model::{Artifact, Model, Publication, RepositoryVersion};
+use crate::resource::access::give_to_creator;
 use crate::storage::Spooled;
 use crate::tasks::{Created, TaskContext};
 use crate::{Error, Result};
@@ -65,7 +66,12 @@ impl PublicationWriter {
              values ($1, $2, $2, $3, $4, $5)",
         );
         let sql = sql.bind(id).bind(cx.pulp().now()).bind(kind.pulp_type).bind(version.pulp_id).bind(cx.domain().pulp_id);
-        cx.pulp().db().execute(sql).await?;
+        let tx = cx.pulp().db().begin().await?;
+        tx.execute(sql).await?;
+        if let Some(resource) = cx.pulp().registry().resource_of_type("core_publication", kind.pulp_type) {
+            give_to_creator(cx.pulp(), &tx, cx.user(), resource.path, (&resource.model, id)).await?;
+        }
+        tx.commit().await?;
         Ok(Self { cx: cx.clone(), kind, id, repository: version.repository_id, pass_through: false, checkpoint: false, created: true })
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::access::{Grants, Overrides};
 use super::relation::Link;
 use super::{Reply, Target};
 use crate::Pulp;
@@ -18,6 +19,9 @@ pub struct Context {
     pulp: Pulp,
     domain: Arc<Domain>,
     user: Option<Arc<User>>,
+    creator: Option<i64>,
+    grants: Option<Arc<Grants>>,
+    overrides: Option<Arc<Overrides>>,
     correlation_id: Option<String>,
     origin: Option<String>,
 }
@@ -25,14 +29,51 @@ pub struct Context {
 impl Context {
     /// Of nobody in particular.
     pub fn new(pulp: Pulp, domain: Arc<Domain>) -> Self {
-        Self { pulp, domain, user: None, correlation_id: None, origin: None }
+        Self { pulp, domain, user: None, creator: None, grants: None, overrides: None, correlation_id: None, origin: None }
     }
 
-    /// Of this user.
+    /// Of this user: what is asked for shows what the user may see. Without [`Context::load_access`] that is nothing, unless the user
+    /// may do everything.
     #[must_use]
     pub fn with_user(mut self, user: Arc<User>) -> Self {
+        self.creator = Some(user.id);
         self.user = Some(user);
         self
+    }
+
+    /// Of the system, on behalf of a user who was checked before: whoever dispatched a task, say. What is made is the user's.
+    #[must_use]
+    pub fn made_by(mut self, user: Option<i64>) -> Self {
+        self.creator = user;
+        self
+    }
+
+    /// Reads what the user may do.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn load_access(mut self) -> crate::Result<Self> {
+        let db = self.pulp.db();
+        self.overrides = Some(Arc::new(Overrides::load(db).await?));
+        if let Some(user) = &self.user {
+            self.grants = Some(Arc::new(Grants::load(db, user, self.domain.pulp_id).await?));
+        }
+        Ok(self)
+    }
+
+    /// What the user may do, if that was read.
+    pub(crate) fn grants(&self) -> Option<&Grants> {
+        self.grants.as_deref()
+    }
+
+    /// What administrators have changed of policies, if that was read.
+    pub(crate) fn overrides(&self) -> Option<&Overrides> {
+        self.overrides.as_deref()
+    }
+
+    /// The key of the user to whom what is made belongs.
+    pub fn creator(&self) -> Option<i64> {
+        self.creator
     }
 
     /// Of the request that carries this correlation id.

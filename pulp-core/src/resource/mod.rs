@@ -14,6 +14,7 @@
 //! assert_eq!(repository.model, "shelf.shelfrepository");
 //! ```
 
+pub(crate) mod access;
 mod action;
 pub mod bases;
 pub mod content_file;
@@ -33,6 +34,7 @@ mod tasks;
 mod validate;
 mod write;
 
+pub use access::{AccessPolicy, Grants, Scope};
 pub use action::{Action, ActionHandler, Body, On, Reply, Returns};
 pub use context::Context;
 pub use field::{Check, Compute, Field, Kind, Place, Shape};
@@ -189,6 +191,12 @@ pub struct Resource {
     pub multipart_only: bool,
     /// What can be done beyond that.
     pub actions: Vec<Action>,
+    /// Who may do what with it; the usual [`AccessPolicy`] if this is unset and objects have roles, else administrators alone.
+    pub policy: Option<AccessPolicy>,
+    /// Whether it is reached through another object only, whose access counts.
+    pub nested: bool,
+    /// Columns of the base table that hold the moment at which a row is made.
+    pub stamps: &'static [&'static str],
     /// Rules that concern a whole object.
     pub hooks: Arc<dyn Hooks>,
     /// Makes objects, where that is more than inserting a row.
@@ -238,6 +246,9 @@ impl Resource {
             roles: false,
             multipart_only: false,
             actions: Vec::new(),
+            policy: None,
+            nested: false,
+            stamps: &["pulp_created", "pulp_last_updated"],
             hooks: Arc::new(NoHooks),
             maker: None,
             selection: OnceLock::new(),
@@ -255,6 +266,8 @@ impl Resource {
         self.delete = Change::No;
         self.labels = None;
         self.roles = false;
+        let scope = self.policy.take().map(|policy| policy.scope).unwrap_or_default();
+        self.policy = Some(AccessPolicy::usual().scope(scope));
         self.actions.clear();
         self
     }
@@ -385,6 +398,13 @@ impl Resource {
     #[must_use]
     pub fn action(mut self, action: Action) -> Self {
         self.actions.push(action);
+        self
+    }
+
+    /// Says who may do what with it, unless an administrator says otherwise.
+    #[must_use]
+    pub fn policy(mut self, policy: AccessPolicy) -> Self {
+        self.policy = Some(policy);
         self
     }
 

@@ -7,7 +7,7 @@ use sqlx::types::Json as JsonColumn;
 use uuid::Uuid;
 
 use super::relation::Link;
-use super::{Context, Drive, Field, Fragment, Kind, Record, Resource};
+use super::{Context, Drive, Field, Fragment, Kind, Record, Resource, access};
 use crate::db::{DbError, Executor, Row, Sql, Value};
 
 /// How a column is read.
@@ -184,7 +184,7 @@ pub(crate) struct Rows {
 }
 
 impl Resource {
-    /// The condition that a row belongs to this resource and to the domain of `cx`.
+    /// The condition that a row belongs to this resource and to the domain of `cx`, and that whoever asks may see it.
     pub(crate) fn scope(&self, cx: &Context) -> Fragment {
         let mut parts: Vec<Fragment> = Vec::new();
         if let Some(pulp_type) = self.pulp_type {
@@ -196,6 +196,13 @@ impl Resource {
         }
         if let Some(visible) = self.visible {
             parts.push(Fragment::new(visible));
+        }
+        let seen = access::visible(cx, self).unwrap_or_else(|error| {
+            tracing::error!(%error, "an access policy cannot be read: its list shows nothing");
+            Fragment::never()
+        });
+        if seen != Fragment::always() {
+            parts.push(seen);
         }
         Fragment::all(parts)
     }
@@ -277,6 +284,20 @@ impl Resource {
         let key = if self.integer_key { key.bind(key_number(id)) } else { key.bind(id) };
         let rows = Rows { condition: key.and(self.scope(cx)), ..Rows::default() };
         Ok(self.select(executor, &rows).await?.pop())
+    }
+
+    /// Whether there is an object with this key in the domain, be it one that the asker may see or not.
+    pub(crate) async fn is_there(&self, cx: &Context, id: Uuid) -> Result<bool, DbError> {
+        let mut sql = Sql::new(format!("select 1 from {} b where b.{} = ", self.table, self.key));
+        let key: Value = if self.integer_key { key_number(id).into() } else { id.into() };
+        sql.push_bind(key);
+        if let Some(pulp_type) = self.pulp_type {
+            sql.push(" and b.pulp_type = ").push_bind(pulp_type);
+        }
+        if self.in_domain {
+            sql.push(" and b.pulp_domain_id = ").push_bind(cx.domain().pulp_id);
+        }
+        Ok(!cx.pulp().db().rows(sql).await?.is_empty())
     }
 
     /// The first row that meets a condition.

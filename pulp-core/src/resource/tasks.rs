@@ -55,7 +55,7 @@ pub struct GeneralDelete {
 fn resource(cx: &TaskContext, path: &str) -> Result<(Context, Arc<Resource>)> {
     let resource = cx.pulp().registry().resource_at(path).cloned();
     let resource = resource.ok_or_else(|| Error::Internal(format!("there is no resource at {path}")))?;
-    Ok((Context::new(cx.pulp().clone(), Arc::new(cx.domain().clone())), resource))
+    Ok((Context::new(cx.pulp().clone(), Arc::new(cx.domain().clone())).made_by(cx.user()), resource))
 }
 
 /// An object as its resource shows it: what the tasks that make one give as their result. `path` is that of the resource

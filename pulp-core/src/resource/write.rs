@@ -3,7 +3,8 @@
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use super::select::key_number;
+use super::access;
+use super::select::{integer_key, key_number};
 use super::{Context, Field, Input, Kind, Noun, Record, Resource};
 use crate::clock::Timestamp;
 use crate::db::{Db, DbError, ExecutorExt, Sql, Tx, Value};
@@ -17,10 +18,13 @@ impl Resource {
     /// # Errors
     /// [`Error::Refused`] if another one with its unique values was made meanwhile; any of the hooks.
     pub(crate) async fn insert(&self, cx: &Context, input: &Input) -> Result<Uuid> {
-        let id = new_id();
         let now = cx.pulp().now();
         let tx = cx.pulp().db().begin().await?;
-        let mut columns: Vec<(&str, Value)> = vec![(self.key, id.into()), ("pulp_created", now.into()), ("pulp_last_updated", now.into())];
+        let mut id = new_id();
+        let mut columns: Vec<(&str, Value)> = self.stamps.iter().map(|column| (*column, now.into())).collect();
+        if !self.integer_key {
+            columns.push((self.key, id.into()));
+        }
         if let Some(pulp_type) = self.pulp_type {
             columns.push(("pulp_type", pulp_type.into()));
         }
@@ -30,7 +34,11 @@ impl Resource {
         columns.extend(self.constants.iter().cloned());
         let (base, mut detail) = self.columns(input)?;
         columns.extend(base);
-        self.told(insert_into(&tx, self.table, columns).await)?;
+        if self.integer_key {
+            id = integer_key(self.told(insert_numbered(&tx, self.table, self.key, columns).await)?);
+        } else {
+            self.told(insert_into(&tx, self.table, columns).await)?;
+        }
         if let Some((table, pointer)) = self.detail {
             detail.insert(0, (pointer, id.into()));
             self.told(insert_into(&tx, table, detail).await)?;
@@ -39,6 +47,7 @@ impl Resource {
             version::create_empty_version(&tx, id, now).await?;
             tx.execute(Sql::new("update core_repository set next_version = 1 where pulp_id = $1").bind(id)).await?;
         }
+        access::give_to_creator(cx.pulp(), &tx, cx.creator(), self.path, (&self.model, id)).await?;
         self.hooks.created(cx, &tx, id, input).await?;
         tx.commit().await?;
         self.hooks.committed(cx, id).await;
@@ -81,6 +90,9 @@ impl Resource {
         };
         if let Some(related) = related {
             tx.execute(Sql::new(related).bind(id)).await?;
+        }
+        if self.roles {
+            access::forget(&tx, id).await?;
         }
         let key: Value = if self.integer_key { key_number(id).into() } else { id.into() };
         if let Some((table, pointer)) = self.detail {
@@ -142,6 +154,14 @@ async fn insert_into(tx: &Tx, table: &str, columns: Vec<(&str, Value)>) -> Resul
     let mut sql = Sql::new(format!("insert into {table} ({}) values ", names.join(", ")));
     sql.push_list(columns.into_iter().map(|(_, value)| value));
     tx.execute(sql).await
+}
+
+/// A row whose key is the next number.
+async fn insert_numbered(tx: &Tx, table: &str, key: &str, columns: Vec<(&str, Value)>) -> Result<i64, DbError> {
+    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+    let mut sql = Sql::new(format!("insert into {table} ({}) values ", names.join(", ")));
+    sql.push_list(columns.into_iter().map(|(_, value)| value)).push(format!(" returning {key}"));
+    tx.scalar(sql).await
 }
 
 async fn update(tx: &Tx, table: &str, key: &str, id: Value, columns: Vec<(&str, Value)>) -> Result<u64, DbError> {

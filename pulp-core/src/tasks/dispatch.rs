@@ -12,6 +12,7 @@ use super::{Resources, Task, Tasks, claim, presence, run};
 use crate::db::{Executor, ExecutorExt, Sql, Tx, Value, rows_per_statement};
 use crate::ids::{Prn, new_id};
 use crate::model::{Domain, TaskRow, TaskState};
+use crate::resource::access::{give_role, give_to_creator};
 use crate::{Error, Result};
 
 /// How a task is dispatched. The default: in the default domain, for nobody in particular.
@@ -173,6 +174,11 @@ impl Tasks {
         let row: TaskRow = tx.one(sql).await?;
         if !refused {
             reserve(&tx, row.sequence, &draft.resources).await?;
+        }
+        if let Some(user) = draft.options.user {
+            let task = ("core.task", row.pulp_id);
+            give_to_creator(&self.pulp, &tx, Some(user), "tasks", task).await?;
+            give_role(&self.pulp, &tx, user, "core.task_user_dispatcher", task).await?;
         }
         tell_others(&tx, row.pulp_id, state).await?;
         tx.commit().await?;

@@ -12,7 +12,7 @@ use crate::digest::Algorithm;
 use crate::model::save::find_artifacts;
 use crate::plugin::Registry;
 use crate::resource::{
-    ActionHandler, Condition, Context, Field, Filter, FilterKind, FilterValue, Fragment, Input, Lookup, Reply, Resource, Returns, Target,
+    AccessPolicy, ActionHandler, Condition, Context, Field, Filter, FilterKind, FilterValue, Fragment, Input, Lookup, Reply, Resource, Returns, Scope, Target,
     bases, content_file,
 };
 use crate::storage::Spooled;
@@ -29,6 +29,7 @@ pub(super) fn register(registry: &mut Registry) {
     }
     registry.resource(
         artifacts
+            .policy(AccessPolicy::explicit().rule_for("admin", &["create", "list", "retrieve"], &[]).scope(Scope::Everything))
             .create_by(Returns::Object(201), CreateArtifact)
             .multipart_only()
             .filters([

@@ -6,12 +6,12 @@ use uuid::Uuid;
 
 use super::content::Artifacts;
 use crate::plugin::Registry;
-use crate::resource::{ActionHandler, Context, Field, Input, Noun, Reply, Resource, Shape, bases};
+use crate::resource::{AccessPolicy, ActionHandler, Context, Field, Input, Noun, Reply, Resource, Scope, Shape, bases};
 use crate::{Error, Result};
 
 pub(super) fn register(registry: &mut Registry) {
     registry.resource(Resource::repository("repositories", "", "Repository").all_types());
-    registry.resource(Resource::remote("remotes", "", "GenericRemote").all_types().field(bases::policy(&[
+    registry.resource(Resource::remote("remotes", "", "GenericRemote").model("core.remote").all_types().field(bases::policy(&[
         "immediate",
         "on_demand",
         "streamed",
@@ -27,10 +27,18 @@ pub(super) fn register(registry: &mut Registry) {
     );
     let artifacts = Field::computed("artifacts", Shape::Schema(json!({"type": "object"})), Artifacts).required();
     let mut content = Resource::content("content", "", "MultipleArtifactContent", NoHandler)
+        .model("core.content")
         .all_types()
         .visible_if("b.pulp_type <> 'core.publishedmetadata'")
         .field(artifacts.help("The files of the unit, by their paths."));
     content.ordering.clear();
+    content.policy = Some(
+        AccessPolicy::usual().scope(Scope::InViewedRepositories).permission("manage_content_labels").role(
+            "core.content_labeler",
+            None,
+            &["core.manage_content_labels"],
+        ),
+    );
     registry.resource(content);
     let mut guards = Resource::new("contentguards", "core_contentguard", "ContentGuard");
     guards.noun = Noun::ContentGuard;

@@ -18,7 +18,7 @@ use crate::api::router::Answer;
 use crate::clock::{Timestamp, to_wire};
 use crate::model::TaskState;
 use crate::plugin::Registry;
-use crate::resource::{Context, Extra, Field, Filter, FilterKind, Kind, Lookup, Resource, Shape, Target, action_body};
+use crate::resource::{AccessPolicy, Context, Extra, Field, Filter, FilterKind, Kind, Lookup, Resource, Scope, Shape, Target, action_body};
 use crate::tasks::Purge;
 use crate::{Error, Result};
 
@@ -36,6 +36,8 @@ pub(super) fn register(registry: &mut Registry) {
     let mut tasks = Resource::new("tasks", "core_task", "Task");
     // With these columns begin the indexes, that by state too.
     tasks.default_order = "-pulp_created,-sequence";
+    tasks.roles = true;
+    tasks.policy = Some(task_policy());
     registry.resource(
         tasks
             .field(Field::text("state").read_only().help("waiting, running, completed, failed, canceled, canceling or skipped."))
@@ -116,7 +118,27 @@ pub(super) fn register(registry: &mut Registry) {
         .field(Field::computed("tasks", Shape::List(Box::new(Shape::Component("MinimalTaskResponse"))), GroupTasks).help("Its tasks."));
     groups.fields.retain(|field| !matches!(field.name, "pulp_created" | "pulp_last_updated"));
     groups.filterable = false;
+    groups.policy =
+        Some(AccessPolicy::explicit().rule(&["list", "retrieve", "partial_update"], &[]).scope(Scope::OfViewedTasks));
     registry.resource(groups);
+}
+
+/// Whoever dispatches a task owns it.
+fn task_policy() -> AccessPolicy {
+    let may = |verb: &str| format!("has_model_or_domain_or_obj_perms:core.{verb}");
+    let owner =
+        ["core.change_task", "core.delete_task", "core.manage_roles_task", "core.view_task", "core.view_task_profile_artifacts"];
+    AccessPolicy::explicit()
+        .rule(&["list", "retrieve", "my_permissions"], &[])
+        .rule(&["profile_artifacts"], &[&may("view_task_profile_artifacts")])
+        .rule(&["destroy"], &[&may("delete_task")])
+        .rule(&["update", "partial_update"], &[&may("change_task")])
+        .rule(&["purge"], &[])
+        .rule(&["list_roles", "add_role", "remove_role"], &[&may("manage_roles_task")])
+        .permission("view_task_profile_artifacts")
+        .role("core.task_owner", Some("Allow all actions on a task."), &owner)
+        .role("core.task_viewer", None, &["core.view_task"])
+        .role("core.task_user_dispatcher", None, &["core.add_task"])
 }
 
 fn resource(cx: &Context, path: &str) -> Result<std::sync::Arc<Resource>> {

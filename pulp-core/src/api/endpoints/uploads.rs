@@ -18,14 +18,23 @@ use crate::db::{Executor, ExecutorExt, Sql};
 use crate::ids::new_id;
 use crate::model::{Model, Upload, UploadChunk};
 use crate::plugin::Registry;
-use crate::resource::{Context, Create, Field, Filter, FilterKind, Lookup, Record, Resource, action_body};
+use crate::resource::{AccessPolicy, Context, Create, Field, Filter, FilterKind, Lookup, Record, Resource, action_body};
 use crate::storage::ArtifactPath;
 use crate::{Error, Result};
 
 pub(super) fn register(registry: &mut Registry) {
     registry.task::<task::CommitUpload>();
+    let mut uploads = Resource::new("uploads", "core_upload", "Upload");
+    uploads.roles = true;
+    let owner = ["core.change_upload", "core.delete_upload", "core.manage_roles_upload", "core.view_upload"];
+    uploads.policy = Some(
+        AccessPolicy::usual()
+            .rule(&["update", "partial_update", "commit"], &["has_model_or_domain_or_obj_perms:core.change_upload"])
+            .rule(&["destroy"], &["has_model_or_domain_or_obj_perms:core.delete_upload"])
+            .role("core.upload_owner", None, &owner),
+    );
     registry.resource(
-        Resource::new("uploads", "core_upload", "Upload")
+        uploads
             .field(Field::integer("size").required().at_least(0).keyword("minimum", json!(null)).help("Bytes of the whole file."))
             .create(Create::Now)
             .ordered_by(["size"])

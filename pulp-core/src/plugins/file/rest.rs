@@ -108,6 +108,13 @@ fn content() -> Resource {
         .field(overwrite())
         .filters([Filter::name("relative_path").in_detail(), text("digest").in_detail(), text("sha256").on("d.digest")])
         .ordered_by(["digest", "relative_path"])
+        .policy(
+            AccessPolicy::usual()
+                .rule(&["upload"], &["has_model_or_domain_perms:file.upload_files"])
+                .permission("upload_files")
+                .role("file.file_uploader", None, &["file.upload_files"])
+                .scope(Scope::InViewedRepositories),
+        )
         .action(
             Action::post("upload", UploadContent)
                 .on_collection()

@@ -8,13 +8,14 @@ use serde_json::{Value as Json, json};
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use super::super::access::app_of;
 use super::super::{
-    ActionHandler, Compute, Condition, Context, Drive, Field, Filter, FilterKind, FilterValue, Fragment, Lookup, Noun, Record, Resource,
-    Returns, Shape, Target,
+    AccessPolicy, ActionHandler, Compute, Condition, Context, Drive, Field, Filter, FilterKind, FilterValue, Fragment, Lookup, Noun, Record, Resource,
+    Returns, Scope, Shape, Target,
 };
 use crate::clock::Timestamp;
 use crate::db::{ExecutorExt, Sql};
-use crate::{Error, Result};
+use crate::{CORE, Error, Result};
 
 impl Resource {
     /// A type of content unit: `pulp_type` is its type’s name (`file.file`), `schema` the name of its schema. `create` gets
@@ -24,6 +25,10 @@ impl Resource {
         resource.noun = Noun::Content;
         resource.pulp_type = Some(pulp_type);
         resource.labels = Some(201);
+        // Units have no roles of their own; those of core itself are for administrators.
+        if app_of(&resource.model) != CORE.label {
+            resource.policy = Some(AccessPolicy::usual().scope(Scope::InViewedRepositories));
+        }
         resource
             .create_by(Returns::Task, create)
             .field(super::labels())
