@@ -3,6 +3,7 @@
 pub mod credentials;
 pub mod fernet;
 pub mod password;
+pub mod passwords;
 pub mod secret;
 
 pub use credentials::CredentialCache;

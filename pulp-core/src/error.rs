@@ -41,6 +41,9 @@ pub enum Error {
     /// Somebody is, but may not. Wire: 403.
     #[error("you do not have permission to perform this action")]
     Forbidden,
+    /// Somebody is, but this may not be done, for the reason that is told. Wire: 403.
+    #[error("{0}")]
+    Denied(String),
     /// The state of things forbids it. Wire: 409 or 400, as Pulp has it.
     #[error("{0}")]
     Conflict(String),
@@ -118,7 +121,7 @@ impl Error {
             Self::Refused(_) => "validation",
             Self::NotFound { .. } => "not_found",
             Self::Unauthenticated => "unauthenticated",
-            Self::Forbidden => "forbidden",
+            Self::Forbidden | Self::Denied(_) => "forbidden",
             Self::Conflict(_) => "conflict",
             Self::Coded { code, .. } => code,
             Self::Task { .. } => "task",

@@ -74,6 +74,7 @@ impl From<Error> for ApiError {
             Error::NotFound { .. } => Self::not_found(),
             Error::Unauthenticated => Self::unauthenticated("Authentication credentials were not provided."),
             Error::Forbidden => Self::detail(StatusCode::FORBIDDEN, "You do not have permission to perform this action."),
+            Error::Denied(message) => Self::detail(StatusCode::FORBIDDEN, message),
             Error::Conflict(message) => Self::detail(StatusCode::CONFLICT, message),
             Error::Coded { .. } | Error::Canceled => Self::detail(StatusCode::BAD_REQUEST, error.public_message()),
             Error::Db(DbError::Unavailable(_)) => Self::detail(StatusCode::SERVICE_UNAVAILABLE, error.public_message()),

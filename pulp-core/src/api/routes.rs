@@ -5,9 +5,10 @@ use std::sync::Arc;
 use http::Method;
 
 use super::crud;
-use super::endpoints::{artifacts, login, orphans, root, status, tasks, uploads, versions};
+use super::endpoints::{artifacts, assignments, groups, login, object_roles, orphans, root, status, tasks, uploads, versions};
 use super::openapi::{self, Documents};
 use super::router::{Access, Acts, Guarded, Route, Router};
+use crate::model::role::Holder;
 use crate::plugin::Registry;
 use crate::resource::{Action, Change, Create, Noun, On, Purpose, Resource};
 
@@ -24,13 +25,24 @@ pub(super) fn all(registry: &Registry) -> (Router, Arc<Documents>) {
     router.add("", open().get(root::index));
     router.add("status/", open().get(status::status));
     router.add("livez/", open().get(status::alive).any_type());
-    router.add("login/", by_policy("login", None, None, Acts::Object).get(login::read).post(login::open).on(Method::PATCH, login::update).on(Method::DELETE, login::close));
+    router.add(
+        "login/",
+        by_policy("login", None, None, Acts::Object)
+            .get(login::read)
+            .post(login::open)
+            .on(Method::PATCH, login::update)
+            .on(Method::DELETE, login::close),
+    );
     router.add("orphans/", admin().on(Method::DELETE, orphans::delete));
     router.add("orphans/cleanup/", admin().post(orphans::cleanup));
     router.add("tasks/purge/", of("tasks", Acts::Named("purge")).post(tasks::purge));
-    router.add("tasks/{id}/", of("tasks", Acts::Object).get(tasks::read).on(Method::PATCH, tasks::cancel).on(Method::DELETE, tasks::delete));
+    router
+        .add("tasks/{id}/", of("tasks", Acts::Object).get(tasks::read).on(Method::PATCH, tasks::cancel).on(Method::DELETE, tasks::delete));
     router.add("task-groups/{id}/", of("task-groups", Acts::Object).get(tasks::read_group).on(Method::PATCH, tasks::cancel_group));
-    router.add("uploads/{id}/", of("uploads", Acts::Object).get(uploads::read).on(Method::PUT, uploads::chunk).on(Method::DELETE, uploads::delete));
+    router.add(
+        "uploads/{id}/",
+        of("uploads", Acts::Object).get(uploads::read).on(Method::PUT, uploads::chunk).on(Method::DELETE, uploads::delete),
+    );
     router.add("uploads/{id}/commit/", of("uploads", Acts::Named("commit")).post(uploads::commit));
 
     for resource in registry.resources() {
@@ -49,6 +61,21 @@ pub(super) fn all(registry: &Registry) -> (Router, Arc<Documents>) {
                 .on(Method::DELETE, move |request| versions::delete(request, Arc::clone(&delete))),
         );
     }
+    for (path, holder) in [("users", Holder::User), ("groups", Holder::Group)] {
+        if let Some(holders) = registry.resource_at(path) {
+            add_assignments(&mut router, holders, holder);
+        }
+    }
+    if let Some(of) = registry.resource_at("groups") {
+        let route = |acts| by_policy("groups/users", None, Some(Arc::clone(of)), acts);
+        let (list, add, remove) = (Arc::clone(of), Arc::clone(of), Arc::clone(of));
+        let members = route(Acts::Collection)
+            .get(move |request| groups::list(request, Arc::clone(&list)))
+            .post(move |request| groups::add(request, Arc::clone(&add)));
+        router.add("groups/{id}/users/", members);
+        let member = route(Acts::Object).on(Method::DELETE, move |request| groups::remove(request, Arc::clone(&remove)));
+        router.add("groups/{id}/users/{user}/", member);
+    }
     let documents = Arc::new(Documents::of(&router));
     let (json, yaml) = (Arc::clone(&documents), Arc::clone(&documents));
     router.add("docs/", open().get(openapi::page).any_type());
@@ -56,6 +83,22 @@ pub(super) fn all(registry: &Registry) -> (Router, Arc<Documents>) {
     router.add("docs/api.json", open().get(move |request| openapi::json(request, Arc::clone(&json))).any_type());
     router.add("docs/api.yaml", open().get(move |request| openapi::yaml(request, Arc::clone(&yaml))).any_type());
     (router, documents)
+}
+
+/// Roles of users and groups are for administrators to give.
+fn add_assignments(router: &mut Router, holders: &Arc<Resource>, holder: Holder) {
+    let admin = || Route::new(Access::Superuser);
+    let shared = || Arc::clone(holders);
+    let (list, create, read, remove) = (shared(), shared(), shared(), shared());
+    let path = format!("{}/{{id}}/roles/", holders.path);
+    let all = admin()
+        .get(move |request| assignments::list(request, Arc::clone(&list), holder))
+        .post(move |request| assignments::create(request, Arc::clone(&create), holder));
+    router.add(path.as_str(), all);
+    let one = admin()
+        .get(move |request| assignments::read(request, Arc::clone(&read), holder))
+        .on(Method::DELETE, move |request| assignments::remove(request, Arc::clone(&remove), holder));
+    router.add(format!("{path}{{role}}/"), one);
 }
 
 /// A route that the policy of a resource decides about.
@@ -106,8 +149,26 @@ fn add_resource(router: &mut Router, resource: &Arc<Resource>) {
 
     if resource.labels.is_some() {
         let (set, unset) = (shared(), shared());
-        router.add(format!("{path}/{{id}}/set_label/"), route(Acts::Named("set_label")).post(move |request| crud::label(request, Arc::clone(&set))));
-        router.add(format!("{path}/{{id}}/unset_label/"), route(Acts::Named("unset_label")).post(move |request| crud::unlabel(request, Arc::clone(&unset))));
+        router.add(
+            format!("{path}/{{id}}/set_label/"),
+            route(Acts::Named("set_label")).post(move |request| crud::label(request, Arc::clone(&set))),
+        );
+        router.add(
+            format!("{path}/{{id}}/unset_label/"),
+            route(Acts::Named("unset_label")).post(move |request| crud::unlabel(request, Arc::clone(&unset))),
+        );
+    }
+    if resource.roles {
+        let (list, mine, add, remove) = (shared(), shared(), shared(), shared());
+        let role = |name| (format!("{path}/{{id}}/{name}/"), route(Acts::Named(name)));
+        let (at, route) = role("list_roles");
+        router.add(at, route.get(move |request| object_roles::list(request, Arc::clone(&list))));
+        let (at, route) = role("my_permissions");
+        router.add(at, route.get(move |request| object_roles::mine(request, Arc::clone(&mine))));
+        let (at, route) = role("add_role");
+        router.add(at, route.post(move |request| object_roles::add(request, Arc::clone(&add))));
+        let (at, route) = role("remove_role");
+        router.add(at, route.post(move |request| object_roles::remove(request, Arc::clone(&remove))));
     }
     let mut done: Vec<(On, &str)> = Vec::new();
     for action in &resource.actions {

@@ -12,11 +12,11 @@ use super::openapi::{Documents, Options};
 use super::request::{Request, pairs};
 use super::router::{Answer, Router};
 use super::{access, auth, negotiate, response, routes};
+use crate::Pulp;
 use crate::body::{Body, BodyError};
 use crate::db::{ExecutorExt, Sql};
 use crate::model::{Domain, Model};
 use crate::resource::Context;
-use crate::Pulp;
 
 /// The REST API of one [`Pulp`]; cheap to clone.
 #[derive(Debug, Clone)]

@@ -7,6 +7,7 @@ mod domain;
 mod publication;
 mod remote;
 mod repository;
+pub mod role;
 pub mod save;
 mod source;
 mod task;

@@ -9,7 +9,7 @@ use pulp_migrations::MigrationSet;
 use super::{Plugin, PluginDescriptor};
 use crate::content::{ContentGuard, DistributionHandler};
 use crate::model::save::ContentKind;
-use crate::resource::{Field, AccessPolicy, Resource};
+use crate::resource::{AccessPolicy, Field, Resource};
 use crate::tasks::{Reconciler, Task, TaskKind};
 use crate::version::RepositoryType;
 

@@ -229,6 +229,8 @@ pub struct Filter {
     pub condition: Option<Arc<dyn Condition>>,
     /// Whether its condition takes several values, separated by commas.
     pub several: bool,
+    /// Whether several values come as a parameter that is repeated.
+    pub repeated: bool,
     /// What it is for.
     pub help: &'static str,
 }
@@ -243,7 +245,7 @@ impl Filter {
     /// A filter on the base table’s column of the same name.
     pub fn new(name: &'static str, kind: FilterKind, lookups: &'static [Lookup]) -> Self {
         let column = if matches!(kind, FilterKind::Href(_)) { format!("b.{name}_id") } else { format!("b.{name}") };
-        Self { name, column, kind, lookups, nullable: false, condition: None, several: false, help: "" }
+        Self { name, column, kind, lookups, nullable: false, condition: None, several: false, repeated: false, help: "" }
     }
 
     /// A text of the base table, with the lookups of a name.
@@ -295,6 +297,14 @@ impl Filter {
     #[must_use]
     pub fn several(mut self) -> Self {
         self.several = true;
+        self
+    }
+
+    /// Its condition takes several values, as a parameter that is repeated: those of any of them, with commas between.
+    #[must_use]
+    pub fn repeated(mut self) -> Self {
+        self.several = true;
+        self.repeated = true;
         self
     }
 

@@ -48,6 +48,7 @@ pub use tasks::{GeneralCreate, GeneralDelete, GeneralUpdate, Make, shown};
 pub(crate) use field::hidden_fields_shape;
 pub(crate) use labels::check as check_label;
 pub(crate) use query::mask;
+pub(crate) use select::{integer_key, key_number};
 pub(crate) use tasks::register;
 pub(crate) use validate::{Purpose, RawBody, action_body, type_name};
 pub(crate) use write::set_label;
@@ -163,6 +164,8 @@ pub struct Resource {
     pub filterable: bool,
     /// Columns by which a list can be ordered, beside `pk`.
     pub ordering: Vec<&'static str>,
+    /// Names by which a list can be ordered that are expressions over `b` and `d`, no columns.
+    pub order_expressions: Vec<(&'static str, &'static str)>,
     /// Order of a list that asks for none, as in the `ordering` parameter; by time means by key, which is made in that order.
     pub default_order: &'static str,
     /// A condition that every row must meet to be visible at all, on `b` (base table) and `d` (detail table).
@@ -187,6 +190,8 @@ pub struct Resource {
     pub labels: Option<u16>,
     /// Whether objects have roles.
     pub roles: bool,
+    /// The component that the API document names as the body of giving and taking roles.
+    pub role_body: &'static str,
     /// Content types of bodies; JSON, form and multipart by default.
     pub multipart_only: bool,
     /// What can be done beyond that.
@@ -232,6 +237,7 @@ impl Resource {
             filters: Vec::new(),
             filterable: true,
             ordering: vec!["pulp_id", "pulp_created", "pulp_last_updated"],
+            order_expressions: Vec::new(),
             default_order: "-pulp_created",
             visible: None,
             extra: Vec::new(),
@@ -244,6 +250,7 @@ impl Resource {
             delete: Change::No,
             labels: None,
             roles: false,
+            role_body: "NestedRole",
             multipart_only: false,
             actions: Vec::new(),
             policy: None,

@@ -50,10 +50,18 @@ impl Resource {
                 unknown.push(format!("Invalid Filter: '{name}'"));
                 continue;
             }
-            // The last of several counts, as in Django.
+            // The last of several counts, as in Django; but for filters that take several.
             if parameters[at + 1..].iter().any(|(later, _)| later == name) || value.is_empty() {
                 continue;
             }
+            let joined: String;
+            let value = if self.find_filter(name).is_some_and(|(filter, _)| filter.several) {
+                joined =
+                    parameters.iter().filter(|(other, _)| other == name).map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(",");
+                &joined
+            } else {
+                value
+            };
             if drive.is_none() {
                 drive = self.drive(cx, name, value).await?;
                 if drive.is_some() {
@@ -205,6 +213,11 @@ impl Resource {
                 Some(name) => (name, " desc"),
                 None => (one, ""),
             };
+            if let Some((_, expression)) = self.order_expressions.iter().find(|(known, _)| *known == name) {
+                let nulls = if direction.is_empty() { " nulls last" } else { " nulls first" };
+                parts.push(format!("{expression}{direction}{nulls}"));
+                continue;
+            }
             let column = match name {
                 "pk" => {
                     by_key = true;

@@ -45,6 +45,8 @@ impl Target {
     pub const TASK: Self = Self::plain("core_task", "tasks", "task");
     /// A group of tasks.
     pub const TASK_GROUP: Self = Self::plain("core_taskgroup", "task-groups", "task group");
+    /// A domain.
+    pub const DOMAIN: Self = Self::plain("core_domain", "domains", "domain");
     /// A worker.
     pub const WORKER: Self = Self::plain("core_appstatus", "workers", "worker");
 

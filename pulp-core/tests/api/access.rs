@@ -47,8 +47,9 @@ both_databases! {
         db.execute(Sql::new("update auth_user set is_superuser = false where username = 'plain'")).await.unwrap();
         world.send(Method::GET, "tasks/", &[("authorization", &basic("gone", "password"))], "").await.with(401);
         let plain = basic("plain", "password");
-        let refused = world.send(Method::GET, REPOSITORIES, &[("authorization", &plain)], "").await;
+        let refused = world.send(Method::GET, "users/", &[("authorization", &plain)], "").await;
         assert_eq!(refused.with(403), json!({"detail": "You do not have permission to perform this action."}));
+        assert_eq!(world.send(Method::GET, REPOSITORIES, &[("authorization", &plain)], "").await.with(200)["count"], 0);
         assert_eq!(world.send(Method::GET, "login/", &[("authorization", &plain)], "").await.with(200)["username"], "plain");
     }
 
@@ -91,7 +92,7 @@ both_databases! {
     async fn people_can_change_their_names(world: World) {
         let changed = world.patch("login/", json!({"first_name": "Ada", "email": "ada@example.org"})).await.with(200);
         assert_eq!(changed, json!({"username": "admin", "first_name": "Ada", "last_name": "", "email": "ada@example.org"}));
-        assert_eq!(world.patch("login/", json!({"username": "a b"})).await.with(400)["username"][0].as_str().unwrap().split('.').next(), Some("Enter a valid username"));
+        assert_eq!(world.patch("login/", json!({"email": "x"})).await.with(400), json!({"email": ["Enter a valid email address."]}));
     }
 
     async fn every_answer_has_its_id(world: World) {

@@ -6,6 +6,7 @@ mod content;
 mod filters;
 mod lists;
 mod objects;
+mod permissions;
 mod tasks;
 mod uploads;
 mod validation;

@@ -158,9 +158,7 @@ fn grants(request: &Request) -> Option<&Grants> {
 fn general(request: &Request, levels: Levels, permissions: &[String]) -> bool {
     let Some(grants) = grants(request) else { return false };
     let access = request.cx.pulp().access();
-    permissions
-        .iter()
-        .any(|one| (levels.model && grants.everywhere(access, one)) || (levels.domain && grants.in_domain(access, one)))
+    permissions.iter().any(|one| (levels.model && grants.everywhere(access, one)) || (levels.domain && grants.in_domain(access, one)))
 }
 
 /// Whether the asker has one of these permissions on an object.
@@ -230,10 +228,7 @@ mod tests {
         let one = |text: &str| vec![text.to_owned()];
         for (text, wanted) in [
             ("has_model_perms:core.add_group", Condition::Has(Subject::Object, levels(true, false, false), one("core.add_group"))),
-            (
-                "has_model_or_domain_or_obj_perms:a.view_b",
-                Condition::Has(Subject::Object, levels(true, true, true), one("a.view_b")),
-            ),
+            ("has_model_or_domain_or_obj_perms:a.view_b", Condition::Has(Subject::Object, levels(true, true, true), one("a.view_b"))),
             ("has_obj_perms:a.b", Condition::Has(Subject::Object, levels(false, false, true), one("a.b"))),
             ("has_group_model_or_obj_perms:a.b", Condition::Has(Subject::Parent, levels(true, false, true), one("a.b"))),
             ("has_repo_attr_obj_perms:a.b", Condition::Has(Subject::Attribute("repository_id"), levels(false, false, true), one("a.b"))),

@@ -72,7 +72,10 @@ fn concerns(statement: &Statement, user: &User, action: &str, method: &Method) -
     let is_action = |known: &String| match known.as_str() {
         "*" => true,
         "<safe_methods>" => safe,
-        other => other == action || other.strip_prefix("<method:").is_some_and(|name| name.trim_end_matches('>').eq_ignore_ascii_case(method.as_str())),
+        other => {
+            other == action
+                || other.strip_prefix("<method:").is_some_and(|name| name.trim_end_matches('>').eq_ignore_ascii_case(method.as_str()))
+        }
     };
     statement.principals.iter().any(is_user) && statement.actions.iter().any(is_action)
 }
@@ -98,4 +101,3 @@ async fn refused(request: &mut Request, guarded: &Guarded, action: &str) -> ApiE
         Ok(_) => forbidden,
     }
 }
-

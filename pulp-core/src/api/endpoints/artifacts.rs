@@ -12,8 +12,8 @@ use crate::digest::Algorithm;
 use crate::model::save::find_artifacts;
 use crate::plugin::Registry;
 use crate::resource::{
-    AccessPolicy, ActionHandler, Condition, Context, Field, Filter, FilterKind, FilterValue, Fragment, Input, Lookup, Reply, Resource, Returns, Scope, Target,
-    bases, content_file,
+    AccessPolicy, ActionHandler, Condition, Context, Field, Filter, FilterKind, FilterValue, Fragment, Input, Lookup, Reply, Resource,
+    Returns, Scope, Target, bases, content_file,
 };
 use crate::storage::Spooled;
 use crate::{Error, Result};

@@ -3,12 +3,22 @@
 use http::StatusCode;
 use serde_json::{Value as Json, json};
 
+use super::object_roles::refused;
+use super::users::{check_new, email, hash};
+use crate::Error;
 use crate::api::request::Request;
 use crate::api::router::Answer;
 use crate::api::{auth, response, session};
+use crate::crypto::Secret;
 use crate::db::{ExecutorExt, Sql};
 use crate::model::User;
-use crate::resource::{Context, Field, action_body};
+use crate::plugin::Registry;
+use crate::resource::{AccessPolicy, Context, Field, Scope, action_body};
+
+/// Whoever can log in may.
+pub(super) fn register(registry: &mut Registry) {
+    registry.policy("login", AccessPolicy::explicit().rule(&["*"], &[]).creator(&[]).scope(Scope::Everything));
+}
 
 /// Who is logged in.
 pub(crate) async fn read(request: Request) -> Answer {
@@ -29,38 +39,61 @@ pub(crate) async fn open(request: Request) -> Answer {
     Ok(response)
 }
 
-/// Changes what people see of the user.
+/// Changes one's own name and password.
 pub(crate) async fn update(mut request: Request) -> Answer {
     let body = request.payload().await?;
-    let id = request.user()?.id;
+    let cx = &request.cx;
     let fields = [
-        Field::text("username").max_length(150).check(username),
+        Field::text("username").max_length(150),
+        Field::text("old_password").keep_space(),
+        Field::text("new_password").keep_space(),
         Field::text("first_name").blank().max_length(150),
         Field::text("last_name").blank().max_length(150),
-        Field::text("email").blank().max_length(254),
+        Field::text("email").blank().max_length(254).check(email),
     ];
-    let input = action_body(&request.cx, &fields, &body).await?;
-    let db = request.cx.pulp().db();
-    let user = User::by_id(db, id).await?.ok_or(crate::Error::Unauthenticated)?;
+    let input = action_body(cx, &fields, &body).await?;
+    let db = cx.pulp().db();
+    let user = User::by_id(db, request.user()?.id).await?.ok_or(Error::Unauthenticated)?;
     let value = |name: &str, before: &str| input.text(name).unwrap_or(before).to_owned();
     let username = value("username", &user.username);
-    let update = Sql::new("update auth_user set username = $1, first_name = $2, last_name = $3, email = $4 where id = $5")
+    if username != user.username && User::by_name(db, &username).await?.is_some() {
+        return Err(Error::field("username", "This field must be unique.").into());
+    }
+    let password = match input.text("new_password") {
+        Some(new) => new_password(cx, &user, input.text("old_password"), new).await?,
+        None => user.password.clone(),
+    };
+    let update = Sql::new("update auth_user set username = $1, first_name = $2, last_name = $3, email = $4, password = $5 where id = $6")
         .bind(&username)
         .bind(value("first_name", &user.first_name))
         .bind(value("last_name", &user.last_name))
         .bind(value("email", &user.email))
-        .bind(id);
+        .bind(password)
+        .bind(user.id);
     if let Err(error) = db.execute(update).await {
         if error.is_unique() {
-            return Err(crate::Error::field("username", "A user with that username already exists.").into());
+            return Err(Error::field("username", "This field must be unique.").into());
         }
         return Err(error.into());
     }
-    let user = User::by_id(db, id).await?.ok_or(crate::Error::Unauthenticated)?;
+    let user = User::by_id(db, user.id).await?.ok_or(Error::Unauthenticated)?;
     Ok(response::json(
         StatusCode::OK,
         &json!({"username": user.username, "first_name": user.first_name, "last_name": user.last_name, "email": user.email}),
     ))
+}
+
+/// The hash of another password, which only who knows the one so far may set.
+async fn new_password(cx: &Context, user: &User, old: Option<&str>, new: &str) -> Result<String, Error> {
+    let Some(old) = old else { return Err(refused("Old password is required to update the password.".to_owned())) };
+    if !cx.pulp().credentials().verify(&user.username, &Secret::new(old.to_owned()), Some(&user.password)).await? {
+        return Err(refused("Old password is incorrect.".to_owned()));
+    }
+    if old == new {
+        return Err(refused("New password cannot be the same as the old password.".to_owned()));
+    }
+    check_new(new)?;
+    hash(cx, new.to_owned()).await
 }
 
 /// Ends the session.
@@ -71,15 +104,6 @@ pub(crate) async fn close(request: Request) -> Answer {
     let mut response = response::empty(StatusCode::NO_CONTENT);
     session::drop_cookie(response.headers_mut());
     Ok(response)
-}
-
-fn username(value: &Json) -> Result<(), String> {
-    let allowed = |c: char| c.is_alphanumeric() || "@.+-_".contains(c);
-    if value.as_str().is_some_and(|name| name.chars().all(allowed)) {
-        Ok(())
-    } else {
-        Err("Enter a valid username. This value may contain only letters, numbers, and @/./+/-/_ characters.".to_owned())
-    }
 }
 
 fn shown(cx: &Context, user: &User) -> Json {

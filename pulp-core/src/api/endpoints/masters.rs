@@ -32,13 +32,11 @@ pub(super) fn register(registry: &mut Registry) {
         .visible_if("b.pulp_type <> 'core.publishedmetadata'")
         .field(artifacts.help("The files of the unit, by their paths."));
     content.ordering.clear();
-    content.policy = Some(
-        AccessPolicy::usual().scope(Scope::InViewedRepositories).permission("manage_content_labels").role(
-            "core.content_labeler",
-            None,
-            &["core.manage_content_labels"],
-        ),
-    );
+    content.policy = Some(AccessPolicy::usual().scope(Scope::InViewedRepositories).permission("manage_content_labels").role(
+        "core.content_labeler",
+        None,
+        &["core.manage_content_labels"],
+    ));
     registry.resource(content);
     let mut guards = Resource::new("contentguards", "core_contentguard", "ContentGuard");
     guards.noun = Noun::ContentGuard;

@@ -1,10 +1,15 @@
 //! End points that are not plain reading and writing, and the resources that belong to no plugin.
 
+mod access_policies;
 pub(super) mod artifacts;
+pub(super) mod assignments;
 mod content;
+pub(super) mod groups;
 pub(super) mod login;
 mod masters;
+pub(super) mod object_roles;
 pub(super) mod orphans;
+mod roles;
 pub(super) mod root;
 mod small;
 pub(super) mod status;
@@ -23,6 +28,11 @@ pub(crate) fn register(registry: &mut Registry) {
     tasks::register(registry);
     uploads::register(registry);
     users::register(registry);
+    groups::register(registry);
+    roles::register(registry);
+    assignments::register(registry);
+    access_policies::register(registry);
+    login::register(registry);
     versions::register(registry);
     workers::register(registry);
     small::register(registry);

@@ -118,16 +118,14 @@ pub(super) fn register(registry: &mut Registry) {
         .field(Field::computed("tasks", Shape::List(Box::new(Shape::Component("MinimalTaskResponse"))), GroupTasks).help("Its tasks."));
     groups.fields.retain(|field| !matches!(field.name, "pulp_created" | "pulp_last_updated"));
     groups.filterable = false;
-    groups.policy =
-        Some(AccessPolicy::explicit().rule(&["list", "retrieve", "partial_update"], &[]).scope(Scope::OfViewedTasks));
+    groups.policy = Some(AccessPolicy::explicit().rule(&["list", "retrieve", "partial_update"], &[]).scope(Scope::OfViewedTasks));
     registry.resource(groups);
 }
 
 /// Whoever dispatches a task owns it.
 fn task_policy() -> AccessPolicy {
     let may = |verb: &str| format!("has_model_or_domain_or_obj_perms:core.{verb}");
-    let owner =
-        ["core.change_task", "core.delete_task", "core.manage_roles_task", "core.view_task", "core.view_task_profile_artifacts"];
+    let owner = ["core.change_task", "core.delete_task", "core.manage_roles_task", "core.view_task", "core.view_task_profile_artifacts"];
     AccessPolicy::explicit()
         .rule(&["list", "retrieve", "my_permissions"], &[])
         .rule(&["profile_artifacts"], &[&may("view_task_profile_artifacts")])

@@ -26,6 +26,8 @@ pub(super) fn register(registry: &mut Registry) {
     registry.task::<task::CommitUpload>();
     let mut uploads = Resource::new("uploads", "core_upload", "Upload");
     uploads.roles = true;
+    // So Pulp's document says; what is sent is a role as everywhere.
+    uploads.role_body = "Upload";
     let owner = ["core.change_upload", "core.delete_upload", "core.manage_roles_upload", "core.view_upload"];
     uploads.policy = Some(
         AccessPolicy::usual()

@@ -13,7 +13,9 @@ use crate::api::response;
 use crate::api::router::Answer;
 use crate::ids::Prn;
 use crate::plugin::Registry;
-use crate::resource::{AccessPolicy, Context, Field, Filter, FilterKind, Fragment, Lookup, Record, Resource, Scope, Shape, Target, bases, mask};
+use crate::resource::{
+    AccessPolicy, Context, Field, Filter, FilterKind, Fragment, Lookup, Record, Resource, Scope, Shape, Target, bases, mask,
+};
 use crate::version::DeleteVersion;
 use crate::{Error, Result};
 
@@ -22,8 +24,7 @@ pub(super) fn register(registry: &mut Registry) {
     let mut versions = Resource::new("repository_versions", "core_repositoryversion", "RepositoryVersion");
     versions.in_domain = false;
     versions.read = false;
-    versions.policy =
-        Some(AccessPolicy::explicit().rule(&["list"], &[]).scope(Scope::VersionsOfViewedRepositories).fixed());
+    versions.policy = Some(AccessPolicy::explicit().rule(&["list"], &[]).scope(Scope::VersionsOfViewedRepositories).fixed());
     registry.resource(
         versions
             .visible_if("b.complete")

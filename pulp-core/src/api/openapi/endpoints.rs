@@ -4,6 +4,8 @@ use http::Method;
 
 use super::operation::{Location, Operation};
 use super::parameters;
+use crate::api::endpoints::assignments;
+use crate::model::role::Holder;
 use crate::plugin::Registry;
 
 /// All of them, whether a route answers or not.
@@ -50,6 +52,7 @@ pub(super) fn all(registry: &Registry) -> Vec<Operation> {
     all.extend(delete.map(|operation| operation.says("Delete an artifact", "No unit may have it.").gives_nothing(204)));
     all.extend(tasks(registry));
     all.extend(uploads(registry));
+    all.extend(access(registry));
     all
 }
 
@@ -82,6 +85,47 @@ fn tasks(registry: &Registry) -> Vec<Operation> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// Who is in a group, and the roles of users and groups.
+fn access(registry: &Registry) -> Vec<Operation> {
+    let mut all = Vec::new();
+    if let Some(groups) = registry.resource_at("groups") {
+        let many = || Location::of_each(groups, "group_pk", "users");
+        let one = Location::one_of_each(groups, "group_pk", "users", "groups_user", ("id", "user", "integer"));
+        let at = |method, location, verb: &str| Operation::new(method, location, "groups_users", verb).beside("groups/users");
+        all.push(
+            at(Method::GET, many(), "list")
+                .says("List the users of a group", "")
+                .query(parameters::pages())
+                .gives(200, "PaginatedGroupUserResponseList"),
+        );
+        all.push(
+            at(Method::POST, many(), "create").says("Add a user to a group", "").body("GroupUser", false).gives(201, "GroupUserResponse"),
+        );
+        all.push(at(Method::DELETE, one, "delete").says("Take a user out of a group", "").gives_nothing(204));
+    }
+    for (path, key, holder, href) in
+        [("users", "user_pk", Holder::User, "auth_users_user_role"), ("groups", "group_pk", Holder::Group, "groups_group_role")]
+    {
+        let Some(holders) = registry.resource_at(path) else { continue };
+        let assignments = assignments::resource(holder);
+        let shown = format!("{}Response", assignments.schema);
+        let prefix = format!("{path}_roles");
+        let many = || Location::of_each(holders, key, "roles");
+        let one = || Location::one_of_each(holders, key, "roles", href, ("pulp_id", "role", "string"));
+        let at = |method, location, verb: &str| Operation::new(method, location, &prefix, verb).beside(&format!("{path}/roles"));
+        all.push(
+            at(Method::GET, many(), "list")
+                .says("List roles", "")
+                .query(parameters::list(registry, &assignments))
+                .gives(200, format!("Paginated{shown}List")),
+        );
+        all.push(at(Method::POST, many(), "create").says("Give a role", "").body(assignments.schema, false).gives(201, shown.as_str()));
+        all.push(at(Method::GET, one(), "read").says("Show a role", "").gives(200, shown.as_str()));
+        all.push(at(Method::DELETE, one(), "delete").says("Take a role away", "").gives_nothing(204));
+    }
+    all
 }
 
 fn uploads(registry: &Registry) -> Vec<Operation> {

@@ -106,6 +106,33 @@ impl Location {
         of
     }
 
+    /// What lies below each object of a numbered resource: `groups/{group_pk}/users/`. `key` is what the document calls the key.
+    pub(super) fn of_each(resource: &Resource, key: &'static str, below: &str) -> Self {
+        let key = Key { name: key, route: "id", schema: json!({"type": "integer", "format": "int64"}) };
+        let path = format!("{}/{{{}}}/", resource.path, key.name);
+        Self { object: Some(Object { parameter: resource.parameter.clone(), path, keys: vec![key] }), rest: format!("{below}/") }
+    }
+
+    /// One of those: `parameter` is what its href is called, `inner` its key, and `route` what the routes call that.
+    pub(super) fn one_of_each(
+        resource: &Resource,
+        key: &'static str,
+        below: &str,
+        parameter: &str,
+        (inner, route, kind): (&'static str, &'static str, &'static str),
+    ) -> Self {
+        let format = if kind == "integer" { "int64" } else { "uuid" };
+        let mut of = Self::of_each(resource, key, "");
+        if let Some(object) = &mut of.object {
+            object.parameter = parameter.to_owned();
+            object.path.push_str(&format!("{below}/{{{inner}}}/"));
+            // First: the key above may get the name that this one has.
+            object.keys.insert(0, Key { name: inner, route, schema: json!({"type": kind, "format": format}) });
+        }
+        of.rest.clear();
+        of
+    }
+
     /// A path below this one; with a slash at its end.
     pub(super) fn below(mut self, rest: &str) -> Self {
         self.rest.push_str(rest);

@@ -95,7 +95,8 @@ fn types<'a>(registry: &'a Registry, resource: &Resource) -> Vec<&'a str> {
 }
 
 fn ordering(resource: &Resource) -> Json {
-    let columns = resource.ordering.iter().copied().chain(["pk"]);
+    let expressions = resource.order_expressions.iter().map(|(name, _)| *name);
+    let columns = resource.ordering.iter().copied().chain(expressions).chain(["pk"]);
     let mut words: Vec<String> = columns.flat_map(|column| [column.to_owned(), format!("-{column}")]).collect();
     words.sort_unstable();
     words.dedup();
@@ -110,7 +111,11 @@ fn filter(filter: &Filter) -> Vec<Json> {
         .map(|lookup| {
             let name = format!("{}{}", filter.name, lookup.suffix());
             if filter.several {
-                return many(name, &value(filter.kind), filter.help);
+                let mut several = many(name, &value(filter.kind), filter.help);
+                if filter.repeated {
+                    several["explode"] = json!(true);
+                }
+                return several;
             }
             match lookup {
                 Lookup::In | Lookup::Range => many(name, &value(filter.kind), told(filter, *lookup)),

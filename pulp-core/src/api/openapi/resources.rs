@@ -115,10 +115,10 @@ fn roles(resource: &Resource) -> [Operation; 4] {
         Operation::new(method, location, &resource.operation, verb).beside(resource.path).says(summary, "")
     };
     [
-        at(Method::POST, "add_role", "Give a role").body("NestedRole", false).gives(201, "NestedRoleResponse"),
+        at(Method::POST, "add_role", "Give a role").body(resource.role_body, false).gives(201, "NestedRoleResponse"),
         at(Method::GET, "list_roles", "List roles").gives(200, "ObjectRolesResponse"),
         at(Method::GET, "my_permissions", "List my permissions").gives(200, "MyPermissionsResponse"),
-        at(Method::POST, "remove_role", "Take a role away").body("NestedRole", false).gives(201, "NestedRoleResponse"),
+        at(Method::POST, "remove_role", "Take a role away").body(resource.role_body, false).gives(201, "NestedRoleResponse"),
     ]
 }
 

@@ -215,4 +215,16 @@ fn housekeeping(registry: &mut Registry) {
             Field::text("role").required().help("The name of the role."),
         ],
     );
+    let nested = || {
+        Kind::Object(
+            "NestedRole",
+            vec![
+                words("users", "Names of users."),
+                words("groups", "Names of groups."),
+                Field::text("role").required().help("The name of the role."),
+            ],
+        )
+    };
+    registry.component("ObjectRoles", [Field::list("roles", nested()).required().help("The roles that are given on the object.")]);
+    registry.component("MyPermissions", [Field::list("permissions", Kind::Text).required().help("What you may do with the object.")]);
 }

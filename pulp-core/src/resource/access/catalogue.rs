@@ -59,7 +59,6 @@ impl Catalogue {
 pub(crate) struct Effective<'a> {
     pub(crate) statements: Cow<'a, [Statement]>,
     pub(crate) hooks: &'a Json,
-    pub(crate) scope: Scope,
 }
 
 /// What administrators have changed, as of the beginning of a request.
@@ -94,10 +93,12 @@ impl Overrides {
         let Some(described) = catalogue.described(name) else { return Ok(None) };
         let Some(changed) = self.0.get(name) else {
             let statements = Cow::Borrowed(described.parsed.as_slice());
-            return Ok(Some(Effective { statements, hooks: &described.hooks, scope: described.scope }));
+            return Ok(Some(Effective { statements, hooks: &described.hooks }));
         };
         let statements = Cow::Owned(Statement::read_all(name, &changed.statements)?);
-        Ok(Some(Effective { statements, hooks: &changed.hooks, scope: changed_scope(described, &changed.scoping)? }))
+        // A list that cannot be narrowed as the administrator wants is not shown.
+        changed_scope(described, &changed.scoping)?;
+        Ok(Some(Effective { statements, hooks: &changed.hooks }))
     }
 
     /// Which rows a list shows, as it counts now.

@@ -13,13 +13,7 @@ use crate::{Pulp, Result};
 ///
 /// # Errors
 /// If the database refuses.
-pub(crate) async fn give_to_creator(
-    pulp: &Pulp,
-    tx: &Tx,
-    creator: Option<i64>,
-    policy: &str,
-    (model, id): (&str, Uuid),
-) -> Result<()> {
+pub(crate) async fn give_to_creator(pulp: &Pulp, tx: &Tx, creator: Option<i64>, policy: &str, (model, id): (&str, Uuid)) -> Result<()> {
     let Some(creator) = creator else { return Ok(()) };
     let access = pulp.access();
     let (Some(model), true) = (access.model(model), access.has(policy)) else { return Ok(()) };
@@ -104,9 +98,7 @@ impl Given<'_> {
         let now = self.pulp.now();
         let pairs = holders.iter().flat_map(|holder| roles.iter().map(move |role| (*holder, *role)));
         let rows: Vec<[Value; 7]> = pairs
-            .map(|(holder, role)| {
-                [new_id().into(), now.into(), now.into(), self.id.into(), self.model.into(), role.into(), holder.into()]
-            })
+            .map(|(holder, role)| [new_id().into(), now.into(), now.into(), self.id.into(), self.model.into(), role.into(), holder.into()])
             .collect();
         if rows.is_empty() {
             return Ok(());

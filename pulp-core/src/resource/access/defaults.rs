@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 
-use super::policy::{LockedRole, AccessPolicy, Scope};
+use super::policy::{AccessPolicy, LockedRole, Scope};
 use super::{Statement, derive};
 use crate::plugin::Registry;
 use crate::resource::{Noun, Resource};

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::policy::{LockedRole, AccessPolicy, Rule, Scope};
+use super::policy::{AccessPolicy, LockedRole, Rule, Scope};
 use crate::plugin::Registry;
 use crate::resource::{Change, Create, Kind, Noun, On, Resource, Target};
 
@@ -52,12 +52,8 @@ impl Resource {
     fn verbs(&self) -> Vec<&'static str> {
         let Some(policy) = self.own_policy().filter(|policy| policy.derived) else { return Vec::new() };
         let of_object = |on: On| self.noun != Noun::Content && on == On::Object;
-        let mut verbs: Vec<&'static str> = self
-            .actions
-            .iter()
-            .filter(|action| of_object(action.on) && !policy.covers(action.name))
-            .map(|action| action.name)
-            .collect();
+        let mut verbs: Vec<&'static str> =
+            self.actions.iter().filter(|action| of_object(action.on) && !policy.covers(action.name)).map(|action| action.name).collect();
         if self.noun == Noun::Repository {
             verbs.push("repair");
         }
@@ -119,8 +115,7 @@ impl Resource {
         let mut add = |actions: Vec<&'static str>, conditions: Vec<String>| {
             all.push(Rule { actions, principal: "authenticated", conditions });
         };
-        let (general, object) =
-            if self.in_domain { ("model_or_domain", "model_or_domain_or_obj") } else { ("model", "model_or_obj") };
+        let (general, object) = if self.in_domain { ("model_or_domain", "model_or_domain_or_obj") } else { ("model", "model_or_obj") };
         let may = |verb: &str| format!("has_{general}_perms:{}", permission(&self.model, verb));
         let may_with = |verb: &str| format!("has_{object}_perms:{}", permission(&self.model, verb));
         // A content type's objects are to be seen by whoever changes them; those of core need not be.
@@ -190,9 +185,7 @@ impl Resource {
 
     /// Objects that a body names are to be seen by whoever names them.
     fn related(&self, registry: &Registry) -> Vec<String> {
-        let has = |target: Target| {
-            self.fields.iter().any(|field| field.is_input() && matches!(field.kind, Kind::Href(of) if of == target))
-        };
+        let has = |target: Target| self.fields.iter().any(|field| field.is_input() && matches!(field.kind, Kind::Href(of) if of == target));
         let view = |subject: &str, noun: Noun| {
             let model = self.sibling(registry, noun)?;
             Some(format!("has_{subject}_param_model_or_domain_or_obj_perms:{}", permission(model, "view")))

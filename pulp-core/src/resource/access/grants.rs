@@ -62,7 +62,8 @@ impl Grants {
     /// The keys of the objects of a model on which the user has a permission by a role that was given for them: a sub-select.
     pub(super) fn objects(&self, catalogue: &Catalogue, model: &str, permission: &str) -> Option<Fragment> {
         let (model, permission) = (catalogue.model(model)?, catalogue.permission(permission)?);
-        let roles = || Fragment::new("(select rp.role_id from core_role_permissions rp where rp.permission_id = ").bind(permission).text(")");
+        let roles =
+            || Fragment::new("(select rp.role_id from core_role_permissions rp where rp.permission_id = ").bind(permission).text(")");
         Some(
             Fragment::new("select ur.object_id from core_userrole ur where ur.user_id = ")
                 .bind(self.user)

@@ -40,9 +40,7 @@ impl Asker<'_> {
             Scope::InViewedRepositories => self.in_repositories()?,
             Scope::VersionsOfViewedRepositories => match self.repositories("v")? {
                 None => Fragment::always(),
-                Some(which) => {
-                    Fragment::new("b.repository_id in (select v.pulp_id from core_repository v where ").then(which).text(")")
-                }
+                Some(which) => Fragment::new("b.repository_id in (select v.pulp_id from core_repository v where ").then(which).text(")"),
             },
             Scope::OfViewedTasks => {
                 let tasks = self.cx.pulp().registry().resource_at("tasks");
@@ -124,4 +122,3 @@ impl Asker<'_> {
         })
     }
 }
-

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::super::access::app_of;
 use super::super::{
-    AccessPolicy, ActionHandler, Compute, Condition, Context, Drive, Field, Filter, FilterKind, FilterValue, Fragment, Lookup, Noun, Record, Resource,
-    Returns, Scope, Shape, Target,
+    AccessPolicy, ActionHandler, Compute, Condition, Context, Drive, Field, Filter, FilterKind, FilterValue, Fragment, Lookup, Noun,
+    Record, Resource, Returns, Scope, Shape, Target,
 };
 use crate::clock::Timestamp;
 use crate::db::{ExecutorExt, Sql};
