@@ -29,6 +29,7 @@ pub mod publish;
 mod pulp;
 pub mod resource;
 pub mod settings;
+mod shareable;
 pub mod storage;
 pub mod sync;
 pub mod tasks;

@@ -18,6 +18,7 @@ use crate::model::{Domain, Remote};
 use crate::plugin::{Plugin, Registry};
 use crate::resource::access::Catalogue;
 use crate::settings::Settings;
+use crate::shareable::shareable;
 use crate::storage::{LocalOptions, LocalStorage, Spool, SpoolOptions, Storage};
 use crate::sync::{Meter, Meters};
 use crate::tasks::{Hub, OrphanCleanup, Purge, Tasks};
@@ -28,7 +29,9 @@ use crate::{Error, Result};
 #[derive(Clone)]
 pub struct Pulp(Arc<Inner>);
 
-struct Inner {
+shareable!(Inner(Parts));
+
+struct Parts {
     db: Db,
     settings: Settings,
     hrefs: Hrefs,
@@ -347,7 +350,7 @@ impl PulpBuilder {
         let hrefs = Hrefs::new(self.settings.api_root.clone(), self.settings.domain_enabled);
         let credentials = CredentialCache::with_lifetime(Duration::from_secs(self.settings.credential_cache_seconds))
             .map_err(|error| Error::Internal(error.to_string()))?;
-        let pulp = Pulp(Arc::new(Inner {
+        let pulp = Pulp(Arc::new(Inner(Parts {
             db,
             settings: self.settings,
             hrefs,
@@ -367,7 +370,7 @@ impl PulpBuilder {
             meters: Meters::default(),
             hub: Hub::default(),
             storing: RwLock::default(),
-        }));
+        })));
         pulp.tasks().recover().await?;
         Ok(pulp)
     }

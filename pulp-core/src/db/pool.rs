@@ -1,5 +1,6 @@
 //! The pool of connections, and who may open it.
 
+use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -14,6 +15,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use super::notify::Notifier;
 use super::tx::{self, Tx};
 use super::{DbError, Dialect, Executor, Notification, Row, Sql};
+use crate::shareable::shareable;
 
 /// A connection that has not been used for so long is asked whether it still is one.
 const RESTED: Duration = Duration::from_secs(1);
@@ -44,8 +46,16 @@ impl Default for DbOptions {
 #[derive(Debug, Clone)]
 pub struct Db(Arc<Inner>);
 
+shareable!(Inner(Parts));
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 #[derive(Debug)]
-struct Inner {
+struct Parts {
     pools: Pools,
     notifier: Notifier,
     /// Held as long as the pool lives: one process to a SQLite directory.
@@ -109,7 +119,7 @@ impl Db {
             .connect_with(connect)
             .await?;
         let notifier = Notifier::postgres(pool.clone());
-        Ok(Self(Arc::new(Inner { pools: Pools::Postgres(pool), notifier, _lock: None })))
+        Ok(Self(Arc::new(Inner(Parts { pools: Pools::Postgres(pool), notifier, _lock: None }))))
     }
 
     async fn open_sqlite(path: &Path, options: &DbOptions) -> Result<Self, DbError> {
@@ -151,7 +161,7 @@ impl Db {
             .test_before_acquire(false)
             .connect_with(connect.pragma("query_only", "on").pragma("cache_size", "-8192"))
             .await?;
-        Ok(Self(Arc::new(Inner { pools: Pools::Sqlite { read, write }, notifier: Notifier::local(), _lock: Some(lock) })))
+        Ok(Self(Arc::new(Inner(Parts { pools: Pools::Sqlite { read, write }, notifier: Notifier::local(), _lock: Some(lock) }))))
     }
 
     /// Starts a transaction. On SQLite it is the only one that writes until it ends.

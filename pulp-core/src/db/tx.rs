@@ -1,5 +1,7 @@
 //! Transactions, and how a statement is run on each driver.
 
+use std::fmt;
+
 use async_trait::async_trait;
 use sqlx::postgres::{PgArguments, Postgres};
 use sqlx::sqlite::{Sqlite, SqliteArguments};
@@ -8,27 +10,36 @@ use sqlx::{Arguments, AssertSqlSafe, Executor as _};
 use tokio::sync::Mutex;
 
 use super::{DbError, Dialect, Executor, Row, Sql, Value};
+use crate::shareable::shareable;
 
 /// A transaction. Dropped without [`Tx::commit`], it leaves nothing behind.
 #[derive(Debug)]
 pub struct Tx {
     dialect: Dialect,
-    inner: Mutex<Inner>,
+    open: Open,
+}
+
+shareable!(Open(Mutex<Connection>));
+
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 #[derive(Debug)]
-enum Inner {
+enum Connection {
     Postgres(sqlx::Transaction<'static, Postgres>),
     Sqlite(sqlx::Transaction<'static, Sqlite>),
 }
 
 impl Tx {
     pub(super) fn postgres(tx: sqlx::Transaction<'static, Postgres>) -> Self {
-        Self { dialect: Dialect::Postgres, inner: Mutex::new(Inner::Postgres(tx)) }
+        Self { dialect: Dialect::Postgres, open: Open(Mutex::new(Connection::Postgres(tx))) }
     }
 
     pub(super) fn sqlite(tx: sqlx::Transaction<'static, Sqlite>) -> Self {
-        Self { dialect: Dialect::Sqlite, inner: Mutex::new(Inner::Sqlite(tx)) }
+        Self { dialect: Dialect::Sqlite, open: Open(Mutex::new(Connection::Sqlite(tx))) }
     }
 
     /// Makes all that was done visible, at once.
@@ -36,9 +47,9 @@ impl Tx {
     /// # Errors
     /// If the database cannot be reached, or a check at the end fails; nothing is visible then.
     pub async fn commit(self) -> Result<(), DbError> {
-        match self.inner.into_inner() {
-            Inner::Postgres(tx) => tx.commit().await?,
-            Inner::Sqlite(tx) => tx.commit().await?,
+        match self.open.0.into_inner() {
+            Connection::Postgres(tx) => tx.commit().await?,
+            Connection::Sqlite(tx) => tx.commit().await?,
         }
         Ok(())
     }
@@ -48,19 +59,19 @@ impl Tx {
     /// # Errors
     /// If the database cannot be reached; it takes the work back by itself then.
     pub async fn rollback(self) -> Result<(), DbError> {
-        match self.inner.into_inner() {
-            Inner::Postgres(tx) => tx.rollback().await?,
-            Inner::Sqlite(tx) => tx.rollback().await?,
+        match self.open.0.into_inner() {
+            Connection::Postgres(tx) => tx.rollback().await?,
+            Connection::Sqlite(tx) => tx.rollback().await?,
         }
         Ok(())
     }
 
     pub(super) async fn script(&self, text: &str) -> Result<(), DbError> {
-        match &mut *self.inner.lock().await {
-            Inner::Postgres(tx) => {
+        match &mut *self.open.lock().await {
+            Connection::Postgres(tx) => {
                 tx.execute(sqlx::raw_sql(AssertSqlSafe(text.to_owned()))).await?;
             }
-            Inner::Sqlite(tx) => {
+            Connection::Sqlite(tx) => {
                 tx.execute(sqlx::raw_sql(AssertSqlSafe(text.to_owned()))).await?;
             }
         }
@@ -75,16 +86,16 @@ impl Executor for Tx {
     }
 
     async fn rows(&self, sql: Sql) -> Result<Vec<Row>, DbError> {
-        match &mut *self.inner.lock().await {
-            Inner::Postgres(tx) => postgres_rows(&mut **tx, sql).await,
-            Inner::Sqlite(tx) => sqlite_rows(&mut **tx, sql).await,
+        match &mut *self.open.lock().await {
+            Connection::Postgres(tx) => postgres_rows(&mut **tx, sql).await,
+            Connection::Sqlite(tx) => sqlite_rows(&mut **tx, sql).await,
         }
     }
 
     async fn run(&self, sql: Sql) -> Result<u64, DbError> {
-        match &mut *self.inner.lock().await {
-            Inner::Postgres(tx) => postgres_run(&mut **tx, sql).await,
-            Inner::Sqlite(tx) => sqlite_run(&mut **tx, sql).await,
+        match &mut *self.open.lock().await {
+            Connection::Postgres(tx) => postgres_run(&mut **tx, sql).await,
+            Connection::Sqlite(tx) => sqlite_run(&mut **tx, sql).await,
         }
     }
 }

@@ -10,13 +10,16 @@ use super::progress::Notes;
 use super::{Created, DispatchOptions, ProgressReport, Task};
 use crate::db::{Executor, ExecutorExt, Sql};
 use crate::model::{Domain, TaskRow};
+use crate::shareable::shareable;
 use crate::{Error, Pulp, Result};
 
 /// What a running task is given: the library, who it is, and how to tell what it does. Cheap to clone.
 #[derive(Clone)]
 pub struct TaskContext(Arc<Inner>);
 
-struct Inner {
+shareable!(Inner(Parts));
+
+struct Parts {
     pulp: Pulp,
     task: Uuid,
     fence: i64,
@@ -30,7 +33,7 @@ struct Inner {
 
 impl TaskContext {
     pub(super) fn new(pulp: Pulp, row: &TaskRow, domain: Arc<Domain>, cancel: CancellationToken, notes: Arc<Notes>) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(Inner(Parts {
             pulp,
             task: row.pulp_id,
             fence: row.fence,
@@ -40,7 +43,7 @@ impl TaskContext {
             domain,
             cancel,
             notes,
-        }))
+        })))
     }
 
     /// The library.
