@@ -14,12 +14,13 @@ use crate::crypto::{CredentialCache, Fernet, Secret};
 use crate::db::{self, Db, DbOptions};
 use crate::download::{Fetcher, FetcherOptions, FileDownloader};
 use crate::ids::Hrefs;
+use crate::model::backend::{self, Backends};
 use crate::model::{Domain, Remote};
 use crate::plugin::{Plugin, Registry};
 use crate::resource::access::Catalogue;
 use crate::settings::Settings;
 use crate::shareable::shareable;
-use crate::storage::{LocalOptions, LocalStorage, Spool, SpoolOptions, Storage};
+use crate::storage::{DomainStorage, LocalOptions, LocalStorage, Spool, SpoolOptions, Storage};
 use crate::sync::{Meter, Meters};
 use crate::tasks::{Hub, OrphanCleanup, Purge, Tasks};
 use crate::{Error, Result};
@@ -42,6 +43,7 @@ struct Parts {
     default_domain: Arc<Domain>,
     data_dir: PathBuf,
     storage: Arc<dyn Storage>,
+    default_storage: Arc<dyn Storage>,
     spool: Spool,
     content: Arc<content::State>,
     keys: Fernet,
@@ -96,6 +98,11 @@ impl Pulp {
         &self.0.storage
     }
 
+    /// Where artifacts of domains lie that have no storage of their own.
+    pub(crate) fn default_storage(&self) -> &Arc<dyn Storage> {
+        &self.0.default_storage
+    }
+
     /// Where files are written until they are adopted into the storage.
     pub fn spool(&self) -> &Spool {
         &self.0.spool
@@ -128,6 +135,16 @@ impl Pulp {
     /// If it was encrypted with a key that we do not have.
     pub fn unseal(&self, column: &str) -> Result<Secret> {
         self.0.keys.decrypt_text(column).map_err(|error| Error::Internal(error.to_string()))
+    }
+
+    /// Encrypts the settings of a domain's storage for their column.
+    pub(crate) fn seal_settings(&self, values: &serde_json::Map<String, serde_json::Value>) -> Result<serde_json::Value> {
+        backend::seal(&self.0.keys, values)
+    }
+
+    /// Decrypts them.
+    pub(crate) fn unseal_settings(&self, column: &serde_json::Value) -> Result<serde_json::Map<String, serde_json::Value>> {
+        backend::unseal(&self.0.keys, column)
     }
 
     /// Checks passwords, and remembers for a short time which were right.
@@ -345,6 +362,12 @@ impl PulpBuilder {
                     .map_err(|error| Error::Setting { name: "db_encryption_key".to_owned(), reason: error.to_string() })?
             }
         };
+        let default_storage = Arc::clone(&storage);
+        let storage: Arc<dyn Storage> = if self.settings.domain_enabled {
+            Arc::new(DomainStorage::new(storage, Backends { db: db.clone(), keys: keys.clone() }))
+        } else {
+            storage
+        };
         let default_domain = Arc::new(Domain::default(&db, self.clock.now()).await?);
         let access = Catalogue::open(&db, &registry, self.clock.now()).await?;
         let hrefs = Hrefs::new(self.settings.api_root.clone(), self.settings.domain_enabled);
@@ -361,6 +384,7 @@ impl PulpBuilder {
             default_domain,
             data_dir: self.data_dir,
             storage,
+            default_storage,
             spool,
             content: Arc::default(),
             keys,

@@ -30,6 +30,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use url::Url;
 
+mod by_domain;
 mod error;
 mod io;
 mod local;
@@ -38,6 +39,7 @@ mod path;
 mod s3;
 mod spool;
 
+pub use by_domain::{DomainStorage, FindStorage, Found};
 pub use error::{Result, StorageError};
 pub use local::{Durability, LocalOptions, LocalStorage};
 pub use path::{ArtifactPath, InvalidPath};
@@ -101,6 +103,15 @@ pub trait Storage: Send + Sync + Debug + 'static {
     fn local_file(&self, at: &ArtifactPath) -> Option<PathBuf> {
         let _ = at;
         None
+    }
+
+    /// The storage that has a file, where this one only knows the way to it.
+    ///
+    /// # Errors
+    /// If that cannot be opened.
+    async fn holder(&self, at: &ArtifactPath) -> Result<Option<std::sync::Arc<dyn Storage>>> {
+        let _ = at;
+        Ok(None)
     }
 
     /// The capability to send clients to the store itself, where there is one.

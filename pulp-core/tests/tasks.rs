@@ -581,7 +581,8 @@ both_databases! {
         assert!(matches!(pulp.tasks().find(done[0].pulp_id).await, Err(Error::NotFound { .. })));
 
         let before = done[4].finished_at.unwrap();
-        let purge = Purge { finished_before: before, states: vec![TaskState::Completed, TaskState::Waiting, TaskState::Running] };
+        let states = vec![TaskState::Completed, TaskState::Waiting, TaskState::Running];
+        let purge = Purge { finished_before: before, states, of_user: None };
         let purge = pulp.tasks().dispatch(purge, options()).await.unwrap().pulp_id;
         assert_eq!(pulp.tasks().wait(purge).await.unwrap().state(), TaskState::Completed);
         let left: Vec<Uuid> = pulp.db().column("select pulp_id from core_task order by sequence").await.unwrap();

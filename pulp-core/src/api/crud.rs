@@ -88,7 +88,8 @@ pub(super) async fn update(mut request: Request, resource: Arc<Resource>, purpos
         if resource.update == Change::Task {
             let prn = resource.own_prn(cx, &current).unwrap_or_default();
             let task = GeneralUpdate { resource: resource.path.to_owned(), prn, id, input };
-            return reply(cx, &resource, cx.dispatch(task).await?).await;
+            let row = cx.pulp().tasks().dispatch(task, options(cx, &resource)).await?;
+            return Ok(dispatched(cx, &resource, row.pulp_id));
         }
         resource.change(cx, &current, &input).await?;
     }
@@ -99,13 +100,14 @@ pub(super) async fn update(mut request: Request, resource: Arc<Resource>, purpos
 pub(super) async fn delete(request: Request, resource: Arc<Resource>) -> Answer {
     let current = find(&request, &resource).await?;
     let (cx, id) = (&request.cx, current.id());
+    resource.hooks.may_delete(cx, &current).await?;
     if resource.delete == Change::Task {
         let prn = resource.own_prn(cx, &current).unwrap_or_default();
         let task = GeneralDelete { resource: resource.path.to_owned(), prn, id };
         // A repository may hold a million units: that is no work for the process that answers requests.
-        let options = DispatchOptions { immediate: Some(resource.noun != Noun::Repository), ..cx.dispatch_options() };
+        let options = DispatchOptions { immediate: Some(resource.noun != Noun::Repository), ..options(cx, &resource) };
         let row = cx.pulp().tasks().dispatch(task, options).await?;
-        return reply(cx, &resource, Reply::Task(row.pulp_id)).await;
+        return Ok(dispatched(cx, &resource, row.pulp_id));
     }
     resource.remove(cx, id).await?;
     Ok(response::empty(StatusCode::NO_CONTENT))
@@ -117,6 +119,7 @@ pub(super) async fn act(mut request: Request, resource: Arc<Resource>, action: A
         On::Object => Some(find(&request, &resource).await?.id()),
         On::Collection => None,
     };
+    action.handler.check(&request.cx).await?;
     let body = match &action.body {
         Some(_) => request.payload().await?,
         None => Default::default(),
@@ -157,6 +160,22 @@ pub(super) async fn unlabel(mut request: Request, resource: Arc<Resource>) -> An
     };
     resource.hooks.committed(cx, id).await;
     Ok(response::json(StatusCode::CREATED, &json!({"key": key, "value": value})))
+}
+
+/// How a task about an object is dispatched: what is in no domain is the default one's to change.
+fn options(cx: &Context, resource: &Resource) -> DispatchOptions {
+    let mut options = cx.dispatch_options();
+    if !resource.in_domain {
+        options.domain = Some(Arc::clone(cx.pulp().default_domain()));
+    }
+    options
+}
+
+/// The task that does it.
+fn dispatched(cx: &Context, resource: &Resource, task: Uuid) -> Response<Body> {
+    let domain = if resource.in_domain { cx.domain() } else { cx.pulp().default_domain() };
+    let base = cx.pulp().hrefs().base(&domain.name);
+    response::json(StatusCode::ACCEPTED, &json!({"task": format!("{base}tasks/{task}/")}))
 }
 
 /// The object that the path names.

@@ -79,10 +79,12 @@ impl Rendering<'_> {
     pub(super) async fn render(&self, served: Served) -> Result<Response<Body>, ServeError> {
         match served {
             Served::File(file) => {
-                if self.redirects
-                    && let Some(presigner) = self.storage.presigner()
-                {
-                    return self.presigned(presigner, &file).await;
+                if self.redirects {
+                    let holder = self.storage.holder(&file.path).await?;
+                    let storage = holder.as_ref().unwrap_or(self.storage);
+                    if let Some(presigner) = storage.presigner() {
+                        return self.presigned(presigner, &file).await;
+                    }
                 }
                 let representation = file.representation.clone();
                 let (storage, small) = (Arc::clone(self.storage), self.state.small.clone());

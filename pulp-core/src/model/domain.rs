@@ -33,6 +33,8 @@ pub struct Domain {
     pub redirect_to_object_storage: bool,
     /// Whether guarded distributions are left out of listings.
     pub hide_guarded_distributions: bool,
+    /// The guard of distributions that are made without one.
+    pub default_content_guard_id: Option<Uuid>,
 }
 model!(Domain, "core_domain", "domain");
 

@@ -1,6 +1,7 @@
 //! Rows as structs, and the set-oriented SQL over them. No HTTP in here.
 
 mod artifact;
+pub mod backend;
 mod content;
 mod distribution;
 mod domain;

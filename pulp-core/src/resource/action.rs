@@ -65,6 +65,14 @@ pub enum Reply {
 /// Does an action.
 #[async_trait]
 pub trait ActionHandler: Send + Sync {
+    /// Whether this can be done at all here, before the body is looked at.
+    ///
+    /// # Errors
+    /// Any; the wire shows it as the error says.
+    async fn check(&self, _cx: &Context) -> Result<()> {
+        Ok(())
+    }
+
     /// `id` is the object of an [`On::Object`] action, which exists; `input` the validated body.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use super::access::{Grants, Overrides};
 use super::relation::Link;
 use super::{Reply, Target};
 use crate::Pulp;
-use crate::db::{ExecutorExt, Sql};
+use crate::db::{Dialect, Executor, ExecutorExt, Sql};
 use crate::ids::Prn;
 use crate::model::{Domain, User};
 use crate::tasks::{DispatchOptions, Task};
@@ -173,6 +173,7 @@ impl Context {
         const WRONG_MATCH: &str = "Invalid hyperlink - Incorrect URL match.";
         const GONE: &str = "Invalid hyperlink - Object does not exist.";
         let registry = self.pulp.registry();
+        let domain_column = self.domain_column(target);
         let sql = if let Ok(prn) = text.parse::<Prn>() {
             let known = match target.link {
                 Link::Version => prn.model == "core.repositoryversion",
@@ -181,37 +182,71 @@ impl Context {
             if !known {
                 return Err(WRONG_MATCH.to_owned());
             }
-            Sql::new(select(target, "t.pulp_id = $1")).bind(prn.id)
+            Sql::new(select(domain_column, target, "t.pulp_id = $1")).bind(prn.id)
         } else {
             let Some((domain, path)) = self.pulp.hrefs().split(text) else { return Err(NO_MATCH.to_owned()) };
-            if domain != self.domain.name {
-                return Err(WRONG_MATCH.to_owned());
-            }
             let (collection, rest) = registry.split_path(path).ok_or(NO_MATCH)?;
             let mut rest = rest.split('/');
             let id: Uuid = rest.next().and_then(|id| id.parse().ok()).ok_or(NO_MATCH)?;
+            if domain != self.domain.name && collection.in_domain {
+                return Err(self.elsewhere());
+            }
             match (target.link, rest.next(), rest.next(), rest.next()) {
                 (Link::Version, Some("versions"), Some(number), None) if collection.table == Target::REPOSITORY.table => {
                     let number: i64 = number.parse().map_err(|_| NO_MATCH)?;
-                    Sql::new(select(target, "t.repository_id = $1 and t.number = $2")).bind(id).bind(number)
+                    Sql::new(select(domain_column, target, "t.repository_id = $1 and t.number = $2")).bind(id).bind(number)
                 }
                 (Link::Typed | Link::Plain(_), None, None, None) if collection.table == target.table => {
-                    Sql::new(select(target, "t.pulp_id = $1")).bind(id)
+                    Sql::new(select(domain_column, target, "t.pulp_id = $1")).bind(id)
                 }
                 _ => return Err(WRONG_MATCH.to_owned()),
             }
         };
-        let found: Option<(Uuid, Option<String>)> = self.pulp.db().optional(sql).await.map_err(|error| {
+        let found: Option<(Uuid, Option<String>, Option<Uuid>)> = self.pulp.db().optional(sql).await.map_err(|error| {
             tracing::error!(%error, "an href could not be looked up");
             GONE.to_owned()
         })?;
-        let (id, pulp_type) = found.ok_or(GONE)?;
+        let (id, pulp_type, domain) = found.ok_or(GONE)?;
+        if domain.is_some_and(|domain| domain != self.domain.pulp_id) {
+            return Err(self.elsewhere());
+        }
         self.prn_of(target, id, pulp_type.as_deref()).ok_or_else(|| WRONG_MATCH.to_owned())
     }
 }
 
-/// A statement that gives key and type of the object that meets the condition on `t`.
-fn select(target: Target, condition: &str) -> String {
+impl Context {
+    /// The column that says in which domain an object is; null for what is in none.
+    fn domain_column(&self, target: Target) -> &'static str {
+        let registry = self.pulp.registry();
+        let in_domain = match target.link {
+            Link::Version => return "r.pulp_domain_id",
+            Link::Plain(collection) => registry.resource_at(collection).is_some_and(|resource| resource.in_domain),
+            Link::Typed => registry.resources().iter().any(|resource| resource.table == target.table && resource.in_domain),
+        };
+        match (in_domain, self.pulp.db().dialect()) {
+            (true, _) => "t.pulp_domain_id",
+            (false, Dialect::Postgres) => "cast(null as uuid)",
+            (false, Dialect::Sqlite) => "cast(null as blob)",
+        }
+    }
+
+    /// Below this lies what is in no domain, whatever domain it is asked for in.
+    pub(crate) fn shared_base(&self) -> String {
+        self.pulp.hrefs().base(&self.pulp.default_domain().name)
+    }
+
+    /// What is said of an object of another domain.
+    fn elsewhere(&self) -> String {
+        format!("{ELSEWHERE} {} domain.", self.domain.name)
+    }
+}
+
+/// How the message about objects of another domain begins: it concerns no single field.
+pub(crate) const ELSEWHERE: &str = "Objects must all be a part of the";
+
+/// A statement that gives key, type and domain of the object that meets the condition on `t`.
+fn select(domain: &str, target: Target, condition: &str) -> String {
     let kind = if target.link == Link::Typed { "t.pulp_type" } else { "cast(null as text)" };
-    format!("select t.pulp_id, {kind} from {} t where {condition}", target.table)
+    let join = if target.link == Link::Version { " join core_repository r on r.pulp_id = t.repository_id" } else { "" };
+    format!("select t.pulp_id, {kind}, {domain} from {} t{join} where {condition}", target.table)
 }

@@ -37,6 +37,14 @@ pub trait Hooks: Send + Sync {
         Ok(())
     }
 
+    /// Before a task is made that removes an object.
+    ///
+    /// # Errors
+    /// Any; nothing is removed then.
+    async fn may_delete(&self, _cx: &Context, _current: &Record) -> Result<()> {
+        Ok(())
+    }
+
     /// Before the object’s rows are removed, in the same transaction.
     ///
     /// # Errors
@@ -73,6 +81,11 @@ impl Hooks for Both {
     async fn updated(&self, cx: &Context, tx: &Tx, before: &Record, input: &Input) -> Result<()> {
         self.0.updated(cx, tx, before, input).await?;
         self.1.updated(cx, tx, before, input).await
+    }
+
+    async fn may_delete(&self, cx: &Context, current: &Record) -> Result<()> {
+        self.0.may_delete(cx, current).await?;
+        self.1.may_delete(cx, current).await
     }
 
     async fn deleting(&self, cx: &Context, tx: &Tx, id: Uuid) -> Result<()> {

@@ -18,7 +18,7 @@ pub(crate) mod access;
 mod action;
 pub mod bases;
 pub mod content_file;
-mod context;
+pub(crate) mod context;
 mod field;
 mod filter;
 mod hooks;

@@ -123,8 +123,16 @@ impl Resource {
                 let repository = cx.pulp().registry().resource_of_type(Target::REPOSITORY.table, row.text("own__type")?)?;
                 Some(version_href(base, repository.path, row.uuid("own__repository")?, row.integer("own__number")?))
             }
-            Link::Plain(path) if self.integer_key => Some(format!("{base}{path}/{}/", key_number(row.id()))),
-            Link::Plain(path) => Some(format!("{base}{path}/{}/", row.id())),
+            Link::Plain(path) => {
+                // What is in no domain has one href, whatever domain it is asked for in.
+                let own = (!self.in_domain).then(|| cx.shared_base());
+                let base = own.as_deref().unwrap_or(base);
+                if self.integer_key {
+                    Some(format!("{base}{path}/{}/", key_number(row.id())))
+                } else {
+                    Some(format!("{base}{path}/{}/", row.id()))
+                }
+            }
             Link::Typed => {
                 let resource = cx.pulp().registry().resource_of_type(self.table, row.text("pulp_type")?)?;
                 Some(format!("{base}{}/{}/", resource.path, row.id()))
@@ -153,7 +161,11 @@ fn related_href(cx: &Context, base: &str, target: Target, field: &Field, row: &R
     let id = row.uuid(&field.column)?;
     let name = field.name;
     match target.link {
-        Link::Plain(collection) => Some(format!("{base}{collection}/{id}/")),
+        Link::Plain(collection) => {
+            let shared = cx.pulp().registry().resource_at(collection).is_some_and(|resource| !resource.in_domain);
+            let own = shared.then(|| cx.shared_base());
+            Some(format!("{}{collection}/{id}/", own.as_deref().unwrap_or(base)))
+        }
         Link::Typed => {
             let resource = cx.pulp().registry().resource_of_type(target.table, row.text(&format!("{name}__type"))?)?;
             Some(format!("{base}{}/{id}/", resource.path))

@@ -147,7 +147,8 @@ async fn read(cx: &Context, fields: &[Field], body: &RawBody, purpose: Purpose, 
             Some(value) => match check(cx, field, &value, body.form).await? {
                 Ok(value) => input.set(field.name, value),
                 Err(error) => {
-                    errors.insert(field.name.to_owned(), error);
+                    let elsewhere = error[0].as_str().is_some_and(|message| message.starts_with(super::context::ELSEWHERE));
+                    errors.insert(if elsewhere { "non_field_errors" } else { field.name }.to_owned(), error);
                 }
             },
         }

@@ -9,6 +9,7 @@ use crate::Result;
 use crate::clock::Timestamp;
 use crate::db::{Db, DbError, ExecutorExt, Sql};
 use crate::model::TaskState;
+use crate::resource::{Fragment, Grants};
 
 /// How many tasks go in one transaction: readers and other writers get their turn in between.
 const BATCH: usize = 500;
@@ -20,6 +21,9 @@ pub struct Purge {
     pub finished_before: Timestamp,
     /// How they ended; other states are ignored.
     pub states: Vec<TaskState>,
+    /// Only tasks that this user may delete by roles on them; all if unset.
+    #[serde(default)]
+    pub of_user: Option<i64>,
 }
 
 #[async_trait]
@@ -37,7 +41,7 @@ impl Task for Purge {
         let db = cx.pulp().db();
         let mut last = 0;
         loop {
-            let batch = ended(db, cx.domain().pulp_id, self.finished_before, &self.states, last).await?;
+            let batch = self.ended(&cx, last).await?;
             let Some((sequence, _)) = batch.last() else { break };
             last = *sequence;
             let ids: Vec<Uuid> = batch.into_iter().map(|(_, id)| id).collect();
@@ -51,16 +55,26 @@ impl Task for Purge {
     }
 }
 
-/// A batch of them in the order of dispatch, from behind `after`.
-async fn ended(db: &Db, domain: Uuid, before: Timestamp, states: &[TaskState], after: i64) -> Result<Vec<(i64, Uuid)>, DbError> {
-    let states = states.iter().filter(|state| state.is_final()).map(|state| state.as_str());
-    let mut sql =
-        Sql::new("select sequence, pulp_id from core_task where pulp_domain_id = $1 and finished_at < $2 and sequence > $3 and state in ")
-            .bind(domain)
-            .bind(before)
-            .bind(after);
-    sql.push_list(states).push(format!(" order by sequence limit {BATCH}"));
-    db.all(sql).await
+impl Purge {
+    /// A batch of them in the order of dispatch, from behind `after`.
+    async fn ended(&self, cx: &TaskContext, after: i64) -> Result<Vec<(i64, Uuid)>, DbError> {
+        let states = self.states.iter().filter(|state| state.is_final()).map(|state| state.as_str());
+        let mut sql = Sql::new(
+            "select sequence, pulp_id from core_task where pulp_domain_id = $1 and finished_at < $2 and sequence > $3 and state in ",
+        )
+        .bind(cx.domain().pulp_id)
+        .bind(self.finished_before)
+        .bind(after);
+        sql.push_list(states);
+        if let Some(user) = self.of_user {
+            let theirs = Grants::of_objects(user).objects(cx.pulp().access(), "core.task", "core.delete_task");
+            sql.push(" and pulp_id in (");
+            theirs.unwrap_or_else(|| Fragment::new("null")).write(&mut sql);
+            sql.push(")");
+        }
+        sql.push(format!(" order by sequence limit {BATCH}"));
+        cx.pulp().db().all(sql).await
+    }
 }
 
 /// Deletes tasks and what belongs to them; how many tasks, and how many rows in all.

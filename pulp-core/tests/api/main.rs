@@ -3,6 +3,8 @@
 mod access;
 mod artifacts;
 mod content;
+mod crawler;
+mod domains;
 mod filters;
 mod lists;
 mod objects;

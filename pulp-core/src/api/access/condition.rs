@@ -97,7 +97,12 @@ impl Condition {
                     return Ok(true);
                 }
                 let Some(resource) = guarded.resource.as_ref().filter(|_| levels.object) else { return Ok(false) };
-                let id = crud::find(request, resource).await?.id();
+                let id = match request.parameter("id") {
+                    // What is done to a domain is done to the one that the path is in.
+                    "" if resource.table == Target::DOMAIN.table => request.cx.domain().pulp_id,
+                    "" => return Ok(false),
+                    _ => crud::find(request, resource).await?.id(),
+                };
                 on_object(request, &resource.model, id, permissions).await
             }
             Subject::Parent => {

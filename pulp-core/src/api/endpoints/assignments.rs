@@ -182,7 +182,7 @@ impl Compute for Shown {
         let roles = Role::by_ids(cx.pulp().db(), &ids).await?;
         let objects: Vec<Option<(i64, Uuid)>> = rows.iter().map(|row| row.integer("content_type_id").zip(row.uuid("object_id"))).collect();
         let named: HashMap<(i64, Uuid), Named> = Named::all(cx, objects.iter().flatten()).await?;
-        let base = cx.pulp().hrefs().base(&cx.domain().name);
+        let base = cx.shared_base();
         let holders = match self.0 {
             Holder::User => "users",
             Holder::Group => "groups",

@@ -123,6 +123,6 @@ pub(super) async fn group(request: &Request, groups: &Resource) -> Result<i64, A
 }
 
 fn shown(cx: &Context, user: &User) -> Json {
-    let base = cx.pulp().hrefs().base(&cx.domain().name);
+    let base = cx.shared_base();
     json!({"username": user.username, "pulp_href": format!("{base}users/{}/", user.id), "prn": format!("prn:auth.user:{}", user.id)})
 }

@@ -107,6 +107,6 @@ pub(crate) async fn close(request: Request) -> Answer {
 }
 
 fn shown(cx: &Context, user: &User) -> Json {
-    let base = cx.pulp().hrefs().base(&cx.domain().name);
+    let base = cx.shared_base();
     json!({"pulp_href": format!("{base}users/{}/", user.id), "prn": format!("prn:auth.user:{}", user.id), "username": user.username})
 }

@@ -4,6 +4,7 @@ mod access_policies;
 pub(super) mod artifacts;
 pub(super) mod assignments;
 mod content;
+mod domains;
 pub(super) mod groups;
 pub(super) mod login;
 mod masters;
@@ -35,5 +36,5 @@ pub(crate) fn register(registry: &mut Registry) {
     login::register(registry);
     versions::register(registry);
     workers::register(registry);
-    small::register(registry);
+    domains::register(registry);
 }

@@ -111,7 +111,7 @@ impl Compute for Groups {
             "select ug.user_id, g.id, g.name from auth_user_groups ug join auth_group g on g.id = ug.group_id where ug.user_id in ",
         );
         sql.push_list(rows.iter().map(|row| key_number(row.id()))).push(" order by g.name");
-        let base = cx.pulp().hrefs().base(&cx.domain().name);
+        let base = cx.shared_base();
         let mut all: HashMap<i64, Vec<Json>> = HashMap::new();
         for (user, id, name) in cx.pulp().db().all::<(i64, i64, String)>(sql).await? {
             let group = json!({"name": name, "pulp_href": format!("{base}groups/{id}/"), "prn": format!("prn:auth.group:{id}")});

@@ -44,6 +44,11 @@ impl Grants {
         Ok(grants)
     }
 
+    /// Of a user who has nothing but roles on single objects.
+    pub(crate) fn of_objects(user: i64) -> Self {
+        Self { user, ..Self::default() }
+    }
+
     /// Whether the user may do everything.
     pub fn is_superuser(&self) -> bool {
         self.superuser
@@ -60,7 +65,7 @@ impl Grants {
     }
 
     /// The keys of the objects of a model on which the user has a permission by a role that was given for them: a sub-select.
-    pub(super) fn objects(&self, catalogue: &Catalogue, model: &str, permission: &str) -> Option<Fragment> {
+    pub(crate) fn objects(&self, catalogue: &Catalogue, model: &str, permission: &str) -> Option<Fragment> {
         let (model, permission) = (catalogue.model(model)?, catalogue.permission(permission)?);
         let roles =
             || Fragment::new("(select rp.role_id from core_role_permissions rp where rp.permission_id = ").bind(permission).text(")");

@@ -89,6 +89,9 @@ const SERVED: [&str; 3] = ["publication", "repository", "repository_version"];
 #[async_trait]
 impl Hooks for Rules {
     async fn validate(&self, cx: &Context, input: &mut Input, current: Option<&Record>) -> Result<()> {
+        if current.is_none() && !input.has("content_guard") {
+            default_guard(cx, input).await?;
+        }
         if let Some(path) = input.text("base_path") {
             overlap(cx, path, current.map(Record::id)).await?;
         }
@@ -126,6 +129,18 @@ impl Hooks for Rules {
     async fn committed(&self, cx: &Context, _: Uuid) {
         Change::Distributions.announce(cx.pulp()).await;
     }
+}
+
+/// A domain can say which guard distributions get that are made without one.
+async fn default_guard(cx: &Context, input: &mut Input) -> Result<()> {
+    let sql = Sql::new(
+        "select g.pulp_id, g.pulp_type from core_domain d join core_contentguard g on g.pulp_id = d.default_content_guard_id where d.pulp_id = $1",
+    );
+    let guard: Option<(Uuid, String)> = cx.pulp().db().optional(sql.bind(cx.domain().pulp_id)).await?;
+    if let Some(prn) = guard.and_then(|(id, kind)| cx.prn_of(Target::CONTENT_GUARD, id, Some(&kind))) {
+        input.set("content_guard", prn.to_string());
+    }
+    Ok(())
 }
 
 /// No distribution’s path may lead through another’s.

@@ -59,6 +59,18 @@ impl ActionHandler for Modify {
 
 /// The keys of the units that a field names, by href or PRN.
 async fn units(cx: &Context, field: &str, names: &[&str]) -> Result<Vec<Uuid>> {
+    // Of another domain only those are told that are there.
+    let of_other = |name: &&&str| {
+        cx.pulp().hrefs().split(name).is_some_and(|(domain, path)| {
+            domain != cx.domain().name && cx.pulp().registry().split_path(path).is_some_and(|(resource, _)| resource.noun == Noun::Content)
+        })
+    };
+    let elsewhere: Vec<String> = names.iter().filter(of_other).map(|name| format!("'{name}'")).take(100).collect();
+    if !elsewhere.is_empty() {
+        let domain = &cx.domain().name;
+        let message = format!("Content units are not a part of the current domain {domain}: [{}]", elsewhere.join(", "));
+        return Err(Error::field(field, message));
+    }
     let mut keys = Vec::with_capacity(names.len());
     for name in names {
         let key = named(cx, name).ok_or_else(|| Error::field(field, format!("URI not valid: {name}")))?;

@@ -117,6 +117,8 @@ async fn object(cx: &Context, target: Target, custom: bool, text: &str) -> Resul
         Err(message) if message.ends_with("does not exist.") => {
             Err(refused(format!("URI {text} not found for {}.", target.noun.replace(' ', ""))))
         }
+        // Nothing here has to do with an object of another domain.
+        Err(message) if message.starts_with(crate::resource::context::ELSEWHERE) => Ok(Uuid::nil()),
         Err(_) if custom => Err(refused(format!("URI not valid: {text}"))),
         Err(_) => Err(refused(format!("URI couldn't be resolved: {text}"))),
     }
