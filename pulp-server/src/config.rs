@@ -378,9 +378,6 @@ impl Config {
         {
             return wrong("content_origin", "it must read like https://host:port, without a slash at the end");
         }
-        if self.settings.domain_enabled {
-            return wrong("domain_enabled", "domains cannot be enabled yet in this release");
-        }
         Ok(())
     }
 }

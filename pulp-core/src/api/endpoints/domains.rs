@@ -94,7 +94,6 @@ fn domains() -> Resource {
             "pulp_labels",
             "redirect_to_object_storage",
             "storage_class",
-            "storage_settings",
         ])
 }
 
