@@ -372,7 +372,8 @@ impl PulpBuilder {
         let access = Catalogue::open(&db, &registry, self.clock.now()).await?;
         let hrefs = Hrefs::new(self.settings.api_root.clone(), self.settings.domain_enabled);
         let credentials = CredentialCache::with_lifetime(Duration::from_secs(self.settings.credential_cache_seconds))
-            .map_err(|error| Error::Internal(error.to_string()))?;
+            .map_err(|error| Error::Internal(error.to_string()))?
+            .attempts(self.settings.login_attempts_per_minute);
         let pulp = Pulp(Arc::new(Inner(Parts {
             db,
             settings: self.settings,

@@ -69,6 +69,11 @@ pub struct Settings {
     pub max_upload_bytes: u64,
     /// Seconds for which a verified password need not be hashed again.
     pub credential_cache_seconds: u64,
+    /// Wrong passwords that may be tried for a user within a minute; 0 sets no bound.
+    pub login_attempts_per_minute: u32,
+    /// The request's header that names a user whom a proxy has authenticated, as Django's environment calls it: `HTTP_REMOTE_USER`. The
+    /// proxy must strip it from what clients send. Unset: none.
+    pub remote_user_environ_name: Option<String>,
     /// Seconds for which a session is valid.
     pub session_cookie_age: i64,
     /// Diagnostics that a request may ask of its tasks (`X-Task-Diagnostics`); accepted under Pulp’s name, none is taken.
@@ -107,6 +112,8 @@ impl Default for Settings {
             max_request_body_bytes: 16 << 20,
             max_upload_bytes: 0,
             credential_cache_seconds: 60,
+            login_attempts_per_minute: 20,
+            remote_user_environ_name: None,
             session_cookie_age: 14 * 24 * 60 * 60,
             task_diagnostics: Vec::new(),
             task_grace_interval: 600,
@@ -132,6 +139,12 @@ impl Settings {
         } else {
             Err(wrong("sha256 must be among them: it names every artifact".to_owned()))
         }
+    }
+
+    /// The header of [`Settings::remote_user_environ_name`]: `remote-user` of `HTTP_REMOTE_USER`.
+    pub fn remote_user_header(&self) -> Option<String> {
+        let name = self.remote_user_environ_name.as_deref()?.strip_prefix("HTTP_")?;
+        Some(name.to_ascii_lowercase().replace('_', "-"))
     }
 
     /// The moment before which an orphan may go.

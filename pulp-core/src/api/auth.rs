@@ -7,13 +7,16 @@ use http::{HeaderMap, Method, StatusCode};
 
 use super::error::ApiError;
 use super::session;
-use crate::crypto::Secret;
+use crate::crypto::{PasswordError, Secret};
 use crate::model::User;
 use crate::{Error, Pulp};
 
 /// The user of a request.
 pub(super) async fn authenticate(pulp: &Pulp, headers: &HeaderMap, method: &Method) -> Result<User, ApiError> {
     if let Some(user) = basic(pulp, headers).await? {
+        return Ok(user);
+    }
+    if let Some(user) = remote(pulp, headers).await? {
         return Ok(user);
     }
     let Some(key) = cookie(headers, session::COOKIE) else { return Err(Error::Unauthenticated.into()) };
@@ -44,14 +47,38 @@ async fn basic(pulp: &Pulp, headers: &HeaderMap) -> Result<Option<User>, ApiErro
     let (name, password) = decoded.split_once(':').ok_or_else(encoding)?;
     let user = User::by_name(pulp.db(), name).await?;
     let stored = user.as_ref().map(|user| user.password.as_str());
-    let right = pulp.credentials().verify(name, &Secret::new(password.to_owned()), stored).await.unwrap_or_else(|error| {
-        tracing::warn!(user = name, %error, "a password could not be checked");
-        false
-    });
+    let right = match pulp.credentials().verify(name, &Secret::new(password.to_owned()), stored).await {
+        Ok(right) => right,
+        Err(PasswordError::TooMany) => {
+            tracing::warn!(user = name, "too many wrong passwords were tried");
+            return Err(ApiError::detail(StatusCode::TOO_MANY_REQUESTS, "Request was throttled. Expected available in 60 seconds."));
+        }
+        Err(error) => {
+            tracing::warn!(user = name, %error, "a password could not be checked");
+            false
+        }
+    };
     match user {
         Some(user) if right && user.is_active => Ok(Some(user)),
         _ => Err(ApiError::unauthenticated("Invalid username/password.")),
     }
+}
+
+/// The user that a proxy names, where the settings say that one does; whoever is new is made, without any role.
+async fn remote(pulp: &Pulp, headers: &HeaderMap) -> Result<Option<User>, ApiError> {
+    let Some(header) = pulp.settings().remote_user_header() else { return Ok(None) };
+    let mut values = headers.get_all(&header).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let name = value.to_str().unwrap_or_default().trim();
+    // Two of them may come from two hands.
+    if values.next().is_some() || name.is_empty() || name.chars().count() > 150 {
+        return Err(Error::Unauthenticated.into());
+    }
+    let user = match User::by_name(pulp.db(), name).await? {
+        Some(user) => user,
+        None => User::create_remote(pulp.db(), name, pulp.now()).await?,
+    };
+    if user.is_active { Ok(Some(user)) } else { Err(Error::Unauthenticated.into()) }
 }
 
 /// The value of a cookie.

@@ -1,5 +1,6 @@
-//! Remembering for a short time that a password was right.
+//! Remembering for a short time that a password was right, and how often one was wrong.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::{fmt, sync::Arc, time::Duration};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -16,17 +17,25 @@ use super::{
 const MOST: u64 = 10_000;
 /// How long, unless told otherwise.
 const LIFETIME: Duration = Duration::from_secs(300);
+/// For how long wrong passwords count against a user.
+const WINDOW: Duration = Duration::from_secs(60);
+/// For how long who knew the password may go on trying while others guess.
+const TRUSTED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Checks passwords on blocking threads, and remembers which were right, since each check costs some hundred milliseconds of
 /// CPU and clients of the API send their password with every request.
 ///
 /// What is remembered is neither password nor hash, but an HMAC, with a key of this process, over user, password and stored
 /// hash: so a password that is changed is forgotten at once, and memory holds nothing to log in with. Wrong passwords are not
-/// remembered. At most as many checks run at once as there are cores. Cloning gives another handle to the same memory.
+/// remembered, but counted: after [some](Self::attempts) for a user within a minute, only who has given the right one lately is heard.
+/// At most as many checks run at once as there are cores. Cloning gives another handle to the same memory.
 #[derive(Clone)]
 pub struct CredentialCache {
     key: Secret<[u8; 32]>,
     verified: moka::sync::Cache<[u8; 32], ()>,
+    trusted: moka::sync::Cache<[u8; 32], ()>,
+    wrong: moka::sync::Cache<String, Arc<AtomicU32>>,
+    attempts: u32,
     checks: Arc<Semaphore>,
 }
 
@@ -49,8 +58,18 @@ impl CredentialCache {
         Ok(Self {
             key: random().map_err(|_| PasswordError::Random)?.into(),
             verified: moka::sync::Cache::builder().max_capacity(capacity).time_to_live(lifetime).build(),
+            trusted: moka::sync::Cache::builder().max_capacity(MOST).time_to_live(TRUSTED).build(),
+            wrong: moka::sync::Cache::builder().max_capacity(MOST).time_to_live(WINDOW).build(),
+            attempts: 0,
             checks: Arc::new(Semaphore::new(cores)),
         })
+    }
+
+    /// How many wrong passwords may be tried for a user within a minute; 0 sets no bound.
+    #[must_use]
+    pub fn attempts(mut self, most: u32) -> Self {
+        self.attempts = most;
+        self
     }
 
     /// Whether `password` is that of `user`, whose stored hash is `stored`; there is none for a user who does not exist.
@@ -60,21 +79,41 @@ impl CredentialCache {
     /// # Errors
     /// [`PasswordError::UnknownAlgorithm`], [`PasswordError::Malformed`] for what is stored; [`PasswordError::Stopping`].
     pub async fn verify(&self, user: &str, password: &Secret, stored: Option<&str>) -> Result<bool, PasswordError> {
-        let Some(stored) = stored else {
+        // Neither the time nor the answer tells whether there is such a user, or one who has a password.
+        let Some(stored) = stored.filter(|stored| !stored.starts_with('!')) else {
+            self.admit(user, None)?;
             let password = password.clone();
             self.slowly(move || password::make(password.expose(), ITERATIONS)).await?;
+            self.count_wrong(user);
             return Ok(false);
         };
         let fingerprint = self.fingerprint(user, password, stored)?;
         if self.verified.contains_key(&fingerprint) {
             return Ok(true);
         }
+        self.admit(user, Some(&fingerprint))?;
         let (password, stored) = (password.clone(), stored.to_owned());
         let right = self.slowly(move || password::verify(password.expose(), &stored)).await?;
         if right {
             self.verified.insert(fingerprint, ());
+            self.trusted.insert(fingerprint, ());
+        } else {
+            self.count_wrong(user);
         }
         Ok(right)
+    }
+
+    /// Whether another password may be tried for a user.
+    fn admit(&self, user: &str, fingerprint: Option<&[u8; 32]>) -> Result<(), PasswordError> {
+        let tried = || self.wrong.get(user).map_or(0, |count| count.load(Ordering::Relaxed));
+        let known = || fingerprint.is_some_and(|fingerprint| self.trusted.contains_key(fingerprint));
+        if self.attempts == 0 || tried() < self.attempts || known() { Ok(()) } else { Err(PasswordError::TooMany) }
+    }
+
+    fn count_wrong(&self, user: &str) {
+        if self.attempts > 0 {
+            self.wrong.get_with_by_ref(user, Arc::default).fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Hashes a new password, to be stored.
@@ -161,6 +200,24 @@ mod tests {
         let stored = password::make("pw", 1000).unwrap();
         assert_eq!(cache.verify("joe", &"pw".into(), Some(&stored)).await, Ok(true));
         assert_eq!(remembered(&cache), 0);
+    }
+
+    #[tokio::test]
+    async fn who_guesses_is_not_heard_for_long() {
+        let cache = CredentialCache::with_lifetime(Duration::ZERO).unwrap().attempts(2);
+        let (right, wrong) = (Secret::from("right"), Secret::from("wrong"));
+        let stored = password::make("right", 1000).unwrap();
+        assert_eq!(cache.verify("joe", &right, Some(&stored)).await, Ok(true));
+        for user in ["joe", "ann"] {
+            for _ in 0..2 {
+                assert_eq!(cache.verify(user, &wrong, Some(&stored)).await, Ok(false));
+            }
+            assert_eq!(cache.verify(user, &wrong, Some(&stored)).await, Err(PasswordError::TooMany));
+        }
+        // Who has known the password goes on; whoever finds it now learns nothing.
+        assert_eq!(cache.verify("joe", &right, Some(&stored)).await, Ok(true));
+        assert_eq!(cache.verify("ann", &right, Some(&stored)).await, Err(PasswordError::TooMany));
+        assert_eq!(cache.verify("bob", &right, Some(&stored)).await, Ok(true));
     }
 
     #[test]

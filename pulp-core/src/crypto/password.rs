@@ -35,6 +35,9 @@ pub enum PasswordError {
     /// The system gives no random numbers.
     #[error("the system gives no random numbers")]
     Random,
+    /// Too many wrong ones were tried for this user lately.
+    #[error("too many wrong passwords were tried: try again in a minute")]
+    TooMany,
     /// The check was cut short by the end of the process.
     #[error("the password could not be checked, since the server is stopping")]
     Stopping,

@@ -83,6 +83,18 @@ impl User {
         Ok(executor.one(sql.bind(hash).bind(name).bind(now)).await?)
     }
 
+    /// Makes a user whom somebody else authenticates, or finds the one of this name: no password is right.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn create_remote<E: Executor + ?Sized>(executor: &E, name: &str, now: Timestamp) -> Result<Self, DbError> {
+        let sql = Sql::new(
+            "insert into auth_user (password, username, is_active, date_joined) values ('!', $1, true, $2) on conflict (username) do nothing",
+        );
+        executor.execute(sql.bind(name).bind(now)).await?;
+        executor.one(Sql::new("select * from auth_user where username = $1").bind(name)).await
+    }
+
     /// Gives a user another password; sessions that were opened with the old one end. Whether there is such a user.
     ///
     /// # Errors

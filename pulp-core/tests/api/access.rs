@@ -4,10 +4,25 @@ use http::Method;
 use pulp_core::crypto::password;
 use pulp_core::db::{ExecutorExt, Sql};
 use pulp_core::model::User;
-use pulp_testkit::both_databases;
+use pulp_core::settings::Settings;
+use pulp_testkit::{Engine, Kit, Prepare, both_databases};
 use serde_json::json;
 
 use super::world::{REPOSITORIES, World, basic};
+
+/// A Pulp behind a proxy that authenticates.
+struct Trusting(World);
+
+#[async_trait::async_trait]
+impl Prepare for Trusting {
+    async fn prepare(engine: Engine) -> Option<Self> {
+        let mut settings = Settings::default();
+        settings.remote_user_environ_name = Some("HTTP_REMOTE_USER".to_owned());
+        let kit = Kit::built(engine, |builder| builder.plugin(super::world::Shelf).settings(settings)).await?;
+        let api = kit.pulp().api();
+        Some(Self(World { kit, api }))
+    }
+}
 
 both_databases! {
     async fn who_is_nobody_sees_the_status_alone(world: World) {
@@ -87,6 +102,22 @@ both_databases! {
         world.send(Method::GET, "login/", &[("cookie", &cookie)], "").await.with(401);
         world.get("login/").await.with(401);
         world.send(Method::GET, "login/", &[("authorization", &basic("admin", "other"))], "").await.with(200);
+    }
+
+    async fn a_proxy_may_say_who_asks_where_the_settings_say_so(trusting: Trusting) {
+        let world = &trusting.0;
+        let ask = async |headers: &[(&str, &str)]| world.send(Method::GET, "login/", headers, "").await;
+        assert_eq!(ask(&[("remote-user", "ann")]).await.with(200)["username"], "ann");
+        // Whoever is new may do nothing.
+        assert_eq!(world.send(Method::GET, REPOSITORIES, &[("remote-user", "ann")], "").await.with(200)["count"], 0);
+        world.send(Method::POST, REPOSITORIES, &[("remote-user", "ann"), ("content-type", "application/json")], "{}").await.with(403);
+        for headers in [&[("remote-user", "ann"), ("remote-user", "admin")] as &[(&str, &str)], &[("remote-user", "")], &[("x-remote-user", "admin")]] {
+            ask(headers).await.with(401);
+        }
+    }
+
+    async fn nobody_says_who_asks_unless_the_settings_say_so(world: World) {
+        world.send(Method::GET, "login/", &[("remote-user", "admin")], "").await.with(401);
     }
 
     async fn people_can_change_their_names(world: World) {
