@@ -198,7 +198,7 @@ pub(super) async fn reply(cx: &Context, resource: &Resource, reply: Reply) -> An
 }
 
 async fn object(cx: &Context, resource: &Resource, base: &str, status: StatusCode, id: Uuid) -> Result<Response<Body>, ApiError> {
-    let row = resource.find(cx, cx.pulp().db(), id).await?.ok_or_else(|| ApiError::no_match(resource.model_name()))?;
+    let row = resource.find(&cx.of_nobody(), cx.pulp().db(), id).await?.ok_or_else(|| ApiError::no_match(resource.model_name()))?;
     let href = resource.own_href(cx, base, &row);
     let response = response::raw_json(status, resource.render_one(cx, &Default::default(), row).await?);
     Ok(match href {

@@ -61,6 +61,11 @@ impl Context {
         Ok(self)
     }
 
+    /// The same, of nobody in particular: to show what was just made to whoever made it, who need not have a role on it.
+    pub(crate) fn of_nobody(&self) -> Self {
+        Self { user: None, grants: None, ..self.clone() }
+    }
+
     /// What the user may do, if that was read.
     pub(crate) fn grants(&self) -> Option<&Grants> {
         self.grants.as_deref()
