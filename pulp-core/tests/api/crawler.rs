@@ -11,12 +11,26 @@ use super::world::World;
 
 /// Lists that belong to nobody's objects, and are for administrators.
 const ADMINISTRATORS: &[&str] = &[
-    "users", "roles", "access_policies", "workers", "signing-services", "exporters", "importers", "orphans", "repair", "content/core",
-    "contentguards/certguard", "distributions/core", "vuln_report", "datarepair", "debug",
+    "users",
+    "roles",
+    "access_policies",
+    "workers",
+    "signing-services",
+    "exporters",
+    "importers",
+    "orphans",
+    "repair",
+    "content/core",
+    "contentguards/certguard",
+    "distributions/core",
+    "vuln_report",
+    "datarepair",
+    "debug",
 ];
 
 /// What everybody who has logged in may do, whatever is there.
-const EVERYBODY: &[(&str, &str)] = &[("get", "login/"), ("post", "login/"), ("patch", "login/"), ("delete", "login/"), ("post", "tasks/purge/")];
+const EVERYBODY: &[(&str, &str)] =
+    &[("get", "login/"), ("post", "login/"), ("patch", "login/"), ("delete", "login/"), ("post", "tasks/purge/")];
 
 struct Operation {
     method: Method,
