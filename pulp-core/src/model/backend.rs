@@ -156,7 +156,7 @@ pub async fn open(class: &str, values: &Map<String, Json>) -> Result<Option<Arc<
             }
             Ok(Some(Arc::new(S3Storage::open(options)?)))
         }
-        other => Err(StorageError::Settings { reason: format!("storages of the class {other} cannot be opened by this program")) },
+        other => Err(StorageError::Settings { reason: format!("storages of the class {other} cannot be opened by this program") }),
     }
 }
 

@@ -55,7 +55,11 @@ fn domains() -> Resource {
         .field(Field::new("pulp_labels", Kind::Labels))
         .field(class())
         .field(
-            Field::json("storage_settings").required().write_only().keyword("writeOnly", Json::Null).keyword("type", "object")
+            Field::json("storage_settings")
+                .required()
+                .write_only()
+                .keyword("writeOnly", Json::Null)
+                .keyword("type", "object")
                 .help("That storage's settings; secrets are not shown."),
         )
         .field(
@@ -66,12 +70,19 @@ fn domains() -> Resource {
         .field(Field::boolean("redirect_to_object_storage").default(true).help("Whether clients are sent to the object storage."))
         .field(Field::boolean("hide_guarded_distributions").default(false).help("Whether guarded distributions are left out of listings."))
         .field(
-            Field::text("default_content_guard").nullable().write_only().keyword("writeOnly", Json::Null).nowhere()
-                .keyword("format", "uri").keyword("minLength", Json::Null)
+            Field::text("default_content_guard")
+                .nullable()
+                .write_only()
+                .keyword("writeOnly", Json::Null)
+                .nowhere()
+                .keyword("format", "uri")
+                .keyword("minLength", Json::Null)
                 .help("The guard of distributions that are made without one."),
         )
         .field(
-            Field::computed("default_content_guard", guard(), Guard).nullable().keyword("readOnly", Json::Null)
+            Field::computed("default_content_guard", guard(), Guard)
+                .nullable()
+                .keyword("readOnly", Json::Null)
                 .help("The guard of distributions that are made without one."),
         )
         .field(Field::computed("default_content_guard_prn", Shape::Text, Guard).help("That guard's PRN."))
@@ -87,14 +98,7 @@ fn domains() -> Resource {
                 .help("Copies the artifacts of the domain into another storage, and uses that from then on."),
         )
         .filter(Filter::name("name"))
-        .ordered_by([
-            "description",
-            "hide_guarded_distributions",
-            "name",
-            "pulp_labels",
-            "redirect_to_object_storage",
-            "storage_class",
-        ])
+        .ordered_by(["description", "hide_guarded_distributions", "name", "pulp_labels", "redirect_to_object_storage", "storage_class"])
 }
 
 fn policy() -> AccessPolicy {
@@ -290,7 +294,8 @@ impl Compute for Settings {
             // Where the server keeps its own artifacts is nothing that clients need.
             let class = row.text("storage_class").unwrap_or_default();
             let values = cx.pulp().unseal_settings(row.json("storage_settings").unwrap_or(&Json::Null)).unwrap_or_default();
-            let values = if is_default(row) { backend::complete(class, &values, Some(&default_settings())).unwrap_or_default() } else { values };
+            let values =
+                if is_default(row) { backend::complete(class, &values, Some(&default_settings())).unwrap_or_default() } else { values };
             backend::shown(class, &values)
         };
         Ok(rows.iter().map(|row| vec![one(row)]).collect())

@@ -66,12 +66,15 @@ impl Task for MigrateBackend {
         let report = cx.progress("Migrating Artifacts", "migrate").total(total);
         let mut after = Uuid::nil();
         loop {
-            let sql = Sql::new("select pulp_id, file, sha256 from core_artifact where pulp_domain_id = $1 and pulp_id > $2 order by pulp_id limit $3");
+            let sql = Sql::new(
+                "select pulp_id, file, sha256 from core_artifact where pulp_domain_id = $1 and pulp_id > $2 order by pulp_id limit $3",
+            );
             let batch: Vec<(Uuid, String, String)> = db.all(sql.bind(self.domain).bind(after).bind(BATCH)).await?;
             let Some((last, ..)) = batch.last() else { break };
             after = *last;
             for (_, file, sha256) in &batch {
-                let path: ArtifactPath = file.parse().map_err(|_| Error::Internal(format!("the path of artifact {sha256} is none of ours")))?;
+                let path: ArtifactPath =
+                    file.parse().map_err(|_| Error::Internal(format!("the path of artifact {sha256} is none of ours")))?;
                 copy(&cx, &path, sha256, &*to).await?;
                 report.increase(1);
             }
