@@ -48,6 +48,8 @@ pub async fn serve<A: Answer>(listener: TcpListener, answer: Arc<A>, limits: Lim
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_read_timeout)
+        // Some clients look for `Set-Cookie` by that very name, as servers mostly write it.
+        .title_case_headers(true)
         .max_buf_size(MAX_HEAD_BYTES.max(256 << 10))
         .pipeline_flush(true);
     builder

@@ -7,7 +7,7 @@ use pulp_core::settings::Settings;
 use pulp_testkit::{Engine, Kit, Prepare, both_databases};
 use serde_json::{Value as Json, json};
 
-use super::world::{Answer, DISTRIBUTIONS, REMOTES, REPOSITORIES, Shelf, World};
+use super::world::{Answer, DISTRIBUTIONS, REMOTES, REPOSITORIES, Shelf, World, basic};
 
 /// A Pulp with domains.
 struct Tenants(World);
@@ -112,7 +112,7 @@ both_databases! {
         for role in ["shelf.shelfrepository_viewer", "shelf.shelfrepository_creator"] {
             tenants.post("default", &roles, json!({"role": role, "content_object": null, "domain": acme})).await.with(201);
         }
-        let authorization = super::world::basic("ann", "correct-horse-9");
+        let authorization = basic("ann", "correct-horse-9");
         let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
         let ask = async |method: Method, path: &str, body: &str| tenants.0.send(method, path, &headers, body.to_owned()).await;
         assert_eq!(ask(Method::GET, "/pulp/acme/api/v3/repositories/shelf/shelf/", "").await.with(200)["count"], 1);
