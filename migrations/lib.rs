@@ -40,9 +40,13 @@ macro_rules! migrations {
 
 migrations!(
     /// The tables of the core.
-    CORE, "core", ["0001_initial", "0003_access"]
+    CORE, "core", ["0001_initial", "0002_guards_and_sources", "0003_access"]
 );
 migrations!(
     /// The tables of the `file` content type.
-    FILE, "file", ["0001_initial"]
+    FILE, "file", ["0001_initial", "0002_alternate_content_source"]
+);
+migrations!(
+    /// The tables of the `certguard` component: content guards by client certificate.
+    CERTGUARD, "certguard", ["0001_initial"]
 );

@@ -139,6 +139,10 @@ impl HttpBody for Body {
     }
 }
 
+/// Why a response has its status, in its extensions: a front end that speaks HTTP/1.1 can write it as the reason phrase, as Pulp does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReasonText(pub String);
+
 #[cfg(test)]
 mod tests {
     use super::*;

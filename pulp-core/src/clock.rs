@@ -51,7 +51,10 @@ impl Clock for ManualClock {
 /// ```
 /// let moment = chrono::DateTime::from_timestamp(0, 5_000).unwrap();
 /// assert_eq!(pulp_core::clock::to_wire(moment), "1970-01-01T00:00:00.000005Z");
+/// // A whole second has no fraction.
+/// assert_eq!(pulp_core::clock::to_wire(chrono::DateTime::UNIX_EPOCH), "1970-01-01T00:00:00Z");
 /// ```
 pub fn to_wire(moment: Timestamp) -> String {
-    moment.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
+    let format = if moment.timestamp_subsec_micros() == 0 { "%Y-%m-%dT%H:%M:%SZ" } else { "%Y-%m-%dT%H:%M:%S%.6fZ" };
+    moment.format(format).to_string()
 }

@@ -22,7 +22,9 @@ pub use crate::plugin::{Plugin, PluginDescriptor, Registry};
 pub use crate::publish::{PublicationKind, PublicationWriter};
 pub use crate::resource::{
     AccessPolicy, Action, ActionHandler, Context, Field, Filter, FilterKind, GeneralCreate, Input, Kind, Lookup, Make, Reply, Resource,
-    Returns, Scope, Target, bases, content_file, shown,
+    Returns, Scope, Target, bases,
+    bases::{AlternatePath, Refresh},
+    content_file, shown,
 };
 pub use crate::storage::{Spool, SpoolFile, Spooled};
 pub use crate::sync::{Declared, DeclaredFile, FileSource, FirstStage, Sink, SyncContext, SyncOptions, synchronize};

@@ -319,6 +319,10 @@ impl PulpBuilder {
         crate::version::register(&mut registry);
         crate::resource::register(&mut registry);
         crate::api::register(&mut registry);
+        crate::content::guards::register(&mut registry);
+        crate::plugins::openpgp::register(&mut registry);
+        #[cfg(feature = "certguard")]
+        registry.add(&crate::plugins::certguard::Certguard);
         #[cfg(feature = "file")]
         registry.add(&crate::plugins::file::File);
         for plugin in &self.plugins {

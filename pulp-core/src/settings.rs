@@ -51,6 +51,8 @@ pub struct Settings {
     pub worker_slots: usize,
     /// Seconds for which a lazy source that failed is not asked again.
     pub remote_content_fetch_failure_cooldown: i64,
+    /// Environment variables that content guards may compare a header with.
+    pub envvar_header_content_guard_allowed_vars: Vec<String>,
     /// Whether guarded distributions are left out of listings.
     pub hide_guarded_distributions: bool,
     /// Bytes that a sync may hold in memory and on its way to storage.
@@ -74,6 +76,8 @@ pub struct Settings {
     /// The request's header that names a user whom a proxy has authenticated, as Django's environment calls it: `HTTP_REMOTE_USER`. The
     /// proxy must strip it from what clients send. Unset: none.
     pub remote_user_environ_name: Option<String>,
+    /// Where known vulnerabilities are asked for: the query address of an OSV database.
+    pub vulnerability_source_url: String,
     /// Seconds for which a session is valid.
     pub session_cookie_age: i64,
     /// Diagnostics that a request may ask of its tasks (`X-Task-Diagnostics`); accepted under Pulp’s name, none is taken.
@@ -103,6 +107,7 @@ impl Default for Settings {
             content_app_ttl: 30,
             worker_slots: 2,
             remote_content_fetch_failure_cooldown: 5 * 60,
+            envvar_header_content_guard_allowed_vars: Vec::new(),
             hide_guarded_distributions: false,
             sync_max_in_flight_bytes: 256 << 20,
             sync_max_in_flight_items: 4_000,
@@ -114,6 +119,7 @@ impl Default for Settings {
             credential_cache_seconds: 60,
             login_attempts_per_minute: 20,
             remote_user_environ_name: None,
+            vulnerability_source_url: "https://api.osv.dev/v1/query".to_owned(),
             session_cookie_age: 14 * 24 * 60 * 60,
             task_diagnostics: Vec::new(),
             task_grace_interval: 600,

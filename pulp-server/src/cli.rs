@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use pulp_core::crypto::{KeyBackend, SIGNING_CLASSES};
 use toml::Value;
 
 use crate::config::{Config, ConfigBuilder, ConfigError};
@@ -66,6 +67,12 @@ pub enum Command {
     Openapi(OpenapiArgs),
     /// Set the password of the user admin, who is made if missing
     ResetAdminPassword(PasswordArgs),
+    /// Add a signing service, after it has signed something that its public key verifies
+    AddSigningService(AddSigningServiceArgs),
+    /// Remove a signing service
+    RemoveSigningService(RemoveSigningServiceArgs),
+    /// List the names of the signing services
+    ListSigningServices,
 }
 
 #[derive(Debug, Subcommand)]
@@ -95,6 +102,40 @@ pub struct PasswordArgs {
     /// Make one up and print it
     #[arg(long)]
     pub random: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct AddSigningServiceArgs {
+    /// Name of the service
+    pub name: String,
+    /// Program that signs a file and prints where the signature is
+    pub script: PathBuf,
+    /// Key id or fingerprint of the public key
+    pub key: String,
+    /// Kind of the service: the component's label, a colon, the class
+    #[arg(long, value_name = "CLASS", default_value = SIGNING_CLASSES[0])]
+    pub class: String,
+    /// Program that keeps the key: gpg or sq
+    #[arg(long, default_value = "gpg")]
+    pub backend: KeyBackend,
+    /// Where that program keeps its keys, if not at its usual place
+    #[arg(long, value_name = "DIR")]
+    pub home: Option<PathBuf>,
+    /// The same as --home, under its old name
+    #[arg(long, value_name = "DIR", conflicts_with = "home")]
+    pub gnupghome: Option<PathBuf>,
+    /// Keyring of gpg, if not the usual one
+    #[arg(long, value_name = "NAME")]
+    pub keyring: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct RemoveSigningServiceArgs {
+    /// Name of the service
+    pub name: String,
+    /// Kind of the service
+    #[arg(long, value_name = "CLASS", default_value = SIGNING_CLASSES[0])]
+    pub class: String,
 }
 
 impl Cli {

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use http::{Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use pulp_core::body::Body;
+use pulp_core::body::{Body, ReasonText};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::rest::Whole;
@@ -107,6 +108,17 @@ async fn connection<A: Answer>(
 }
 
 async fn respond<A: Answer>(answer: &A, request: Request<Incoming>, peer: SocketAddr, access_log: bool) -> Response<Body> {
+    let mut response = logged(answer, request, peer, access_log).await;
+    // A text that cannot stand in the status line stays in the body only.
+    if let Some(ReasonText(text)) = response.extensions_mut().remove()
+        && let Ok(phrase) = ReasonPhrase::try_from(text)
+    {
+        response.extensions_mut().insert(phrase);
+    }
+    response
+}
+
+async fn logged<A: Answer>(answer: &A, request: Request<Incoming>, peer: SocketAddr, access_log: bool) -> Response<Body> {
     let request = if Whole::is_needed(request.version(), request.headers()) {
         request.map(|body| Body::new(Whole::new(body)))
     } else {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use pulp_core::{Pulp, PulpBuilder};
-use pulp_migrations::{CORE, FILE};
+use pulp_migrations::{CERTGUARD, CORE, FILE};
 
 use crate::database::{Engine, Prepare, TestDatabase};
 
@@ -27,7 +27,7 @@ impl Kit {
     /// # Panics
     /// When it cannot be built.
     pub async fn built(engine: Engine, describe: impl FnOnce(PulpBuilder) -> PulpBuilder) -> Option<Self> {
-        let database = TestDatabase::migrated(engine, &[CORE, FILE]).await?;
+        let database = TestDatabase::migrated(engine, &[CORE, CERTGUARD, FILE]).await?;
         let builder = Pulp::builder().data_dir(database.dir()).database(database.url());
         let pulp = describe(builder).build().await.expect("a Pulp on the test's own database");
         Some(Self { pulp, database })

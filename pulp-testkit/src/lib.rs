@@ -44,5 +44,5 @@ pub use proxy::{Proxied, Proxy};
 #[cfg(feature = "s3")]
 pub use s3::S3Server;
 pub use server::Server;
-pub use tls::{Authority, Identity};
+pub use tls::{Authority, Identity, rcgen};
 pub use upstream::{Fault, Recorded, Upstream};

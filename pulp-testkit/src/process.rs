@@ -10,7 +10,7 @@ use std::time::Duration;
 use pulp_core::clock::{Clock, SystemClock};
 use pulp_core::crypto::password;
 use pulp_core::model::User;
-use pulp_migrations::{CORE, FILE};
+use pulp_migrations::{CERTGUARD, CORE, FILE};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
@@ -68,7 +68,7 @@ impl Program {
     /// # Panics
     /// When the database cannot be made.
     pub async fn new(binary: impl Into<PathBuf>, engine: Engine) -> Option<Self> {
-        Some(Self::on(binary, TestDatabase::migrated(engine, &[CORE, FILE]).await?).await)
+        Some(Self::on(binary, TestDatabase::migrated(engine, &[CORE, CERTGUARD, FILE]).await?).await)
     }
 
     /// The same on a PostgreSQL of its own, which the test may stop.
@@ -76,7 +76,7 @@ impl Program {
     /// # Panics
     /// As [`new`](Self::new).
     pub async fn on_postgres_alone(binary: impl Into<PathBuf>) -> Option<Self> {
-        Some(Self::on(binary, TestDatabase::alone(&[CORE, FILE]).await?).await)
+        Some(Self::on(binary, TestDatabase::alone(&[CORE, CERTGUARD, FILE]).await?).await)
     }
 
     async fn on(binary: impl Into<PathBuf>, database: TestDatabase) -> Self {

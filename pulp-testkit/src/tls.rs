@@ -7,6 +7,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 
+pub use rcgen;
+
 /// A certificate authority that signs server and client certificates.
 #[derive(Clone)]
 pub struct Authority {
@@ -64,9 +66,19 @@ impl Authority {
     /// When the name is not one that a certificate can carry.
     #[must_use]
     pub fn client(&self, common_name: &str) -> Identity {
+        self.client_with(common_name, |_| {})
+    }
+
+    /// The same, with changes: other dates, extensions of its own.
+    ///
+    /// # Panics
+    /// As [`client`](Self::client).
+    #[must_use]
+    pub fn client_with(&self, common_name: &str, change: impl FnOnce(&mut CertificateParams)) -> Identity {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, common_name);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        change(&mut params);
         self.sign(params)
     }
 

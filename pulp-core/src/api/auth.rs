@@ -33,6 +33,11 @@ pub(super) async fn authenticate(pulp: &Pulp, headers: &HeaderMap, method: &Meth
     Ok(user)
 }
 
+/// The user of a request that reads content, if it names one who can log in.
+pub(crate) async fn user_of(pulp: &Pulp, headers: &HeaderMap) -> Option<User> {
+    authenticate(pulp, headers, &Method::GET).await.ok()
+}
+
 /// The user that HTTP Basic names; nothing without that header.
 async fn basic(pulp: &Pulp, headers: &HeaderMap) -> Result<Option<User>, ApiError> {
     let Some(header) = headers.get(AUTHORIZATION) else { return Ok(None) };

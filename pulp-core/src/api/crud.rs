@@ -105,7 +105,10 @@ pub(super) async fn delete(request: Request, resource: Arc<Resource>) -> Answer 
         let prn = resource.own_prn(cx, &current).unwrap_or_default();
         let task = GeneralDelete { resource: resource.path.to_owned(), prn, id };
         // A repository may hold a million units: that is no work for the process that answers requests.
-        let options = DispatchOptions { immediate: Some(resource.noun != Noun::Repository), ..options(cx, &resource) };
+        let options = DispatchOptions {
+            immediate: Some(!matches!(resource.noun, Noun::Repository | Noun::AlternateContentSource)),
+            ..options(cx, &resource)
+        };
         let row = cx.pulp().tasks().dispatch(task, options).await?;
         return Ok(dispatched(cx, &resource, row.pulp_id));
     }

@@ -28,6 +28,7 @@ mod routes;
 mod service;
 mod session;
 
+pub(crate) use auth::user_of;
 pub(crate) use endpoints::uploads;
 pub use service::Api;
 

@@ -48,7 +48,11 @@ pub(super) fn all(registry: &Registry) -> (Router, Arc<Documents>) {
     for resource in registry.resources() {
         add_resource(&mut router, resource);
     }
-    for resource in registry.resources().iter().filter(|resource| resource.noun == Noun::Repository && resource.pulp_type.is_some()) {
+    for resource in registry
+        .resources()
+        .iter()
+        .filter(|resource| resource.noun == Noun::Repository && resource.versions && resource.pulp_type.is_some())
+    {
         let path = format!("{}/{{id}}/versions/", resource.path);
         let (list, read, delete) = (Arc::clone(resource), Arc::clone(resource), Arc::clone(resource));
         let policy = format!("{}/versions", resource.path);
@@ -60,6 +64,11 @@ pub(super) fn all(registry: &Registry) -> (Router, Arc<Documents>) {
                 .get(move |request| versions::read(request, Arc::clone(&read)))
                 .on(Method::DELETE, move |request| versions::delete(request, Arc::clone(&delete))),
         );
+        let rules = resource.pulp_type.and_then(|pulp_type| registry.repository_type(pulp_type));
+        if rules.is_some_and(|rules| rules.has_packages()) {
+            let scan = Arc::clone(resource);
+            router.add(format!("{path}{{number}}/scan/"), admin().post(move |request| versions::scan(request, Arc::clone(&scan))));
+        }
     }
     for (path, holder) in [("users", Holder::User), ("groups", Holder::Group)] {
         if let Some(holders) = registry.resource_at(path) {

@@ -17,6 +17,10 @@ pub struct GuardRequest<'a> {
     pub pulp: &'a Pulp,
     /// The key of the guard’s row: one object stands for all guards of its type.
     pub guard: Uuid,
+    /// The name of the domain.
+    pub domain: &'a str,
+    /// How many guards have passed this question on.
+    pub(crate) depth: u8,
     /// What is guarded.
     pub distribution: &'a Distribution,
     /// The path below the distribution.

@@ -33,8 +33,10 @@ pub(super) async fn serve(cx: &ServeContext<'_>, content_artifact: Uuid, name: S
             "the file \"{name}\" is not stored, and has no source that could be asked now: it has none, or they gave wrong files lately"
         )));
     };
-    let streamed = first.remote.policy() == Policy::Streamed;
-    let modified = first.artifact.pulp_created;
+    // An alternate content source only has the bytes: what is done with them, the source of the unit says.
+    let own = sources.iter().find(|source| !source.alternate).unwrap_or(first);
+    let streamed = own.remote.policy() == Policy::Streamed;
+    let modified = own.artifact.pulp_created;
     let (expected, sources) = agreeing(sources);
 
     if let Some(sha256) = expected.digests.sha256()

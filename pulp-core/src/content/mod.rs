@@ -11,11 +11,13 @@
 //!
 //! Decisions about stored files are remembered in the process until a [`Change`] is announced.
 
+mod artifact;
 mod changes;
 mod conditional;
 mod error;
 pub mod grace;
 mod guard;
+pub(crate) mod guards;
 mod handler;
 mod html;
 mod lazy;
@@ -31,6 +33,7 @@ mod service;
 mod state;
 mod stored;
 
+pub(crate) use artifact::Artifacts;
 pub use changes::Change;
 pub use error::ServeError;
 pub use guard::{ContentGuard, Denied, GuardRequest};

@@ -17,7 +17,7 @@ use super::conditional::{Outcome, Validators, evaluate, range_counts};
 use super::range::{Requested, parse};
 use super::stored::{SmallFiles, slice};
 use super::{Listing, Representation, ServeError, Served, ServedFile, ServedStream, State, html, media_type};
-use crate::body::{Body, BodyError};
+use crate::body::{Body, BodyError, ReasonText};
 use crate::storage::{Presign, ResponseHeaders, Storage};
 
 /// How long a URL that leads to the object store is good for.
@@ -317,7 +317,11 @@ pub(super) fn message(status: StatusCode, text: &str) -> Response<Body> {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     let text = format!("{}: {text}", status.as_u16());
     headers.insert(header::CONTENT_LENGTH, (text.len() as u64).into());
-    respond(status, headers, text.into())
+    let mut response = respond(status, headers, text.clone().into());
+    if let Some((_, reason)) = text.split_once(": ") {
+        response.extensions_mut().insert(ReasonText(reason.to_owned()));
+    }
+    response
 }
 
 fn redirect(status: StatusCode, to: &str) -> Response<Body> {

@@ -117,19 +117,25 @@ impl Content {
     async fn found(&self, request: &http::request::Parts, domain: &Domain, path: &str, recall: bool) -> Result<Found, ServeError> {
         let remembered = if recall { self.state.recall(domain.pulp_id, path).await } else { None };
         match remembered {
-            Some(remembered) if remembered.is_fresh() => self.recalled(request, path, &remembered).await,
+            Some(remembered) if remembered.is_fresh() => self.recalled(request, domain, path, &remembered).await,
             Some(remembered) => match tokio::time::timeout(PATIENCE, self.decide(request, domain, path)).await {
                 // Old, but as far as anybody can tell still true: better than nothing, and than a long wait.
-                Err(_) | Ok(Err(ServeError::Db(DbError::Unavailable(_)))) => self.recalled(request, path, &remembered).await,
+                Err(_) | Ok(Err(ServeError::Db(DbError::Unavailable(_)))) => self.recalled(request, domain, path, &remembered).await,
                 Ok(decided) => decided,
             },
             None => self.decide(request, domain, path).await,
         }
     }
 
-    async fn recalled(&self, request: &http::request::Parts, path: &str, remembered: &Remembered) -> Result<Found, ServeError> {
+    async fn recalled(
+        &self,
+        request: &http::request::Parts,
+        domain: &Domain,
+        path: &str,
+        remembered: &Remembered,
+    ) -> Result<Found, ServeError> {
         let route = &remembered.route;
-        self.guard(request, route, &below(&route.distribution, path)).await?;
+        self.guard(request, domain, route, &below(&route.distribution, path)).await?;
         Ok(Found { served: remembered.decision.clone().into(), guarded: route.guard.is_some() })
     }
 
@@ -139,7 +145,7 @@ impl Content {
             return Ok(Found { served: self.prefix(domain, path).await?, guarded: false });
         };
         let content_path = below(&route.distribution, path);
-        self.guard(request, &route, &content_path).await?;
+        self.guard(request, domain, &route, &content_path).await?;
         let guarded = route.guard.is_some();
         if path == route.distribution.base_path {
             return Ok(Found { served: Served::Redirect(Redirect::Directory), guarded });
@@ -162,7 +168,7 @@ impl Content {
         Ok(Found { served, guarded })
     }
 
-    async fn guard(&self, request: &http::request::Parts, route: &Route, path: &ContentPath) -> Result<(), ServeError> {
+    async fn guard(&self, request: &http::request::Parts, domain: &Domain, route: &Route, path: &ContentPath) -> Result<(), ServeError> {
         let Some((guard, guard_type)) = &route.guard else {
             return Ok(());
         };
@@ -173,6 +179,8 @@ impl Content {
         let question = GuardRequest {
             pulp: &self.pulp,
             guard: *guard,
+            domain: &domain.name,
+            depth: 0,
             distribution: &route.distribution,
             path,
             method: &request.method,

@@ -15,6 +15,7 @@ mod file;
 mod http;
 mod options;
 mod pace;
+mod post;
 mod request;
 mod retry;
 mod save;
@@ -29,6 +30,7 @@ pub use fetch::{FetchError, FetchHandler, FetchKey, FetchMeta, FetchRange, Fetch
 pub use file::FileDownloader;
 pub use http::HttpDownloader;
 pub use options::{DEFAULT_CONCURRENCY, DEFAULT_RETRIES, RemoteOptions, Timeouts};
+pub(crate) use post::Questions;
 pub use request::{ByteRange, Download, DownloadRequest, DownloadStream, StrongValidator};
 pub use retry::RetryPolicy;
 pub use save::{SaveOptions, download_to_spool};

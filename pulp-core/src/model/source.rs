@@ -17,6 +17,8 @@ pub struct FileSource {
     pub artifact: RemoteArtifact,
     /// How to reach it.
     pub remote: Remote,
+    /// Whether that is an alternate content source.
+    pub alternate: bool,
 }
 
 impl RemoteArtifact {
@@ -52,22 +54,39 @@ impl RemoteArtifact {
 }
 
 impl FileSource {
-    /// The sources of a file, oldest first: those that did not fail at `failed_after` or later.
+    /// The sources of a file: alternate content sources that have a file of its sha256, then its own, oldest first; only those that
+    /// did not fail at `failed_after` or later.
     ///
     /// # Errors
     /// If the database cannot be reached.
     pub async fn of<E: Executor + ?Sized>(executor: &E, content_artifact: Uuid, failed_after: Timestamp) -> Result<Vec<Self>> {
         let sql = Sql::new(
-            "select * from core_remoteartifact where content_artifact_id = $1 and (failed_at is null or failed_at < $2) order by pulp_id",
+            "select own.*, exists (select 1 from core_alternatecontentsource acs where acs.remote_id = own.remote_id) as alternate \
+             from core_remoteartifact own where own.content_artifact_id = $1 and (own.failed_at is null or own.failed_at < $2) \
+             union \
+             select other.*, true as alternate from core_remoteartifact own join core_remoteartifact other on other.sha256 = own.sha256 \
+             join core_alternatecontentsource acs on acs.remote_id = other.remote_id and acs.pulp_domain_id = own.pulp_domain_id \
+             where own.content_artifact_id = $1 and (other.failed_at is null or other.failed_at < $2) \
+             order by alternate desc, pulp_id",
         );
-        let artifacts: Vec<RemoteArtifact> = executor.all(sql.bind(content_artifact).bind(failed_after)).await?;
-        let ids: Vec<Uuid> = artifacts.iter().map(|artifact| artifact.remote_id).collect();
+        let found: Vec<Located> = executor.all(sql.bind(content_artifact).bind(failed_after)).await?;
+        let ids: Vec<Uuid> = found.iter().map(|found| found.artifact.remote_id).collect();
         let remotes = Remote::find_many(executor, &ids).await?;
         let remotes: HashMap<Uuid, Remote> = remotes.into_iter().map(|remote| (remote.pulp_id, remote)).collect();
         // One whose remote is just being deleted is no source any more.
-        let pair = |artifact: RemoteArtifact| Some(Self { remote: remotes.get(&artifact.remote_id)?.clone(), artifact });
-        Ok(artifacts.into_iter().filter_map(pair).collect())
+        let pair = |found: Located| {
+            Some(Self { remote: remotes.get(&found.artifact.remote_id)?.clone(), artifact: found.artifact, alternate: found.alternate })
+        };
+        Ok(found.into_iter().filter_map(pair).collect())
     }
+}
+
+/// A row of the statement above.
+#[derive(sqlx::FromRow)]
+struct Located {
+    #[sqlx(flatten)]
+    artifact: RemoteArtifact,
+    alternate: bool,
 }
 
 impl Artifact {

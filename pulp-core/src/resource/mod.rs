@@ -188,6 +188,8 @@ pub struct Resource {
     pub delete: Change,
     /// Whether labels can be set and unset by themselves, and the status of the answer.
     pub labels: Option<u16>,
+    /// Whether the API shows the versions of each; of repositories only.
+    pub versions: bool,
     /// Whether objects have roles.
     pub roles: bool,
     /// The component that the API document names as the body of giving and taking roles.
@@ -249,6 +251,7 @@ impl Resource {
             update: Change::No,
             delete: Change::No,
             labels: None,
+            versions: true,
             roles: false,
             role_body: "NestedRole",
             multipart_only: false,

@@ -35,6 +35,8 @@ impl Target {
     pub const CONTENT: Self = Self::typed("core_content", "content unit");
     /// A content guard of any type.
     pub const CONTENT_GUARD: Self = Self::typed("core_contentguard", "content guard");
+    /// An alternate content source of any type.
+    pub const ALTERNATE_CONTENT_SOURCE: Self = Self::typed("core_alternatecontentsource", "alternate content source");
     /// A version of a repository.
     pub const REPOSITORY_VERSION: Self = Self { table: "core_repositoryversion", noun: "repository version", link: Link::Version };
     /// An artifact.

@@ -266,6 +266,8 @@ fn convert<'a>(cx: &'a Context, kind: &'a Kind, field: &'a Field, value: &'a Jso
                     let read = if item.is_null() { Err(json!([NOT_NULL])) } else { convert(cx, of, field, item, form).await? };
                     match read {
                         Ok(value) => all.push(value),
+                        // Related objects are told of without their places.
+                        Err(error) if matches!(**of, Kind::Href(_)) => return Ok(Err(error)),
                         Err(error) => {
                             errors.insert(at.to_string(), error);
                         }

@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use url::Url;
 use uuid::Uuid;
 
+use super::alternate::Alternate;
 use super::resolve::{FileState, Resolved};
 use super::{Declared, FileSource, SyncContext};
 use crate::digest::{Expected, Sha256};
@@ -221,7 +222,9 @@ async fn fetch(resolved: Resolved, cx: &SyncContext, budget: &Budget) -> Result<
     let unannounced = files.iter().filter(|file| file.expected.size.is_none()).count() as u64 * UNKNOWN;
     let permit = budget.enter(resolved.declared.announced().saturating_add(unannounced)).await?;
     let mut ready = Vec::with_capacity(files.len());
+    let mut alternates = resolved.alternates.into_iter();
     for (file, state) in resolved.declared.files.into_iter().zip(resolved.files) {
+        let elsewhere = alternates.next().unwrap_or_default();
         if let Some(meter) = cx.meter()
             && !matches!((&file.source, state), (FileSource::Url(_), FileState::Wanted))
         {
@@ -231,7 +234,7 @@ async fn fetch(resolved: Resolved, cx: &SyncContext, budget: &Budget) -> Result<
             (FileSource::Spooled(spooled), FileState::Wanted) => (None, Place::Spooled(spooled)),
             (FileSource::Spooled(_), state) => (None, known(state)),
             (FileSource::Url(url), FileState::Wanted) => {
-                let spooled = cx.fetch_announced(url.clone(), file.expected.clone()).await?;
+                let spooled = fetch_file(cx, &elsewhere, &url, &file.expected).await?;
                 (Some(url), Place::Spooled(spooled))
             }
             (FileSource::Url(url), state) => (Some(url), known(state)),
@@ -239,4 +242,18 @@ async fn fetch(resolved: Resolved, cx: &SyncContext, budget: &Budget) -> Result<
         ready.push(ReadyFile { relative_path: file.relative_path, expected: file.expected, url, place });
     }
     Ok(Ready { unit: resolved.declared.unit, files: ready, _permit: Some(permit) })
+}
+
+/// Fetches a file: from an alternate content source if one has it, else from where it was declared to be.
+async fn fetch_file(cx: &SyncContext, elsewhere: &[Alternate], url: &Url, expected: &Expected) -> Result<Spooled> {
+    for alternate in elsewhere.iter().filter(|alternate| alternate.source.is_usable()) {
+        let fetched = cx.fetch_announced(&alternate.source.client, alternate.url.clone(), expected.clone()).await;
+        alternate.source.note(fetched.is_ok());
+        match fetched {
+            Ok(spooled) => return Ok(spooled),
+            Err(Error::Canceled) => return Err(Error::Canceled),
+            Err(error) => tracing::warn!(%error, remote = alternate.source.name, "an alternate content source failed"),
+        }
+    }
+    cx.fetch_announced(cx.client(), url.clone(), expected.clone()).await
 }

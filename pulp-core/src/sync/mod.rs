@@ -4,7 +4,7 @@
 //! is a pipeline of stages that work side by side, joined by bounded channels:
 //!
 //! 1. *resolve*: which files are stored already? One query per batch and digest algorithm;
-//! 2. *download* what is missing, so many at a time as the remote says, within a budget of bytes; skipped by the policies
+//! 2. *download* what is missing, from alternate content sources where one has it, so many at a time as the remote says, within a budget of bytes; skipped by the policies
 //!    `on_demand` and `streamed`;
 //! 3. *save*: adopt the files into the storage, durably, then write artifacts, units, files, sources and members of the
 //!    version in one transaction per batch.
@@ -12,6 +12,7 @@
 //! A batch that is saved stays saved, whatever happens to the sync: the next one fetches only what is missing. The version
 //! appears at the end, at once, or not at all.
 
+mod alternate;
 mod declared;
 mod download;
 mod meter;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+use super::alternate::{Alternate, Alternates};
 use super::{Declared, DeclaredFile, FileSource, SyncContext};
 use crate::Result;
 use crate::clock::Timestamp;
@@ -17,6 +18,8 @@ pub(super) struct Resolved {
     pub(super) declared: Declared,
     /// What is to become of each of its files.
     pub(super) files: Vec<FileState>,
+    /// Where else each of them can be fetched; empty where there is no such place for any.
+    pub(super) alternates: Vec<Vec<Alternate>>,
 }
 
 /// What is known about where a file is.
@@ -39,10 +42,17 @@ pub(super) async fn resolve(
     batch: usize,
 ) -> Result<()> {
     let lazy = cx.policy() != crate::model::Policy::Immediate;
+    let elsewhere = if lazy { None } else { Some(Alternates::of(cx).await?).filter(|all| !all.is_empty()) };
     let mut batch_of = Vec::with_capacity(batch);
     while from.recv_many(&mut batch_of, batch).await > 0 {
         let stored = stored(&batch_of, cx, since).await?;
+        let alternates = match &elsewhere {
+            Some(elsewhere) => elsewhere.find(cx, &missing(&batch_of, &stored)).await?,
+            None => HashMap::new(),
+        };
         for declared in batch_of.drain(..) {
+            let others = |file| strongest(file).and_then(|digest| alternates.get(&digest)).cloned().unwrap_or_default();
+            let alternates = if alternates.is_empty() { Vec::new() } else { declared.files.iter().map(others).collect() };
             let files = declared
                 .files
                 .iter()
@@ -52,7 +62,7 @@ pub(super) async fn resolve(
                     (None, _) => FileState::Wanted,
                 })
                 .collect();
-            if to.send(Resolved { declared, files }).await.is_err() {
+            if to.send(Resolved { declared, files, alternates }).await.is_err() {
                 // A later stage has failed and says why.
                 return Ok(());
             }
@@ -71,6 +81,16 @@ fn strongest(file: &DeclaredFile) -> Option<(Algorithm, String)> {
     let sha256 = digests.get(Algorithm::Sha256).map(|digest| (Algorithm::Sha256, digest));
     let (algorithm, digest) = sha256.or_else(|| digests.iter().last())?;
     Some((algorithm, digest.to_owned()))
+}
+
+/// The digests of the batch’s files that are to be fetched.
+fn missing(batch: &[Declared], stored: &HashMap<(Algorithm, String), Uuid>) -> BTreeMap<Algorithm, Vec<String>> {
+    let mut missing: BTreeMap<Algorithm, Vec<String>> = BTreeMap::new();
+    let files = batch.iter().flat_map(|declared| &declared.files).filter(|file| matches!(file.source, FileSource::Url(_)));
+    for digest in files.filter_map(strongest).filter(|digest| !stored.contains_key(digest)) {
+        missing.entry(digest.0).or_default().push(digest.1);
+    }
+    missing
 }
 
 /// The artifacts that the batch’s files are, by digest. From now on they count as of use.

@@ -153,11 +153,19 @@ impl SyncContext {
         self.fetch_through(self.downloader(), url, expected, limit).await
     }
 
-    /// As [`fetch`](Self::fetch), of a file that was announced: it counts for the meter.
-    pub(super) async fn fetch_announced(&self, url: Url, expected: Expected) -> Result<Spooled> {
-        let Some(meter) = &self.meter else { return self.fetch(url, expected, None).await };
-        let counting = Counting::new(self.downloader(), meter);
-        let spooled = self.fetch_through(&counting, url, expected, None).await?;
+    /// Our own remote’s client.
+    pub(super) fn client(&self) -> &RemoteClient {
+        &self.client
+    }
+
+    /// Fetches, through this client, a file that was announced: it counts for the meter.
+    pub(super) async fn fetch_announced(&self, client: &RemoteClient, url: Url, expected: Expected) -> Result<Spooled> {
+        let downloader = client.downloaders.as_ref();
+        let options = SaveOptions::expecting(expected).retry(client.retry);
+        let (spool, request) = (self.pulp().spool(), DownloadRequest::new(url));
+        let Some(meter) = &self.meter else { return Ok(download_to_spool(downloader, request, spool, &options).await?) };
+        let counting = Counting::new(downloader, meter);
+        let spooled = download_to_spool(&counting, request, spool, &options).await?;
         counting.complete(spooled.size());
         Ok(spooled)
     }

@@ -129,6 +129,9 @@ async fn remove_rows(tx: &Tx, ids: &[Uuid], gone: &[(Uuid, String)], kinds: &[&'
     );
     sources.push_list(ids).push(")");
     tx.execute(sources).await?;
+    let mut reports = Sql::new("delete from core_vulnerabilityreport where content_id in ");
+    reports.push_list(ids);
+    tx.execute(reports).await?;
     let mut files = Sql::new("delete from core_contentartifact where content_id in ");
     files.push_list(ids);
     tx.execute(files).await?;

@@ -16,6 +16,7 @@ mod members;
 mod modify;
 mod paths;
 mod retain;
+mod scan;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -27,12 +28,15 @@ pub use draft::VersionDraft;
 pub use members::{ContentCount, CountType, Members, content_summary};
 pub use modify::AddAndRemove;
 pub use retain::{protected_versions, retain_versions};
+pub use scan::{Package, ScanVersion};
 pub use sweep::sweep_incomplete;
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use crate::Result;
 use crate::content::Change;
+use crate::db::Db;
 use crate::ids::Prn;
 use crate::model::RepositoryVersion;
 use crate::plugin::Registry;
@@ -43,6 +47,7 @@ use crate::tasks::{Created, TaskContext, TaskOutput};
 pub(crate) fn register(registry: &mut Registry) {
     registry.task::<AddAndRemove>();
     registry.task::<DeleteVersion>();
+    registry.task::<ScanVersion>();
 }
 
 /// The rules of one type of repository. Registered with [`Registry::repository`](crate::plugin::Registry::repository).
@@ -97,6 +102,21 @@ pub trait RepositoryType: Send + Sync + 'static {
             draft.keep_newest(rule).await?;
         }
         draft.check_paths().await
+    }
+
+    /// Whether known vulnerabilities of its units can be looked up: [`packages`](Self::packages) names them then, and each version can be
+    /// scanned.
+    fn has_packages(&self) -> bool {
+        false
+    }
+
+    /// Up to `limit` packages of a version, in the order of their units’ keys, those after `after` first.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    async fn packages(&self, db: &Db, version: &RepositoryVersion, after: Uuid, limit: i64) -> Result<Vec<Package>> {
+        let _ = (db, version, after, limit);
+        Ok(Vec::new())
     }
 
     /// Called when a new version has become visible, by the task that made it: a type that publishes by itself does it here.

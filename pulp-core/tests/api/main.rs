@@ -12,4 +12,5 @@ mod permissions;
 mod tasks;
 mod uploads;
 mod validation;
+mod vulnerabilities;
 mod world;

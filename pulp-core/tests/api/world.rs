@@ -7,12 +7,13 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use pulp_core::api::Api;
 use pulp_core::body::Body;
 use pulp_core::crypto::password;
-use pulp_core::db::{ExecutorExt, Sql};
+use pulp_core::db::{Db, ExecutorExt, Sql};
 use pulp_core::ids::{Prn, new_id};
-use pulp_core::model::User;
+use pulp_core::model::{RepositoryVersion, User};
 use pulp_core::plugin::{Plugin, PluginDescriptor, Registry};
 use pulp_core::resource::{Action, ActionHandler, Context, Field, Filter, FilterKind, Input, Lookup, Reply, Resource, Returns, bases};
-use pulp_core::version::{AddAndRemove, RepositoryType};
+use pulp_core::settings::Settings;
+use pulp_core::version::{AddAndRemove, Members, Package, RepositoryType};
 use pulp_core::{Pulp, Result};
 use pulp_migrations::{Migration, MigrationSet};
 use pulp_testkit::{Engine, Kit, Prepare};
@@ -42,9 +43,10 @@ pub const REPOSITORIES: &str = "repositories/shelf/shelf/";
 pub const REMOTES: &str = "remotes/shelf/shelf/";
 pub const DISTRIBUTIONS: &str = "distributions/shelf/shelf/";
 
-/// The rules of shelves: none.
+/// The rules of shelves: none. Their books are packages of which vulnerabilities may be known.
 struct Rules;
 
+#[async_trait]
 impl RepositoryType for Rules {
     fn pulp_type(&self) -> &'static str {
         "shelf.shelf"
@@ -56,6 +58,21 @@ impl RepositoryType for Rules {
 
     fn collection(&self) -> &'static str {
         "repositories/shelf/shelf"
+    }
+
+    fn has_packages(&self) -> bool {
+        true
+    }
+
+    async fn packages(&self, db: &Db, version: &RepositoryVersion, after: Uuid, limit: i64) -> Result<Vec<Package>> {
+        let mut sql = Sql::new("select content_ptr_id, title from shelf_book where content_ptr_id > ");
+        sql.push_bind(after);
+        sql.push(" and content_ptr_id in (select rc.content_id from core_repositorycontent rc");
+        Members::of(version).push_where(&mut sql);
+        sql.push(") order by content_ptr_id limit ").push_bind(limit);
+        let books: Vec<(Uuid, String)> = db.all(sql).await?;
+        let package = |(content, name)| Package { content, ecosystem: "Shelf".to_owned(), name, version: "1".to_owned() };
+        Ok(books.into_iter().map(package).collect())
     }
 }
 
@@ -152,7 +169,14 @@ pub fn basic(name: &str, password: &str) -> String {
 #[async_trait]
 impl Prepare for World {
     async fn prepare(engine: Engine) -> Option<Self> {
-        let kit = Kit::built(engine, |builder| builder.plugin(Shelf)).await?;
+        Self::with(engine, Settings::default()).await
+    }
+}
+
+impl World {
+    /// One with these settings.
+    pub async fn with(engine: Engine, settings: Settings) -> Option<Self> {
+        let kit = Kit::built(engine, |builder| builder.plugin(Shelf).settings(settings)).await?;
         // A real password takes a million rounds.
         let hash = password::make("password", 1_000).unwrap();
         User::create_superuser(kit.pulp().db(), "admin", &hash, kit.pulp().now()).await.unwrap();

@@ -6,18 +6,21 @@ pub(super) mod assignments;
 mod content;
 mod domains;
 pub(super) mod groups;
+mod guards;
 pub(super) mod login;
 mod masters;
 pub(super) mod object_roles;
 pub(super) mod orphans;
 mod roles;
 pub(super) mod root;
+mod signing;
 mod small;
 pub(super) mod status;
 pub(super) mod tasks;
 pub(crate) mod uploads;
 mod users;
 pub(super) mod versions;
+mod vulnerabilities;
 mod workers;
 
 use crate::plugin::Registry;
@@ -25,6 +28,7 @@ use crate::plugin::Registry;
 /// Adds the resources and tasks of core.
 pub(crate) fn register(registry: &mut Registry) {
     masters::register(registry);
+    guards::register(registry);
     artifacts::register(registry);
     tasks::register(registry);
     uploads::register(registry);
@@ -35,6 +39,8 @@ pub(crate) fn register(registry: &mut Registry) {
     access_policies::register(registry);
     login::register(registry);
     versions::register(registry);
+    vulnerabilities::register(registry);
     workers::register(registry);
     domains::register(registry);
+    signing::register(registry);
 }

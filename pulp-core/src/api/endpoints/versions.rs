@@ -16,7 +16,7 @@ use crate::plugin::Registry;
 use crate::resource::{
     AccessPolicy, Context, Field, Filter, FilterKind, Fragment, Lookup, Record, Resource, Scope, Shape, Target, bases, mask,
 };
-use crate::version::DeleteVersion;
+use crate::version::{DeleteVersion, ScanVersion};
 use crate::{Error, Result};
 
 pub(super) fn register(registry: &mut Registry) {
@@ -87,4 +87,13 @@ pub(crate) async fn delete(request: Request, repository: Arc<Resource>) -> Answe
     let owner = Prn::new(repository.model.as_str(), owner);
     let reply = cx.dispatch(DeleteVersion { repository: owner, version: row.id() }).await?;
     crud::reply(cx, &repository, reply).await
+}
+
+/// Looks up known vulnerabilities of a version, by a task.
+pub(crate) async fn scan(request: Request, repository: Arc<Resource>) -> Answer {
+    let (_, row) = find(&request, &repository).await?;
+    let cx = &request.cx;
+    let id = row.uuid("repository_id").ok_or_else(|| Error::Internal("a version has no repository".to_owned()))?;
+    let task = ScanVersion { repository: Prn::new(repository.model.as_str(), id), version: row.id() };
+    crud::reply(cx, &repository, cx.dispatch(task).await?).await
 }

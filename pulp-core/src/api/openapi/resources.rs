@@ -67,7 +67,7 @@ pub(super) fn operations(registry: &Registry, resource: &Resource) -> Vec<Operat
         all.extend(roles(resource));
     }
     all.extend(resource.actions.iter().map(|action| of_action(resource, action, &shown)));
-    if resource.noun == Noun::Repository && resource.pulp_type.is_some() {
+    if resource.noun == Noun::Repository && resource.versions && resource.pulp_type.is_some() {
         all.extend(versions(registry, resource));
     }
     all
@@ -128,7 +128,13 @@ fn versions(registry: &Registry, repository: &Resource) -> Vec<Operation> {
     let prefix = format!("{}_versions", repository.operation);
     let at =
         |method, location, verb: &str| Operation::new(method, location, &prefix, verb).beside(&format!("{}/versions", repository.path));
-    vec![
+    let rules = repository.pulp_type.and_then(|pulp_type| registry.repository_type(pulp_type));
+    let scan = rules.is_some_and(|rules| rules.has_packages()).then(|| {
+        at(Method::POST, Location::version(repository).below("scan/"), "scan")
+            .says("Scan a repository version", "Looks up known vulnerabilities of its packages.")
+            .gives_task()
+    });
+    let mut all = vec![
         at(Method::GET, Location::versions(repository), "list")
             .says("List repository versions", versions.help)
             .query(parameters::list(registry, versions))
@@ -143,5 +149,7 @@ fn versions(registry: &Registry, repository: &Resource) -> Vec<Operation> {
             .says("Repair a repository version", "Looks for files that are lost or damaged, and fetches them again.")
             .body("Repair", false)
             .gives_task(),
-    ]
+    ];
+    all.extend(scan);
+    all
 }

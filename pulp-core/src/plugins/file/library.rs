@@ -167,7 +167,7 @@ impl Repo {
     /// [`Error::Task`] with what went wrong.
     pub async fn sync(&self, remote: &Remote, mirror: bool) -> Result<SyncOutcome> {
         let remote = Prn::new("file.fileremote", remote.pulp_id);
-        self.sync_by(Synchronize { repository: self.prn(), remote, mirror, optimize: true }).await
+        self.sync_by(Synchronize { repository: self.prn(), remote, mirror, optimize: true, url: None }).await
     }
 
     /// Takes in what the local directory holds that a remote with a `file://` address names, without any manifest; as a mirror, what

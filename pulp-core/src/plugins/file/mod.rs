@@ -1,5 +1,6 @@
 //! The `file` content type: plain files, listed in a manifest (`PULP_MANIFEST`).
 
+mod alternate;
 mod changes;
 mod content;
 mod directory;

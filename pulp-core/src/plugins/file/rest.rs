@@ -18,6 +18,7 @@ pub(super) fn register(registry: &mut Registry) {
     registry.resource(content());
     registry.resource(publication());
     registry.resource(distribution());
+    registry.resource(super::alternate::resource());
     registry.resource(
         Resource::remote("remotes/file/file", "file.file", "file.FileRemote")
             .detail("file_fileremote", "remote_ptr_id")
@@ -91,6 +92,7 @@ impl ActionHandler for Sync {
             remote: Prn::new(model, remote.pulp_id),
             mirror,
             optimize: input.boolean("optimize").unwrap_or(true),
+            url: None,
         };
         cx.dispatch(task).await
     }

@@ -34,6 +34,9 @@ pub struct Synchronize {
     /// Whether a sync that would change nothing is skipped.
     #[serde(default = "yes")]
     pub optimize: bool,
+    /// The address of the manifest, where it is not the remote’s.
+    #[serde(default)]
+    pub url: Option<String>,
 }
 
 fn yes() -> bool {
@@ -51,7 +54,10 @@ impl Task for Synchronize {
     async fn run(self, cx: TaskContext) -> Result<TaskOutput> {
         let db = cx.pulp().db();
         let repository = Repository::find(db, self.repository.id).await?;
-        let remote = Remote::find(db, self.remote.id).await?;
+        let mut remote = Remote::find(db, self.remote.id).await?;
+        if let Some(url) = &self.url {
+            remote.url.clone_from(url);
+        }
         if remote.url.is_empty() {
             return Err(Error::BadRequest("A remote must have a url specified to synchronize.".to_owned()));
         }

@@ -116,13 +116,17 @@ impl Compute for OfArtifact {
     }
 }
 
-/// Nobody has looked for vulnerabilities yet.
+/// The report of a unit, if somebody has looked for vulnerabilities and found some.
 struct VulnerabilityReport;
 
 #[async_trait]
 impl Compute for VulnerabilityReport {
-    async fn compute(&self, _: &Context, _: &[&'static str], rows: &[Record]) -> Result<Vec<Vec<Json>>> {
-        Ok(rows.iter().map(|_| vec![Json::Null]).collect())
+    async fn compute(&self, cx: &Context, _: &[&'static str], rows: &[Record]) -> Result<Vec<Vec<Json>>> {
+        let mut sql = Sql::new("select content_id, pulp_id from core_vulnerabilityreport where content_id in ");
+        sql.push_list(rows.iter().map(Record::id));
+        let reports: HashMap<Uuid, Uuid> = cx.pulp().db().all::<(Uuid, Uuid)>(sql).await?.into_iter().collect();
+        let href = |id: &Uuid| cx.href_of(Target::plain("core_vulnerabilityreport", "vuln_report", "vulnerability report"), *id, None);
+        Ok(rows.iter().map(|row| vec![reports.get(&row.id()).and_then(href).map_or(Json::Null, Json::from)]).collect())
     }
 }
 

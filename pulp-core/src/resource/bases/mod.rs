@@ -1,13 +1,16 @@
 //! The shapes that resources of all content types share: what every repository, remote, publication, distribution and
 //! content unit has.
 
+mod alternate;
 mod content;
 mod distribution;
+mod guard;
 mod modify;
 mod publication;
 mod remote;
 mod repository;
 
+pub use alternate::{AlternatePath, Refresh};
 pub use content::digest_fields;
 pub(crate) use content::{VersionContent, members, minutes_ago};
 pub use distribution::{publication, repository, repository_version};

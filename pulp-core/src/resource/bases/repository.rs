@@ -24,6 +24,8 @@ impl Resource {
         resource.delete = Change::Task;
         resource.labels = Some(201);
         resource.roles = true;
+        // Repositories that the server makes for itself.
+        resource.visible = Some("not b.user_hidden");
         resource
             .hooks(Rules)
             .fields([

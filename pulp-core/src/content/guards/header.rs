@@ -1,0 +1,30 @@
+//! By the value of a header, or by what a jq filter finds in it.
+
+use async_trait::async_trait;
+
+use super::super::{ContentGuard, Denied, GuardRequest};
+use super::{decoded, denied, jq, row, same};
+
+/// `core.header`.
+pub(super) struct Header;
+
+#[async_trait]
+impl ContentGuard for Header {
+    async fn permit(&self, request: &GuardRequest<'_>) -> Result<(), Denied> {
+        let (name, expected, filter): (String, String, Option<String>) =
+            row(request, "header_name, header_value, jq_filter", "core_headercontentguard").await?;
+        let Some(Ok(sent)) = decoded(request, &name) else { return Err(denied()) };
+        let value = match filter {
+            None => sent,
+            Some(filter) => match jq::first_text(filter, sent).await {
+                Ok(Some(text)) => text.into_bytes(),
+                Ok(None) => return Err(denied()),
+                Err(error) => {
+                    tracing::warn!(%error, guard = %request.guard, "the jq filter of a content guard gives nothing");
+                    return Err(denied());
+                }
+            },
+        };
+        if same(&value, expected.as_bytes()) { Ok(()) } else { Err(denied()) }
+    }
+}

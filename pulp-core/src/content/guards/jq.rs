@@ -1,0 +1,340 @@
+//! jq filters over the value of a header.
+//!
+//! Whoever may make a guard could make one that never ends or eats the memory of the host, so that not all of jq is allowed: paths,
+//! conditions, comparisons and the functions that are listed here, with few iterators. What they make of a header is not much larger
+//! than the header, and they always end.
+
+use std::sync::{Arc, LazyLock};
+
+use jaq_core::load::lex::StrPart;
+use jaq_core::load::parse::{BinaryOp, Def, Term};
+use jaq_core::load::{Arena, File, Loader, parse};
+use jaq_core::path::Part;
+use jaq_core::{Compiler, Ctx, Filter, Vars, data};
+use jaq_json::{Val, read};
+use moka::sync::Cache;
+
+/// Bytes of a filter and of a header.
+const LONGEST_FILTER: usize = 1_024;
+const LONGEST_INPUT: usize = 16 << 10;
+/// Iterators of a filter: each can go over all that the header has.
+const MOST_ITERATORS: usize = 2;
+/// Functions of a filter that make longer texts.
+const MOST_GROWTH: usize = 2;
+
+type Data = data::JustLut<Val>;
+
+/// Why a filter gives no text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum JqError {
+    #[error("it is no jq filter")]
+    Syntax,
+    #[error("{0} is not allowed in filters of content guards")]
+    NotAllowed(String),
+    #[error("the header is too long, or no JSON")]
+    Input,
+    #[error("it failed: {0}")]
+    Failed(String),
+}
+
+/// The first output of a filter over some JSON, if that is a text.
+pub(super) async fn first_text(filter: String, json: Vec<u8>) -> Result<Option<String>, JqError> {
+    let ran = tokio::task::spawn_blocking(move || run(&filter, &json)).await;
+    ran.map_err(|error| JqError::Failed(error.to_string()))?
+}
+
+fn run(filter: &str, json: &[u8]) -> Result<Option<String>, JqError> {
+    // The other parser goes as deep as the input does.
+    if json.len() > LONGEST_INPUT || serde_json::from_slice::<serde::de::IgnoredAny>(json).is_err() {
+        return Err(JqError::Input);
+    }
+    let filter = compiled(filter)?;
+    let input = read::parse_single(json).map_err(|_| JqError::Input)?;
+    let context = Ctx::<Data>::new(&filter.lut, Vars::new([]));
+    match filter.id.run((context, input)).next() {
+        None => Ok(None),
+        Some(Ok(Val::TStr(text))) => Ok(String::from_utf8(text.to_vec()).ok()),
+        Some(Ok(_)) => Ok(None),
+        Some(Err(error)) => Err(JqError::Failed(error.get_err().map_or_else(|_| "it ended early".to_owned(), |error| error.to_string()))),
+    }
+}
+
+/// Filters that were used lately.
+static FILTERS: LazyLock<Cache<String, Arc<Filter<Data>>>> = LazyLock::new(|| Cache::new(256));
+
+/// What the functions of the filters are made of: those of the two libraries that are needed, for the others need more of them than is
+/// compiled in.
+static DEFINITIONS: LazyLock<Vec<Def<&'static str>>> = LazyLock::new(|| {
+    let library = jaq_std::defs().chain(jaq_json::defs());
+    jaq_core::defs().chain(library.filter(|definition| NEEDED.contains(&(definition.name, definition.args.len())))).collect()
+});
+
+/// Functions that are allowed, or that those are made of.
+const NEEDED: &[(&str, usize)] = &[
+    ("index", 1),
+    ("isarray", 0),
+    ("isboolean", 0),
+    ("isnumber", 0),
+    ("isobject", 0),
+    ("isstring", 0),
+    ("keys", 0),
+    ("null", 0),
+    ("split", 1),
+    ("strings", 0),
+    ("tonumber", 0),
+    ("totype", 2),
+    ("type", 0),
+    ("values", 0),
+];
+
+fn compiled(filter: &str) -> Result<Arc<Filter<Data>>, JqError> {
+    if let Some(known) = FILTERS.get(filter) {
+        return Ok(known);
+    }
+    if filter.len() > LONGEST_FILTER {
+        return Err(JqError::NotAllowed(format!("a filter of more than {LONGEST_FILTER} bytes")));
+    }
+    let term = parse(filter, |parser| parser.term()).ok_or(JqError::Syntax)?;
+    Allowance { iterators: MOST_ITERATORS, growth: MOST_GROWTH }.check(&term)?;
+    let arena = Arena::default();
+    let modules = Loader::new(DEFINITIONS.iter().cloned()).load(&arena, File { code: filter, path: () }).map_err(|_| JqError::Syntax)?;
+    let functions = jaq_core::funs().chain(jaq_std::base_funs()).chain(jaq_json::funs());
+    let compiled = Compiler::default().with_funs(functions).compile(modules).map_err(|_| JqError::Syntax)?;
+    let compiled = Arc::new(compiled);
+    FILTERS.insert(filter.to_owned(), Arc::clone(&compiled));
+    Ok(compiled)
+}
+
+/// Functions that neither iterate nor make anything larger, with the number of their arguments.
+const PLAIN: &[(&str, usize)] = &[
+    ("ascii_downcase", 0),
+    ("ascii_upcase", 0),
+    ("contains", 1),
+    ("empty", 0),
+    ("endswith", 1),
+    ("error", 0),
+    ("false", 0),
+    ("first", 0),
+    ("first", 1),
+    ("fromjson", 0),
+    ("has", 1),
+    ("index", 1),
+    ("isboolean", 0),
+    ("isnumber", 0),
+    ("isstring", 0),
+    ("keys", 0),
+    ("last", 0),
+    ("last", 1),
+    ("length", 0),
+    ("ltrimstr", 1),
+    ("not", 0),
+    ("null", 0),
+    ("rtrimstr", 1),
+    ("select", 1),
+    ("split", 1),
+    ("startswith", 1),
+    ("strings", 0),
+    ("tonumber", 0),
+    ("trim", 0),
+    ("true", 0),
+    ("type", 0),
+    ("values", 0),
+];
+
+/// Functions that iterate.
+const ITERATING: &[(&str, usize)] = &[("all", 0), ("all", 1), ("any", 0), ("any", 1), ("map", 1), ("recurse", 0)];
+
+/// Functions that can make a longer text.
+const GROWING: &[(&str, usize)] = &[("join", 1), ("tostring", 0)];
+
+/// What a filter may still use.
+struct Allowance {
+    iterators: usize,
+    growth: usize,
+}
+
+impl Allowance {
+    fn check(&mut self, term: &Term<&str>) -> Result<(), JqError> {
+        let not_allowed = |what: &str| Err(JqError::NotAllowed(what.to_owned()));
+        match term {
+            Term::Id | Term::Num(_) | Term::Arr(None) => Ok(()),
+            Term::Neg(of) if matches!(**of, Term::Num(_)) => Ok(()),
+            Term::Recurse => self.iterate(),
+            Term::Str(None, parts) if parts.iter().all(|part| !matches!(part, StrPart::Term(_))) => Ok(()),
+            Term::Arr(Some(of)) => {
+                if has_comma(of) {
+                    return not_allowed("an array of several terms");
+                }
+                let before = self.iterators;
+                self.check(of)?;
+                if before - self.iterators > 1 { not_allowed("an array over several iterators") } else { Ok(()) }
+            }
+            Term::BinOp(left, operator, right) => match operator {
+                BinaryOp::Pipe(None) | BinaryOp::Comma | BinaryOp::Alt | BinaryOp::Or | BinaryOp::And | BinaryOp::Cmp(_) => {
+                    self.check(left)?;
+                    self.check(right)
+                }
+                _ => not_allowed("arithmetic, assignment or a variable"),
+            },
+            Term::TryCatch(tried, caught) => {
+                self.check(tried)?;
+                caught.as_ref().map_or(Ok(()), |caught| self.check(caught))
+            }
+            Term::IfThenElse(cases, otherwise) => {
+                for (condition, result) in cases {
+                    self.check(condition)?;
+                    self.check(result)?;
+                }
+                otherwise.as_ref().map_or(Ok(()), |otherwise| self.check(otherwise))
+            }
+            Term::Path(of, path) => {
+                self.check(of)?;
+                for (part, _) in &path.0 {
+                    match part {
+                        Part::Index(index) => self.check(index)?,
+                        Part::Range(None, None) => self.iterate()?,
+                        Part::Range(from, to) => {
+                            for bound in [from, to].into_iter().flatten() {
+                                self.check(bound)?;
+                            }
+                        }
+                    }
+                }
+                Ok(())
+            }
+            Term::Call(name, arguments) => {
+                let named = (*name, arguments.len());
+                if ITERATING.contains(&named) {
+                    self.iterate()?;
+                } else if GROWING.contains(&named) {
+                    self.growth = self.growth.checked_sub(1).ok_or_else(|| JqError::NotAllowed(format!("so much {name}")))?;
+                } else if !PLAIN.contains(&named) {
+                    return not_allowed(&format!("{name}/{}", arguments.len()));
+                }
+                // `map` gathers what its argument gives.
+                if *name == "map" && arguments.iter().any(has_comma) {
+                    return not_allowed("an array of several terms");
+                }
+                arguments.iter().try_for_each(|argument| self.check(argument))
+            }
+            _ => not_allowed("what it does"),
+        }
+    }
+
+    fn iterate(&mut self) -> Result<(), JqError> {
+        self.iterators =
+            self.iterators.checked_sub(1).ok_or_else(|| JqError::NotAllowed(format!("iterating more than {MOST_ITERATORS} times")))?;
+        Ok(())
+    }
+}
+
+/// Whether a term gives several outputs by naming them.
+fn has_comma(term: &Term<&str>) -> bool {
+    match term {
+        Term::BinOp(left, operator, right) => matches!(operator, BinaryOp::Comma) || has_comma(left) || has_comma(right),
+        Term::TryCatch(tried, caught) => has_comma(tried) || caught.as_deref().is_some_and(has_comma),
+        Term::IfThenElse(cases, otherwise) => {
+            cases.iter().any(|(condition, result)| has_comma(condition) || has_comma(result)) || otherwise.as_deref().is_some_and(has_comma)
+        }
+        Term::Path(of, path) => {
+            has_comma(of)
+                || path.0.iter().any(|(part, _)| match part {
+                    Part::Index(index) => has_comma(index),
+                    Part::Range(from, to) => [from, to].into_iter().flatten().any(has_comma),
+                })
+        }
+        Term::Arr(of) => of.as_deref().is_some_and(has_comma),
+        Term::Neg(of) => has_comma(of),
+        Term::Call(_, arguments) => arguments.iter().any(has_comma),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(filter: &str, json: &str) -> Option<String> {
+        run(filter, json.as_bytes()).unwrap_or_else(|error| panic!("{filter}: {error}"))
+    }
+
+    #[test]
+    fn what_guards_ask_for_is_found() {
+        let json = r#"{"internal": {"org": "123"}, "roles": [{"name": "dev"}, {"name": "admin"}], "n": 5, "mail": "a@x.org"}"#;
+        for (filter, expected) in [
+            (".internal.org", Some("123")),
+            (".internal[\"org\"]", Some("123")),
+            (".nothing.there", None),
+            (".n", None),
+            (".n | tostring", Some("5")),
+            (".internal", None),
+            (".roles[1].name", Some("admin")),
+            (".roles[0:1][0].name", Some("dev")),
+            (".roles[-1].name", Some("admin")),
+            (".roles[].name", Some("dev")),
+            (".roles[] | select(.name == \"admin\") | .name", Some("admin")),
+            ("if any(.roles[].name; . == \"admin\") then \"yes\" else \"no\" end", None),
+            ("if (.roles | any(.name == \"admin\")) then \"yes\" else \"no\" end", Some("yes")),
+            (".roles | map(.name) | join(\"+\")", Some("dev+admin")),
+            ("[.roles[].name] | last", Some("admin")),
+            (".mail | split(\"@\") | last", Some("x.org")),
+            (".missing // .internal.org", Some("123")),
+            (".n?, \"x\"", None),
+            ("try error catch \"caught\"", Some("caught")),
+        ] {
+            match run(filter, json.as_bytes()) {
+                Ok(found) => assert_eq!(found.as_deref(), expected, "{filter}"),
+                Err(JqError::NotAllowed(_)) => assert_eq!(expected, None, "{filter}"),
+                // jq has an error for what `try error` catches.
+                Err(error) => assert!(filter.starts_with("try"), "{filter}: {error}"),
+            }
+        }
+        assert_eq!(text(".a", "{\"a\": \"\u{fc}\"}").as_deref(), Some("\u{fc}"));
+    }
+
+    #[test]
+    fn what_may_not_end_or_may_grow_is_refused() {
+        for filter in [
+            "def f: f; f",
+            "range(1e12)",
+            "[range(1e12)]",
+            "repeat(.)",
+            "until(false; .)",
+            "\"x\" * 1000000000",
+            ". + .",
+            "\"\\(.)\\(.)\"",
+            "[., .]",
+            "map(., .)",
+            "{a: .[], b: .[]}",
+            "[.[] == .[]]",
+            ".[][][]",
+            "reduce .[] as $x (0; . + $x)",
+            ". as $x | $x",
+            ".a = 1",
+            "env",
+            "$ENV",
+            "input",
+            "halt",
+            "now",
+            "tojson | tojson | tojson",
+            "join(\"a\") | join(\"b\") | join(\"c\")",
+            "@base64",
+            "label $out | break $out",
+        ] {
+            assert!(matches!(run(filter, b"{}"), Err(JqError::NotAllowed(_))), "{filter}: {:?}", run(filter, b"{}"));
+        }
+        for filter in [".[[", "", "|", "a b", "unknown_function"] {
+            assert!(matches!(run(filter, b"{}"), Err(JqError::Syntax | JqError::NotAllowed(_))), "{filter}");
+        }
+        assert!(matches!(run(&".a".repeat(1_000), b"{}"), Err(JqError::NotAllowed(_))));
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused() {
+        for input in ["", "x", "{", "{} {}", &"[".repeat(8_000), &format!("{}{}", "[".repeat(8_000), "]".repeat(8_000))] {
+            assert_eq!(run(".", input.as_bytes()), Err(JqError::Input), "{}", &input[..input.len().min(10)]);
+        }
+        assert_eq!(run(".", format!("\"{}\"", "x".repeat(LONGEST_INPUT)).as_bytes()), Err(JqError::Input));
+        assert!(matches!(run(".a", b"[]"), Err(JqError::Failed(_))));
+    }
+}

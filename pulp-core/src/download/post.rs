@@ -1,0 +1,76 @@
+//! Asking a service that answers JSON to a question in JSON.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use reqwest::Client;
+use serde_json::Value as Json;
+use url::Url;
+
+use super::tls::client_config;
+use super::{DownloadError, RedactedUrl, RemoteOptions};
+
+/// Bytes of an answer.
+const LARGEST: usize = 32 << 20;
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Tries of a question, and the pause before the second; it doubles.
+const TRIES: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Asks such questions: one pool of connections.
+#[derive(Debug, Clone)]
+pub(crate) struct Questions {
+    client: Client,
+    url: Url,
+}
+
+impl Questions {
+    /// To the service at this address.
+    pub(crate) fn new(url: Url) -> Result<Self, DownloadError> {
+        let client = Client::builder()
+            .tls_backend_preconfigured(client_config(&RemoteOptions::default())?)
+            .user_agent(concat!("pulp/", env!("CARGO_PKG_VERSION")))
+            .timeout(TIMEOUT)
+            .build()
+            .map_err(|error| DownloadError::InvalidOption { field: "remote", reason: error.without_url().to_string() })?;
+        Ok(Self { client, url })
+    }
+
+    /// Asks; again, if the service could not be reached or is in trouble.
+    pub(crate) async fn ask(&self, question: &Json) -> Result<Json, DownloadError> {
+        let mut tries = 1;
+        loop {
+            match self.ask_once(question).await {
+                Err((true, _)) if tries < TRIES => {
+                    tokio::time::sleep(PAUSE * 2_u32.pow(tries - 1)).await;
+                    tries += 1;
+                }
+                Err((_, error)) => return Err(error),
+                Ok(answer) => return Ok(answer),
+            }
+        }
+    }
+
+    /// The error, and whether it is worth to ask again.
+    async fn ask_once(&self, question: &Json) -> Result<Json, (bool, DownloadError)> {
+        let url = || RedactedUrl::new(&self.url);
+        let lost = |error: reqwest::Error| (true, DownloadError::Interrupted { url: url(), detail: error.without_url().to_string() });
+        let wrong = |detail: String| DownloadError::Interrupted { url: url(), detail };
+        let request = self.client.post(self.url.clone()).header(http::header::CONTENT_TYPE, "application/json");
+        let response = request.body(question.to_string()).send().await.map_err(lost)?;
+        let status = response.status();
+        if !status.is_success() {
+            let again = status.is_server_error() || status == http::StatusCode::TOO_MANY_REQUESTS;
+            return Err((again, wrong(format!("it answered {status}"))));
+        }
+        let mut body = response.bytes_stream();
+        let mut bytes = Vec::new();
+        while let Some(chunk) = body.next().await {
+            bytes.extend_from_slice(&chunk.map_err(lost)?);
+            if bytes.len() > LARGEST {
+                return Err((false, wrong(format!("its answer has more than {LARGEST} bytes"))));
+            }
+        }
+        serde_json::from_slice(&bytes).map_err(|_| (false, wrong("its answer is no JSON".to_owned())))
+    }
+}
