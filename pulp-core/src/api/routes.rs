@@ -67,7 +67,8 @@ pub(super) fn all(registry: &Registry) -> (Router, Arc<Documents>) {
         let rules = resource.pulp_type.and_then(|pulp_type| registry.repository_type(pulp_type));
         if rules.is_some_and(|rules| rules.has_packages()) {
             let scan = Arc::clone(resource);
-            router.add(format!("{path}{{number}}/scan/"), admin().post(move |request| versions::scan(request, Arc::clone(&scan))));
+            let route = of_version(Acts::Named("scan")).post(move |request| versions::scan(request, Arc::clone(&scan)));
+            router.add(format!("{path}{{number}}/scan/"), route);
         }
     }
     for (path, holder) in [("users", Holder::User), ("groups", Holder::Group)] {

@@ -87,6 +87,30 @@ both_databases! {
         let wrong = format!("Basic {}", encoded("admin:wrong"));
         assert_eq!(world.ask("d/", &[("authorization", &wrong)]).await.0, 403);
         assert_eq!(world.client.try_get("/pulp/content/d/").await.status, 404);
+
+        let users = async |name: &str| world.client.create("users/", json!({"username": name, "password": "Tr0ub4dor-and-3"})).await;
+        let (alice, bob) = (users("alice").await, users("bob").await);
+        let login = |name: &str| format!("Basic {}", encoded(format!("{name}:Tr0ub4dor-and-3")));
+        let ask = async |name: &str| world.ask("d/", &[("authorization", &login(name))]).await;
+        let refused = "403: You do not have permission to perform this action.";
+        assert_eq!(ask("alice").await, (403, refused.to_owned()));
+        let shown = world.client.get(&guard).await;
+        assert_eq!((shown["users"][0]["username"].as_str(), &shown["groups"]), (Some("admin"), &json!([])), "whoever made it may download");
+        // One by herself, one by his group: from the next request on, and until it is taken away.
+        let group = world.client.create("groups/", json!({"name": "readers"})).await;
+        world.client.post(&format!("{}users/", group["pulp_href"].as_str().unwrap()), json!({"username": "bob"})).await.with(201);
+        let role = json!({"role": "core.rbaccontentguard_downloader", "users": ["alice"], "groups": ["readers"]});
+        world.client.post(&format!("{guard}add_role/"), role.clone()).await.with(201);
+        assert_eq!((ask("alice").await.0, ask("bob").await.0), (404, 404));
+        let shown = world.client.get(&guard).await;
+        let name = |list: &Value, field: &str| list.as_array().unwrap().iter().map(|one| one[field].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+        assert_eq!((name(&shown["users"], "username"), name(&shown["groups"], "name")), (vec!["admin".to_owned(), "alice".to_owned()], vec!["readers".to_owned()]));
+        assert_eq!(shown["users"][1]["pulp_href"], alice["pulp_href"]);
+        world.client.post(&format!("{guard}remove_role/"), role).await.with(201);
+        assert_eq!((ask("alice").await.0, ask("bob").await.0), (403, 403));
+        let everywhere = json!({"role": "core.rbaccontentguard_downloader", "content_object": null});
+        world.client.post(&format!("{}roles/", bob["pulp_href"].as_str().unwrap()), everywhere).await.with(201);
+        assert_eq!((ask("alice").await.0, ask("bob").await.0), (403, 404));
     }
 
     async fn one_of_several_must_let_pass(world: World) {

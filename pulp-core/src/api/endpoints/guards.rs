@@ -7,10 +7,11 @@ use async_trait::async_trait;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use crate::content::guards::new_secret;
+use crate::content::guards::{new_secret, rbac};
 use crate::db::{ExecutorExt, Sql, Tx};
+use crate::model::role::Holder;
 use crate::plugin::Registry;
-use crate::resource::{Compute, Context, Field, Hooks, Input, Kind, Record, Resource, Shape, Target};
+use crate::resource::{AccessPolicy, Compute, Context, Field, Hooks, Input, Kind, Record, Resource, Shape, Target};
 use crate::{Error, Result};
 
 pub(super) fn register(registry: &mut Registry) {
@@ -49,6 +50,13 @@ pub(super) fn register(registry: &mut Registry) {
     let entitled = Arc::new(Entitled);
     registry.resource(
         guard("contentguards/core/rbac", "core.rbac", "RBACContentGuard", "core_rbaccontentguard")
+            .policy(
+                AccessPolicy::usual()
+                    .rule(&["download"], &["has_model_or_domain_or_obj_perms:core.download_rbaccontentguard"])
+                    .permission("download_rbaccontentguard")
+                    .role("core.rbaccontentguard_downloader", None, &[rbac::DOWNLOAD])
+                    .creator(&["core.rbaccontentguard_owner", "core.rbaccontentguard_downloader"]),
+            )
             .field(Field::computed_by("users", of("GroupUserResponse"), entitled.clone()).help("Users who may download."))
             .field(Field::computed_by("groups", of("GroupResponse"), entitled).help("Groups whose users may download.")),
     );
@@ -133,12 +141,44 @@ impl Hooks for Secrets {
     }
 }
 
-/// Users and groups that may download.
+/// Users and groups that may download by a role on the guard itself.
 struct Entitled;
 
 #[async_trait]
 impl Compute for Entitled {
-    async fn compute(&self, _: &Context, fields: &[&'static str], rows: &[Record]) -> Result<Vec<Vec<Json>>> {
-        Ok(rows.iter().map(|_| fields.iter().map(|_| json!([])).collect()).collect())
+    async fn compute(&self, cx: &Context, fields: &[&'static str], rows: &[Record]) -> Result<Vec<Vec<Json>>> {
+        let mut columns = Vec::with_capacity(fields.len());
+        for field in fields {
+            columns.push(entitled(cx, if *field == "users" { Holder::User } else { Holder::Group }, rows).await?);
+        }
+        let mut of = |row: &Record| columns.iter_mut().map(|column| Json::Array(column.remove(&row.id()).unwrap_or_default())).collect();
+        Ok(rows.iter().map(&mut of).collect())
     }
+}
+
+async fn entitled(cx: &Context, holder: Holder, rows: &[Record]) -> Result<HashMap<Uuid, Vec<Json>>> {
+    let catalogue = cx.pulp().access();
+    let keys = catalogue.model(rbac::MODEL).zip(catalogue.permission(rbac::DOWNLOAD));
+    let (model, permission) = keys.ok_or_else(|| Error::Internal("nobody can be let download".to_owned()))?;
+    let (table, name) = holder.names();
+    let mut sql = Sql::new(format!(
+        "select distinct given.object_id, holder.id, holder.{name} from {} given \
+         join core_role_permissions rp on rp.role_id = given.role_id join {table} holder on holder.id = given.{} \
+         where given.content_type_id = ",
+        holder.table(),
+        holder.column()
+    ));
+    sql.push_bind(model).push(" and rp.permission_id = ").push_bind(permission).push(" and given.object_id in ");
+    sql.push_list(rows.iter().map(Record::id)).push(" order by holder.id");
+    let base = cx.pulp().hrefs().base(&cx.domain().name);
+    let mut of: HashMap<Uuid, Vec<Json>> = HashMap::new();
+    for (guard, id, name) in cx.pulp().db().all::<(Uuid, i64, String)>(sql).await? {
+        of.entry(guard).or_default().push(match holder {
+            Holder::User => json!({"username": name, "pulp_href": format!("{base}users/{id}/"), "prn": format!("prn:auth.user:{id}")}),
+            Holder::Group => {
+                json!({"name": name, "pulp_href": format!("{base}groups/{id}/"), "prn": format!("prn:core.group:{id}"), "id": id})
+            }
+        });
+    }
+    Ok(of)
 }

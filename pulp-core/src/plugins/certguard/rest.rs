@@ -10,7 +10,10 @@ pub(super) fn register(registry: &mut Registry) {
         ("contentguards/certguard/rhsm", "certguard.rhsm", "certguard.RHSMCertGuard", "certguard_rhsmcertguard"),
         ("contentguards/certguard/x509", "certguard.x509", "certguard.X509CertGuard", "certguard_x509certguard"),
     ] {
-        registry.resource(Resource::content_guard(path, pulp_type, schema).detail(table, "contentguard_ptr_id").field(
+        let mut guard = Resource::content_guard(path, pulp_type, schema);
+        // For administrators alone, as in Pulp.
+        guard.roles = false;
+        registry.resource(guard.detail(table, "contentguard_ptr_id").field(
             Field::text("ca_certificate").required().check(certificates).help("PEM of the authorities that sign client certificates."),
         ));
     }

@@ -230,6 +230,7 @@ impl Resource {
             .rule(&["list", "retrieve"], &[&view])
             .rule(&["destroy"], &[&delete, &view])
             .rule(&["repair"], &[&repair, &view])
+            .rule(&["scan"], &[&view])
             .scope(Scope::Everything)
     }
 }
