@@ -144,7 +144,7 @@ impl ActionHandler for Nobody {
 
 fn public_key() -> Resource {
     let parts: Arc<dyn Compute> = Arc::new(Parts);
-    let mut key = Resource::content(KEYS, super::PUBLIC_KEY.pulp_type, "OpenPGPPublicKey", CreateKey)
+    Resource::content(KEYS, super::PUBLIC_KEY.pulp_type, "OpenPGPPublicKey", CreateKey)
         .made_by(MakeKey)
         .detail(super::PUBLIC_KEY.table, "content_ptr_id")
         .field(fingerprint().read_only())
@@ -159,9 +159,7 @@ fn public_key() -> Resource {
         .field(Field::href("repository", Target::REPOSITORY).write_only().nowhere().help("A keyring to add the key to."))
         .field(Field::boolean("overwrite").write_only().nowhere().help("Whether the key may replace one of the keyring."))
         .filter(text("fingerprint"))
-        .ordered_by(["created", "fingerprint", "raw_data"]);
-    key.labels = Some(200);
-    key
+        .ordered_by(["created", "fingerprint", "raw_data"])
 }
 
 /// `POST` of a key: settles where its file comes from, and leaves the rest to a task.
