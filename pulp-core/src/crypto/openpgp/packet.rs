@@ -74,7 +74,7 @@ impl<'a> Packets<'a> {
         } else {
             let length = match self.number(1)? {
                 short @ 0..192 => short,
-                middle @ 192..224 => (middle - 192 << 8) + self.number(1)? + 192,
+                middle @ 192..224 => ((middle - 192) << 8) + self.number(1)? + 192,
                 255 => self.number(4)?,
                 _ => return Err(OpenPgpError::Unsupported("a packet in pieces")),
             };

@@ -49,7 +49,7 @@ impl Signature {
             while !area.0.is_empty() {
                 let length = match area.byte()? {
                     short @ 0..192 => u32::from(short),
-                    middle @ 192..255 => (u32::from(middle) - 192 << 8) + u32::from(area.byte()?) + 192,
+                    middle @ 192..255 => ((u32::from(middle) - 192) << 8) + u32::from(area.byte()?) + 192,
                     255 => area.number(4)?,
                 };
                 let mut packet = Reader(area.take(length as usize)?);

@@ -101,28 +101,22 @@ impl Compute for Parts {
 
 /// The parts of one kind, by their keys’ units.
 async fn parts(cx: &Context, field: &str, rows: &[Record]) -> Result<HashMap<Uuid, Vec<Json>>> {
-    let (table, name, moment) = match field {
-        "user_ids" => ("core_openpgpuserid", "user_id", "cast(null as text)"),
-        "user_attributes" => ("core_openpgpuserattribute", "sha256", "cast(null as text)"),
-        _ => ("core_openpgppublicsubkey", "fingerprint", "created"),
+    let (table, name, created) = match field {
+        "user_ids" => ("core_openpgpuserid", "user_id", None),
+        "user_attributes" => ("core_openpgpuserattribute", "sha256", None),
+        _ => ("core_openpgppublicsubkey", "fingerprint", Some("created")),
     };
-    let shown = if field == "public_subkeys" { "created" } else { "" };
-    let mut sql = Sql::new(format!("select content_ptr_id, public_key_id, {name} from {table} where public_key_id in "));
+    let moment = created.unwrap_or("(select pulp_created from core_content where pulp_id = content_ptr_id)");
+    let mut sql = Sql::new(format!("select content_ptr_id, public_key_id, {name}, {moment} from {table} where public_key_id in "));
     sql.push_list(rows.iter().map(Record::id)).push(" order by content_ptr_id");
-    let found: Vec<(Uuid, Uuid, String)> = cx.pulp().db().all(sql).await?;
+    let found: Vec<(Uuid, Uuid, String, Timestamp)> = cx.pulp().db().all(sql).await?;
     let ids: Vec<Uuid> = found.iter().map(|(id, ..)| *id).collect();
-    let mut created: HashMap<Uuid, Timestamp> = HashMap::new();
-    if !shown.is_empty() && !ids.is_empty() {
-        let mut sql = Sql::new(format!("select content_ptr_id, {moment} from {table} where content_ptr_id in "));
-        sql.push_list(&ids);
-        created.extend(cx.pulp().db().all::<(Uuid, Timestamp)>(sql).await?);
-    }
     let mut signed = signatures(cx, &ids).await?;
     let mut of: HashMap<Uuid, Vec<Json>> = HashMap::new();
-    for (id, key, value) in found {
+    for (id, key, value, moment) in found {
         let mut part = json!({ name: value });
-        if let Some(created) = created.get(&id) {
-            part["created"] = json!(to_wire(*created));
+        if let Some(created) = created {
+            part[created] = json!(to_wire(moment));
         }
         part["signatures"] = Json::Array(signed.remove(&id).unwrap_or_default());
         of.entry(key).or_default().push(part);
