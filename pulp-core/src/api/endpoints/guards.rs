@@ -170,7 +170,7 @@ async fn entitled(cx: &Context, holder: Holder, rows: &[Record]) -> Result<HashM
     ));
     sql.push_bind(model).push(" and rp.permission_id = ").push_bind(permission).push(" and given.object_id in ");
     sql.push_list(rows.iter().map(Record::id)).push(" order by holder.id");
-    let base = cx.pulp().hrefs().base(&cx.domain().name);
+    let base = cx.shared_base();
     let mut of: HashMap<Uuid, Vec<Json>> = HashMap::new();
     for (guard, id, name) in cx.pulp().db().all::<(Uuid, i64, String)>(sql).await? {
         of.entry(guard).or_default().push(match holder {
