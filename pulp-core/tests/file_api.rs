@@ -1,12 +1,14 @@
 //! The file content type over HTTP: content from anywhere, modify, sync, publish, distribute, fetch.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use pulp_core::crypto::password;
 use pulp_core::db::{ExecutorExt, Sql};
 use pulp_core::model::User;
 use pulp_core::settings::Settings;
 use pulp_core::tasks::Workers;
-use pulp_testkit::{Blob, Client, Engine, Kit, Prepare, Server, Upstream, both_databases};
+use pulp_testkit::{Blob, Client, Engine, Kit, Prepare, Server, Tree, Upstream, both_databases};
 use serde_json::{Value, json};
 
 /// A Pulp that is served, with workers, and a client of its admin.
@@ -63,6 +65,47 @@ both_databases! {
         assert_eq!(repository["last_sync_details"]["most_recent_version"], 1);
         let version = client.get(&world.version).await;
         assert_eq!(version["content_summary"]["present"]["file.file"]["count"], 2);
+    }
+
+    async fn odd_names_come_through_sync_publication_serving_and_listing(world: World) {
+        let client = &world.client;
+        let tree = Tree::new().odd_names().manifest();
+        let upstream = Upstream::start().await.tree(&tree);
+        let names = tree.files();
+        // Whose root is no file.
+        let unindexed = Upstream::start().await.tree(&tree);
+        unindexed.remove("index.html");
+        unindexed.write_manifest();
+        for policy in ["immediate", "on_demand", "streamed"] {
+            let world = client.file_repo(policy).remote(&upstream).policy(policy).sync().publish().distribute().await;
+            assert_eq!(BTreeSet::from_iter(paths(client, &world.version).await), BTreeSet::from_iter(names.clone()));
+            let manifest = client.try_get(&world.path("PULP_MANIFEST")).await.text();
+            let mut lines: Vec<&str> = manifest.lines().collect();
+            lines.sort_unstable();
+            let mut wanted: Vec<String> = names.iter().map(|name| upstream.blob(name).manifest_line(name).trim_end().to_owned()).collect();
+            wanted.sort_unstable();
+            assert_eq!(lines, wanted, "{policy}");
+            for name in &names {
+                assert_eq!(client.try_get(&world.path(name)).await.text(), format!("this is {name}\n"), "{policy}");
+            }
+            // From link to link, as a browser goes.
+            let world = client.file_repo(&format!("listed-{policy}")).remote(&unindexed).policy(policy).sync().publish().distribute().await;
+            let mut found = BTreeSet::new();
+            let mut open = vec![world.path("")];
+            while let Some(directory) = open.pop() {
+                let page = client.try_get(&directory).await;
+                assert_eq!(page.status, 200, "{directory}");
+                for link in page.text().split("<a href=\"./").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()) {
+                    let at = format!("{directory}{link}");
+                    match link.ends_with('/') {
+                        true => open.push(at),
+                        false => drop(found.insert(client.try_get(&at).await.text())),
+                    }
+                }
+            }
+            let wanted = names.iter().filter(|name| *name != "index.html").map(|name| format!("this is {name}\n"));
+            assert_eq!(found, wanted.chain([client.try_get(&world.path("PULP_MANIFEST")).await.text()]).collect(), "{policy}");
+        }
     }
 
     async fn content_comes_from_a_file_an_artifact_an_upload_or_an_address(world: World) {

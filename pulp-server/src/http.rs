@@ -51,8 +51,8 @@ pub async fn serve<A: Answer>(listener: TcpListener, answer: Arc<A>, limits: Lim
         .header_read_timeout(limits.header_read_timeout)
         // Some clients look for `Set-Cookie` by that very name, as servers mostly write it.
         .title_case_headers(true)
-        .max_buf_size(MAX_HEAD_BYTES.max(256 << 10))
-        .pipeline_flush(true);
+        // No `pipeline_flush`: with it, a head that is none or too large gets no answer at all.
+        .max_buf_size(MAX_HEAD_BYTES.max(256 << 10));
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -51,7 +51,7 @@ fn json_body(bytes: &[u8]) -> Result<RawBody, ApiError> {
     })?;
     match serde_json::from_str::<Json>(text) {
         Ok(Json::Object(values)) => Ok(RawBody::json(values)),
-        Ok(Json::Null) => Ok(RawBody::default()),
+        Ok(Json::Null) => Err(ApiError::new(StatusCode::BAD_REQUEST, json!({"non_field_errors": ["No data provided"]}))),
         Ok(other) => Err(ApiError::new(
             StatusCode::BAD_REQUEST,
             json!({"non_field_errors": [format!("Invalid data. Expected a dictionary, but got {}.", type_name(&other))]}),
@@ -74,7 +74,7 @@ fn add(values: &mut Map<String, Json>, name: String, value: String) {
 async fn multipart(pulp: &Pulp, content_type: &str, body: Body) -> Result<RawBody, ApiError> {
     let refused =
         |reason: &dyn std::fmt::Display| ApiError::detail(StatusCode::BAD_REQUEST, format!("Multipart form parse error - {reason}"));
-    let boundary = multer::parse_boundary(content_type).map_err(|error| refused(&error))?;
+    let boundary = multer::parse_boundary(content_type).map_err(|_| refused(&"Invalid boundary in multipart: None"))?;
     let limit = pulp.settings().max_request_body_bytes;
     let most = pulp.settings().max_upload_bytes;
     let mut form = multer::Multipart::new(http_body_util::BodyDataStream::new(body), boundary);

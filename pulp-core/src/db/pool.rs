@@ -123,15 +123,7 @@ impl Db {
     }
 
     async fn open_sqlite(path: &Path, options: &DbOptions) -> Result<Self, DbError> {
-        let mut tries = 0;
-        let lock = loop {
-            match lock_directory(path) {
-                // A process that this one has just started holds the lock as well, until it has become another program.
-                Err(DbError::Locked(_)) if tries < 50 => tries += 1,
-                result => break result?,
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        };
+        let lock = lock_directory(path)?;
         let synchronous = if options.sqlite_full_sync { SqliteSynchronous::Full } else { SqliteSynchronous::Normal };
         let connect = SqliteConnectOptions::new()
             .filename(path)
@@ -294,6 +286,19 @@ mod tests {
         first.close().await;
         drop(first);
         Db::open(&url, &DbOptions::default()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_just_being_started_does_not_keep_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/pulp.sqlite3", dir.path().display());
+        let first = Db::open(&url, &DbOptions::default()).await.unwrap();
+        // What a child has until it has become another program.
+        let inherited = first.0._lock.as_ref().unwrap().0.try_clone().unwrap();
+        first.close().await;
+        drop(first);
+        Db::open(&url, &DbOptions::default()).await.unwrap();
+        drop(inherited);
     }
 
     #[tokio::test]

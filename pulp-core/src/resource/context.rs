@@ -13,6 +13,9 @@ use crate::ids::Prn;
 use crate::model::{Domain, User};
 use crate::tasks::{DispatchOptions, Task};
 
+/// Why a text is no reference at all.
+pub(crate) const NO_MATCH: &str = "Invalid hyperlink - No URL match.";
+
 /// Who asks, where, and through which Pulp: of a request, or of a task that goes on with it.
 #[derive(Debug, Clone)]
 pub struct Context {
@@ -174,7 +177,6 @@ impl Context {
     /// # Errors
     /// The message for the client.
     pub async fn resolve(&self, target: Target, text: &str) -> Result<Prn, String> {
-        const NO_MATCH: &str = "Invalid hyperlink - No URL match.";
         const WRONG_MATCH: &str = "Invalid hyperlink - Incorrect URL match.";
         const GONE: &str = "Invalid hyperlink - Object does not exist.";
         let registry = self.pulp.registry();

@@ -16,6 +16,9 @@ pub(crate) fn select(dialect: Dialect, text: &str) -> Result<Fragment> {
 
 fn condition(dialect: Dialect, term: &str) -> Result<Fragment> {
     let bad = || Error::Refused(json!([format!("Invalid search term: '{term}'.")]));
+    if term.contains('\0') {
+        return Err(bad());
+    }
     let is_set = |key: &str| Fragment::template(&dialect.has_label("b.pulp_labels", "{}"), &Value::from(key));
     let value = |key: &str| Fragment::template(&dialect.label("b.pulp_labels", "{}"), &Value::from(key));
     if let Some(key) = term.strip_prefix('!') {

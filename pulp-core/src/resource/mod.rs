@@ -45,6 +45,7 @@ pub use record::Record;
 pub use relation::Target;
 pub use tasks::{GeneralCreate, GeneralDelete, GeneralUpdate, Make, shown};
 
+pub(crate) use context::NO_MATCH;
 pub(crate) use field::hidden_fields_shape;
 pub(crate) use labels::check as check_label;
 pub(crate) use query::mask;

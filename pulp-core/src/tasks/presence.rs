@@ -47,6 +47,9 @@ impl AppRole {
     }
 }
 
+/// How long a process that ends tries to say so.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
 /// Signs of life of this process in one role, given until this is dropped. [`Presence::leave`] also takes the row away; after a mere
 /// drop it goes stale, as after a crash.
 #[derive(Debug)]
@@ -66,10 +69,13 @@ impl Presence {
     pub async fn leave(self) {
         self.heart.abort();
         if let Some(pulp) = self.pulp.upgrade() {
-            let gone = pulp.db().execute(Sql::new("delete from core_appstatus where pulp_id = $1").bind(self.id)).await;
-            if let Err(error) = gone {
-                tracing::warn!(%error, "the row that shows this process as online could not be taken away; it will go stale");
-            }
+            let gone = pulp.db().execute(Sql::new("delete from core_appstatus where pulp_id = $1").bind(self.id));
+            let why = match tokio::time::timeout(LAST_WORDS, gone).await {
+                Ok(Ok(_)) => return,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "the database does not answer".to_owned(),
+            };
+            tracing::warn!(error = why, "the row that shows this process as online could not be taken away; it will go stale");
         }
     }
 }

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use proptest::prelude::*;
+use pulp_migrations::{CORE, FILE};
+use pulp_testkit::{Engine, TestDatabase};
 use uuid::Uuid;
 
 use super::*;
@@ -51,13 +53,18 @@ struct World {
     pulp: Pulp,
     repository: Repository,
     units: Vec<Uuid>,
-    _dir: tempfile::TempDir,
+    _database: TestDatabase,
 }
 
 impl World {
     async fn with_units(paths: &[&str]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let pulp = Pulp::builder().data_dir(dir.path()).build().await.unwrap();
+        Self::on(Engine::Sqlite, paths).await.unwrap()
+    }
+
+    /// `None` where the database is not installed, and need not be.
+    async fn on(engine: Engine, paths: &[&str]) -> Option<Self> {
+        let database = TestDatabase::migrated(engine, &[CORE, FILE]).await?;
+        let pulp = Pulp::builder().data_dir(database.dir()).database(database.url()).build().await.unwrap();
         let repository = create_repository(pulp.db(), "test.test", "history", pulp.default_domain().pulp_id, pulp.now()).await.unwrap();
         let mut units = Vec::new();
         for path in paths {
@@ -72,7 +79,7 @@ impl World {
             pulp.db().execute(sql.bind(new_id()).bind(pulp.now()).bind(*path).bind(id)).await.unwrap();
             units.push(id);
         }
-        Self { pulp, repository, units, _dir: dir }
+        Some(Self { pulp, repository, units, _database: database })
     }
 
     async fn begin(&self) -> VersionDraft {
@@ -137,8 +144,8 @@ fn picked(world: &World, indices: &[usize]) -> Vec<Uuid> {
     indices.iter().map(|index| world.units[*index]).collect()
 }
 
-async fn play(steps: Vec<Step>) {
-    let world = World::with_units(&["0", "1", "2", "3", "4", "5", "6"]).await;
+async fn play(engine: Engine, steps: Vec<Step>) {
+    let Some(world) = World::on(engine, &["0", "1", "2", "3", "4", "5", "6"]).await else { return };
     let mut model: BTreeMap<i64, BTreeSet<usize>> = BTreeMap::from([(0, BTreeSet::new())]);
     let mut next = 1;
     for step in steps {
@@ -228,11 +235,20 @@ async fn check(world: &World, model: &BTreeMap<i64, BTreeSet<usize>>) {
     }
 }
 
+fn run(engine: Engine, steps: Vec<Step>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(play(engine, steps));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
     #[test]
     fn any_history_reads_as_the_model_says(steps in prop::collection::vec(step(), 1..14)) {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(play(steps));
+        run(Engine::Sqlite, steps);
+    }
+
+    #[test]
+    fn any_history_reads_as_the_model_says_on_postgres(steps in prop::collection::vec(step(), 1..14)) {
+        run(Engine::Postgres, steps);
     }
 }
 

@@ -6,6 +6,7 @@ mod content;
 mod crawler;
 mod domains;
 mod filters;
+mod junk;
 mod lists;
 mod objects;
 mod permissions;

@@ -53,7 +53,10 @@ both_databases! {
         let put = async |range: Option<&str>, bytes: &[u8], fields: &[(&str, &str)]| world.form(Method::PUT, &href, fields, Some(bytes), range).await;
         assert_eq!(put(Some("bytes 0-4/10"), b"abc", &[]).await.with(400), refused("Chunk size does not match content range."));
         assert_eq!(put(Some("bytes 8-12/10"), b"abcde", &[]).await.with(400), refused("End byte is greater than upload size."));
-        for range in [None, Some("x"), Some("bytes 5-4/10"), Some("bytes 0-99999999999999999999/10")] {
+        for range in ["bytes 5-4/10", "bytes 0-99999999999999999999/10", "bytes 0-3/10"] {
+            assert_eq!(put(Some(range), b"abcde", &[]).await.with(400), refused("Chunk size does not match content range."), "{range}");
+        }
+        for range in [None, Some("x"), Some("bytes  0-4/10"), Some("bytes 0-4"), Some("bytes */10"), Some("bytes -4-0/10"), Some("BYTES 0-4/10")] {
             assert_eq!(put(range, b"abcde", &[]).await.with(400), refused("Invalid or missing content range header."), "{range:?}");
         }
         assert_eq!(put(Some("bytes 0-4/10"), b"", &[]).await.with(400), json!({"file": ["The submitted file is empty."]}));

@@ -62,4 +62,8 @@ async fn a_database_that_comes_back_is_used_again_and_nothing_is_lost() {
     let latest = client.get(&world.href()).await["latest_version_href"].as_str().unwrap().to_owned();
     assert_eq!(paths(&client, &latest).await.len(), 11);
     assert!(process.is_alive());
+
+    // It can be stopped without its database, too.
+    postgres.stop().await;
+    assert!(process.terminate(Duration::from_secs(30)).await.success());
 }

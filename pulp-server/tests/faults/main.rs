@@ -3,5 +3,6 @@
 mod database_away;
 mod full_disk;
 mod killed;
+mod requests;
 mod stopped;
 mod world;

@@ -222,6 +222,15 @@ impl Upstream {
         let _ = (&mut self.accepting).await;
     }
 
+    /// What it serves at `path`.
+    ///
+    /// # Panics
+    /// When there is nothing.
+    #[must_use]
+    pub fn blob(&self, path: &str) -> Blob {
+        self.world.file(path).expect("a file of the upstream").blob
+    }
+
     // Where it is.
 
     /// `http://127.0.0.1:PORT` (or `https`), without a slash at the end.

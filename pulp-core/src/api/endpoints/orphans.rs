@@ -7,7 +7,7 @@ use crate::Error;
 use crate::api::crud;
 use crate::api::request::Request;
 use crate::api::router::Answer;
-use crate::resource::{Field, Kind, Target, action_body};
+use crate::resource::{Field, Kind, NO_MATCH, Target, action_body};
 use crate::tasks::OrphanCleanup;
 
 /// Removes the orphans of the domain, by a task; a body says which, and how old they must be.
@@ -27,7 +27,11 @@ pub(crate) async fn cleanup(mut request: Request) -> Answer {
             let mut content: Vec<Uuid> = Vec::with_capacity(hrefs.len());
             for href in hrefs.iter().filter_map(Json::as_str) {
                 let unit = cx.resolve(Target::CONTENT, href).await;
-                let unit = unit.map_err(|_| Error::field("content_hrefs", format!("URI {href} not found for content.")))?;
+                let unit = unit.map_err(|reason| {
+                    let told =
+                        if reason == NO_MATCH { format!("URI not valid: {href}") } else { format!("URI {href} not found for content.") };
+                    Error::field("content_hrefs", told)
+                })?;
                 content.push(unit.id);
             }
             Some(content)

@@ -20,7 +20,7 @@ use crate::model::{Model, Upload, UploadChunk};
 use crate::plugin::Registry;
 use crate::resource::{AccessPolicy, Context, Create, Field, Filter, FilterKind, Lookup, Record, Resource, action_body};
 use crate::storage::ArtifactPath;
-use crate::{Error, Result};
+use crate::{Error, Pulp, Result};
 
 pub(super) fn register(registry: &mut Registry) {
     registry.task::<task::CommitUpload>();
@@ -79,11 +79,11 @@ pub(crate) async fn chunk(mut request: Request) -> Answer {
     }
     let header = request.headers.get(CONTENT_RANGE).and_then(|range| range.to_str().ok()).and_then(ContentRange::parse);
     let range = header.ok_or_else(|| refused("Invalid or missing content range header."))?;
-    if range.last >= size {
-        return Err(refused("End byte is greater than upload size."));
-    }
     if i64::try_from(file.size()) != Ok(range.size()) {
         return Err(refused("Chunk size does not match content range."));
+    }
+    if range.last >= size {
+        return Err(refused("End byte is greater than upload size."));
     }
     if let Some(wanted) = input.text("sha256")
         && !file.sha256().map_err(Error::from)?.to_string().eq_ignore_ascii_case(wanted)
@@ -95,18 +95,29 @@ pub(crate) async fn chunk(mut request: Request) -> Answer {
     let place: ArtifactPath =
         format!("upload/{}/{id}", row.id()).parse().map_err(|_| Error::Internal("a chunk's path is no path".to_owned()))?;
     pulp.storage().adopt(file, &place).await.map_err(Error::from)?;
+    match note_chunk(pulp, row.id(), id, range, &place).await {
+        Ok(replaced) => drop_files(&request.cx, &replaced).await,
+        Err(error) => {
+            drop_files(&request.cx, &[place.to_string()]).await;
+            return Err(error.into());
+        }
+    }
+    let body = uploads.render_one(&request.cx, &Default::default(), row).await?;
+    Ok(response::raw_json(StatusCode::OK, body))
+}
+
+/// Writes the row of a stored chunk; gives the files of those whose place it takes.
+async fn note_chunk(pulp: &Pulp, upload: Uuid, id: Uuid, range: ContentRange, place: &ArtifactPath) -> Result<Vec<String>> {
     let now = pulp.now();
     let tx = pulp.db().begin().await?;
     let replaced = Sql::new("delete from core_uploadchunk where upload_id = $1 and \"offset\" = $2 and size = $3 returning file");
-    let replaced: Vec<String> = tx.column(replaced.bind(row.id()).bind(range.first).bind(range.size())).await?;
+    let replaced: Vec<String> = tx.column(replaced.bind(upload).bind(range.first).bind(range.size())).await?;
     let insert = Sql::new(
         "insert into core_uploadchunk (pulp_id, pulp_created, pulp_last_updated, \"offset\", size, file, upload_id) values ($1, $2, $2, $3, $4, $5, $6)",
     );
-    tx.execute(insert.bind(id).bind(now).bind(range.first).bind(range.size()).bind(place.as_str()).bind(row.id())).await?;
+    tx.execute(insert.bind(id).bind(now).bind(range.first).bind(range.size()).bind(place.as_str()).bind(upload)).await?;
     tx.commit().await?;
-    drop_files(&request.cx, &replaced).await;
-    let body = uploads.render_one(&request.cx, &Default::default(), row).await?;
-    Ok(response::raw_json(StatusCode::OK, body))
+    Ok(replaced)
 }
 
 /// Makes an artifact of the chunks, by a task.

@@ -45,6 +45,10 @@ pub(crate) fn moment(text: &str) -> Option<Timestamp> {
 /// Reads a filter’s value; nothing where it is to be ignored.
 pub(super) async fn read(cx: &Context, filter: &Filter, lookup: Lookup, name: &str, text: &str) -> Result<Option<FilterValue>> {
     let kind = value_kind(filter, lookup);
+    // PostgreSQL has no text with a null character.
+    if text.contains('\0') && matches!(lookup, Lookup::In | Lookup::Ne | Lookup::Range | Lookup::Regex | Lookup::IRegex) {
+        return Err(Error::field(name, "Null characters are not allowed."));
+    }
     match lookup {
         Lookup::In | Lookup::Range => {
             let mut values = Vec::new();
