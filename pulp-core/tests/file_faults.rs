@@ -27,8 +27,8 @@ const UNHURRIED: &str = "sock_read_timeout = null, total_timeout = null";
 async fn remote(pulp: &Pulp, upstream: &Upstream, retries: i64, limits: &str) -> Remote {
     let files = Files::of(pulp);
     files.remote("r", &upstream.url("PULP_MANIFEST"), Policy::Immediate).await.unwrap();
-    let described = format!("update core_remote set max_retries = $1, pulp_last_updated = null, {limits}");
-    pulp.db().execute(Sql::new(described).bind(retries)).await.unwrap();
+    let described = format!("update core_remote set max_retries = $1, pulp_last_updated = $2, {limits}");
+    pulp.db().execute(Sql::new(described).bind(retries).bind(pulp.now())).await.unwrap();
     files.remote("r", &upstream.url("PULP_MANIFEST"), Policy::Immediate).await.unwrap()
 }
 
