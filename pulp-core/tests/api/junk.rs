@@ -9,10 +9,10 @@ use serde_json::{Value as Json, json};
 use crate::world::{DISTRIBUTIONS, World};
 
 /// In place of a key.
-const IDS: [&str; 7] = ["x", "%00", "%ff", "a%2fb", "-1", "99999999999999999999", "01a214f6-8ab9-76e3-b70b-a79602f7a55e"];
+const IDS: [&str; 4] = ["%00", "%ff", "99999999999999999999", "01a214f6-8ab9-76e3-b70b-a79602f7a55e"];
 
 /// In place of the value of a parameter.
-const WORDS: [&str; 8] = ["", "x", "%00", "-1", "99999999999999999999", "2020-13-99", "(((", "a%2Cb%2C%2C%F0%9F%93%A6"];
+const WORDS: [&str; 5] = ["%00", "-1", "99999999999999999999", "(((", "a%2Cb%2C%2C%F0%9F%93%A6"];
 
 /// In place of the value of a field.
 fn junk() -> Vec<Json> {
@@ -90,7 +90,7 @@ both_databases! {
                     send(&world, &mut failed, method, &filled, None).await;
                 }
                 for method in [Method::POST, Method::PUT, Method::PATCH] {
-                    for body in [None, Some(json!(null)), Some(json!([[]])), Some(json!({"\u{0}": {}}))] {
+                    for body in [None, Some(json!([[]])), Some(json!({"\u{0}": {}}))] {
                         send(&world, &mut failed, method.clone(), &filled, body).await;
                     }
                 }
