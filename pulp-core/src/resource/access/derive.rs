@@ -144,8 +144,8 @@ impl Resource {
         }
         for action in &self.actions {
             let named = |target: Target| {
-                let fields = action.body.iter().flat_map(|body| &body.fields);
-                fields.filter(|field| matches!(field.kind, Kind::Href(of) if of == target)).count() > 0
+                let mut fields = action.body.iter().flat_map(|body| &body.fields);
+                fields.any(|field| matches!(field.kind, Kind::Href(of) if of == target))
             };
             let mut conditions = match action.on {
                 On::Object => seen(action.name),

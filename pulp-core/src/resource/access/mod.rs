@@ -9,7 +9,6 @@ mod creation;
 mod defaults;
 mod derive;
 mod grants;
-mod may;
 mod policy;
 mod scope;
 mod statement;
@@ -19,8 +18,6 @@ pub(crate) use catalogue::{Catalogue, Overrides};
 pub(crate) use creation::{forget, give_role, give_to_creator};
 pub(crate) use derive::{app_of, permission};
 pub use grants::Grants;
-#[allow(unused_imports)]
-pub(crate) use may::{entitled, may};
 pub use policy::{AccessPolicy, Scope};
 pub(crate) use scope::visible;
 pub(crate) use statement::{Effect, Statement};
