@@ -120,9 +120,9 @@ impl Condition {
             Subject::Parameter(fields, target) => {
                 // Of several, each is looked at.
                 for named in parameters(request, fields, *target).await? {
-                    if !general(request, *levels, permissions)
-                        && !(levels.object && on_object(request, &named.model, named.id, permissions).await?)
-                    {
+                    let may = general(request, *levels, permissions)
+                        || (levels.object && on_object(request, &named.model, named.id, permissions).await?);
+                    if !may {
                         return Ok(false);
                     }
                 }
