@@ -86,9 +86,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let db = Db::open(&format!("sqlite://{}/db", dir.path().display()), &DbOptions::default()).await.unwrap();
         let sets = [pulp_migrations::CORE, pulp_migrations::FILE];
-        assert_eq!(migrate(&db, &sets).await.unwrap(), ["core/0001_initial", "core/0003_access", "file/0001_initial"]);
+        assert_eq!(migrate(&db, &sets).await.unwrap(), ["core/0001_initial", "core/0003_access", "core/0004_moving", "file/0001_initial"]);
         assert!(migrate(&db, &sets).await.unwrap().is_empty());
-        assert_eq!(applied(&db).await.unwrap(), ["core/0001_initial", "core/0003_access", "file/0001_initial"]);
+        assert_eq!(applied(&db).await.unwrap(), ["core/0001_initial", "core/0003_access", "core/0004_moving", "file/0001_initial"]);
         assert_eq!(db.scalar::<i64>("select count(*) from file_filecontent").await.unwrap(), 0);
     }
 }

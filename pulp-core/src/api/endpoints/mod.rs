@@ -5,6 +5,7 @@ pub(super) mod artifacts;
 pub(super) mod assignments;
 mod content;
 mod domains;
+mod exporters;
 pub(super) mod groups;
 pub(super) mod login;
 mod masters;
@@ -37,4 +38,5 @@ pub(crate) fn register(registry: &mut Registry) {
     versions::register(registry);
     workers::register(registry);
     domains::register(registry);
+    exporters::register(registry);
 }

@@ -3,6 +3,7 @@
 mod changes;
 mod content;
 mod directory;
+mod export;
 mod git;
 mod library;
 pub mod manifest;
@@ -40,6 +41,7 @@ impl Plugin for File {
     fn register(&self, registry: &mut Registry) {
         registry.content(&FILE);
         registry.repository(repository::Rules);
+        registry.exported(&export::EXPORTED);
         registry.task::<Synchronize>();
         registry.task::<IndexDirectory>();
         registry.task::<Publish>();
