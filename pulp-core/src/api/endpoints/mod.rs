@@ -7,6 +7,7 @@ mod content;
 mod domains;
 mod exporters;
 pub(super) mod groups;
+pub(super) mod importers;
 pub(super) mod login;
 mod masters;
 pub(super) mod object_roles;
@@ -17,6 +18,7 @@ mod small;
 pub(super) mod status;
 pub(super) mod tasks;
 pub(crate) mod uploads;
+mod upstream_pulps;
 mod users;
 pub(super) mod versions;
 mod workers;
@@ -39,4 +41,6 @@ pub(crate) fn register(registry: &mut Registry) {
     workers::register(registry);
     domains::register(registry);
     exporters::register(registry);
+    importers::register(registry);
+    upstream_pulps::register(registry);
 }
