@@ -1,8 +1,12 @@
 //! The SDK: what a content type implements, and the registry it tells about itself.
 
+mod export;
 mod registry;
+mod replicate;
 
+pub use export::{Exported, ExportedColumn, ExportedContent, ExportedKind};
 pub use registry::Registry;
+pub use replicate::Replicator;
 
 use pulp_migrations::MigrationSet;
 use serde::Serialize;

@@ -5,8 +5,10 @@ pub(super) mod artifacts;
 pub(super) mod assignments;
 mod content;
 mod domains;
+mod exporters;
 pub(super) mod groups;
 mod guards;
+pub(super) mod importers;
 pub(super) mod login;
 mod masters;
 pub(super) mod object_roles;
@@ -18,6 +20,7 @@ mod small;
 pub(super) mod status;
 pub(super) mod tasks;
 pub(crate) mod uploads;
+mod upstream_pulps;
 mod users;
 pub(super) mod versions;
 mod vulnerabilities;
@@ -43,4 +46,7 @@ pub(crate) fn register(registry: &mut Registry) {
     workers::register(registry);
     domains::register(registry);
     signing::register(registry);
+    exporters::register(registry);
+    importers::register(registry);
+    upstream_pulps::register(registry);
 }

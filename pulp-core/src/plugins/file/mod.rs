@@ -4,10 +4,12 @@ mod alternate;
 mod changes;
 mod content;
 mod directory;
+mod export;
 mod git;
 mod library;
 pub mod manifest;
 mod publish;
+mod replicate;
 mod repository;
 mod rest;
 mod serve;
@@ -41,6 +43,8 @@ impl Plugin for File {
     fn register(&self, registry: &mut Registry) {
         registry.content(&FILE);
         registry.repository(repository::Rules);
+        registry.exported(&export::EXPORTED);
+        registry.replicator(replicate::Replication);
         registry.task::<Synchronize>();
         registry.task::<IndexDirectory>();
         registry.task::<Publish>();
