@@ -40,7 +40,7 @@ macro_rules! migrations {
 
 migrations!(
     /// The tables of the core.
-    CORE, "core", ["0001_initial", "0003_access"]
+    CORE, "core", ["0001_initial", "0003_access", "0005_schedules"]
 );
 migrations!(
     /// The tables of the `file` content type.
