@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
+use super::object_role::ObjectRoleCommand;
 use super::worker::WORKER;
 use crate::args::{moment, switch};
 use crate::client::Query;
@@ -64,6 +65,9 @@ pub(crate) enum TaskCommand {
     Summary,
     /// Show where to fetch what was recorded while a task ran
     ProfileArtifactUrls(ProfileArtifactUrls),
+    /// Roles on a task
+    #[command(subcommand)]
+    Role(ObjectRoleCommand<UuidLookup>),
 }
 
 #[derive(Debug, Args)]
@@ -259,6 +263,7 @@ impl TaskCommand {
             Self::Purge(purge) => purge.exec(cx).await,
             Self::Summary => summary(cx).await,
             Self::ProfileArtifactUrls(urls) => urls.exec(cx).await,
+            Self::Role(command) => command.exec(cx, &TASK).await,
         }
     }
 }

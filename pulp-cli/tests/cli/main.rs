@@ -1,5 +1,6 @@
 //! Runs the built binary against a server of the test's own that answers what the test says, faults included.
 
+mod access;
 mod arguments;
 mod faults;
 #[cfg(feature = "embedded")]
