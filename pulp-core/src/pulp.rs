@@ -22,7 +22,7 @@ use crate::settings::Settings;
 use crate::shareable::shareable;
 use crate::storage::{DomainStorage, LocalOptions, LocalStorage, Spool, SpoolOptions, Storage};
 use crate::sync::{Meter, Meters};
-use crate::tasks::{Hub, OrphanCleanup, Purge, Tasks};
+use crate::tasks::{Hub, Tasks};
 use crate::{Error, Result};
 
 /// A Pulp: a cheap handle that owns database, storage, downloads, tasks, registry, settings and clock. No globals: several
@@ -319,8 +319,7 @@ impl PulpBuilder {
     /// If plugins conflict, a setting cannot be used, or database or directory cannot be opened.
     pub async fn build(self) -> Result<Pulp> {
         let mut registry = Registry::default();
-        registry.task::<Purge>();
-        registry.task::<OrphanCleanup>();
+        crate::tasks::register(&mut registry);
         crate::version::register(&mut registry);
         crate::resource::register(&mut registry);
         crate::api::register(&mut registry);

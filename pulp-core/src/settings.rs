@@ -80,7 +80,7 @@ pub struct Settings {
     pub vulnerability_source_url: String,
     /// Seconds for which a session is valid.
     pub session_cookie_age: i64,
-    /// Diagnostics that a request may ask of its tasks (`X-Task-Diagnostics`); accepted under Pulp’s name, none is taken.
+    /// Diagnostics that a request may ask of its tasks (`X-Task-Diagnostics`): `memory`. Pulp’s others are accepted, and none is taken.
     pub task_diagnostics: Vec<String>,
     /// Start of the grace that ends running tasks at shut-down, in seconds.
     pub task_grace_interval: i64,

@@ -273,4 +273,53 @@ both_databases! {
             json!({"content_hrefs": [format!("URI {orphan} not found for content.")]})
         );
     }
+
+    async fn space_is_reclaimed_from_what_a_remote_can_give_again(world: World) {
+        let client = &world.client;
+        let pulp = world.kit.pulp();
+        let upstream = Upstream::start().await.file("a", "aa").file("b", "bb").file("c", "cc").manifest();
+        let mirror = client.file_repo("isos").remote(&upstream).mirror().publish().distribute().await;
+        let other = client.create(REPOSITORIES, json!({"name": "other"})).await;
+        let uploaded = client.post_form(FILES, &[("relative_path", "mine"), ("repository", href(&other))], Some(b"mine")).await;
+        client.wait(uploaded).await;
+        let repository = mirror.version.split("versions/").next().unwrap().to_owned();
+        let stored = async |version: &str| {
+            client.get(&format!("artifacts/?repository_version={version}")).await["count"].as_i64().unwrap()
+        };
+        let reclaim = async |body: Value| {
+            let task = client.wait(client.post("repositories/reclaim_space/", body).await).await;
+            assert_eq!(task["name"], "pulpcore.app.tasks.reclaim_space.reclaim_space");
+            let report = task["progress_reports"][0].clone();
+            assert_eq!(report["code"], "reclaim-space.artifact");
+            assert_eq!(report["total"], report["done"]);
+            report["done"].as_i64().unwrap()
+        };
+        assert_eq!(client.try_get(&mirror.path("a")).await.text(), "aa");
+        assert_eq!(stored(&mirror.version).await, 3);
+
+        // A version that is kept keeps its files, those that it shares with others too.
+        let units = client.list(&format!("{FILES}?relative_path=a")).await;
+        let gone: Vec<&str> = units.iter().map(href).collect();
+        client.wait(client.post(&format!("{repository}modify/"), json!({"remove_content_units": gone})).await).await;
+        let latest = client.get(&repository).await["latest_version_href"].as_str().unwrap().to_owned();
+        assert_eq!(reclaim(json!({"repo_hrefs": [repository], "repo_versions_keeplist": [latest]})).await, 1);
+        assert_eq!((stored(&mirror.version).await, stored(&latest).await), (2, 2));
+
+        // What was uploaded stays: nobody could give it again.
+        assert_eq!(reclaim(json!({"repo_hrefs": ["*"]})).await, 2);
+        assert_eq!(reclaim(json!({"repo_hrefs": ["*"]})).await, 0);
+        assert_eq!(stored(&mirror.version).await, 0);
+        let left: Vec<String> = pulp.db().column("select file from core_artifact").await.unwrap();
+        // That and the published metadata.
+        assert_eq!(left.len(), 2);
+        for file in &left {
+            assert!(pulp.storage().size(&file.parse().unwrap()).await.is_ok());
+        }
+
+        // Whoever asks is served nonetheless, and the file is stored again.
+        assert_eq!(client.try_get(&mirror.path("b")).await.text(), "bb");
+        while stored(&mirror.version).await != 1 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
 }

@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
+use futures::StreamExt;
 use pulp_core::clock::ManualClock;
 use pulp_core::db::{ExecutorExt, Sql};
 use pulp_core::ids::{Prn, new_id};
-use pulp_core::model::{Domain, Model, ProgressRow, TaskRow, TaskState};
+use pulp_core::model::{Domain, Model, ProgressRow, TaskRow, TaskSchedule, TaskState};
 use pulp_core::plugin::{Plugin, PluginDescriptor, Registry};
 use pulp_core::settings::Settings;
 use pulp_core::tasks::{
-    AppRole, Created, DispatchOptions, GroupProgress, Purge, QueuedTask, Resources, Task, TaskContext, TaskOutput, Workers, schedule,
+    AppRole, Created, DispatchOptions, GroupProgress, Purge, QueuedTask, Resources, Rhythm, Task, TaskContext, TaskOutput, Workers,
+    schedule,
 };
 use pulp_core::{Error, Pulp, PulpBuilder, Result};
 use pulp_testkit::{Engine, Kit, both_databases};
@@ -137,7 +139,10 @@ struct Probed(Kit);
 #[async_trait]
 impl pulp_testkit::Prepare for Probed {
     async fn prepare(engine: Engine) -> Option<Self> {
-        Self::built(engine, |builder| builder).await
+        // No tasks but those of the test.
+        let mut settings = Settings::default();
+        settings.orphan_protection_time = 0;
+        Self::built(engine, |builder| builder.settings(settings)).await
     }
 }
 
@@ -176,8 +181,24 @@ impl pulp_testkit::Prepare for Aged {
         let mut settings = Settings::default();
         settings.task_protection_time = 60;
         settings.upload_protection_time = 60;
+        settings.tmpfile_protection_time = 60;
+        settings.task_diagnostics = vec!["memory".to_owned()];
         let probed = Probed::built(engine, |builder| builder.settings(settings).clock(clock.clone())).await?;
         Some(Self { probed, clock })
+    }
+}
+
+impl Aged {
+    /// Lets a worker do what is due, until it is done.
+    async fn look_after(&self) {
+        let pulp = self.probed.pulp();
+        let workers = Workers::start(pulp, 2).await.unwrap();
+        let open = "select count(*) from core_taskschedule schedule left join core_task task on task.pulp_id = schedule.last_task_id \
+                    where task.state is null or task.state <> 'completed'";
+        while pulp.db().scalar::<i64>(open).await.unwrap() > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        workers.drain().await;
     }
 }
 
@@ -539,12 +560,114 @@ both_databases! {
             pulp.db().execute(Sql::new(chunk).bind(new_id()).bind(pulp.now()).bind(file).bind(id)).await.unwrap();
         }
         given.clock.advance(TimeDelta::minutes(40));
-        for reconciler in pulp.tasks().housekeeping() {
-            reconciler.run(pulp).await.unwrap();
-        }
+        given.look_after().await;
         let left: Vec<Uuid> = pulp.db().column("select upload_id from core_uploadchunk").await.unwrap();
         assert_eq!(left, [young]);
         assert!(pulp.storage().size(&at).await.is_err());
+    }
+
+    async fn old_temporary_files_go_by_themselves(given: Aged) {
+        let pulp = given.probed.pulp();
+        let insert = "insert into core_pulptemporaryfile (pulp_id, pulp_created, file, pulp_domain_id) values ($1, $2, $3, $4)";
+        let place = |of: char| -> pulp_core::storage::ArtifactPath { format!("artifact/ab/{}", of.to_string().repeat(62)).parse().unwrap() };
+        for (file, data) in [(place('c'), "old"), (place('d'), "young")] {
+            pulp.storage().adopt(pulp.spool().store(data).await.unwrap(), &file).await.unwrap();
+            given.clock.advance(TimeDelta::minutes(40));
+            let sql = Sql::new(insert).bind(new_id()).bind(pulp.now()).bind(file.as_str()).bind(pulp.default_domain().pulp_id);
+            pulp.db().execute(sql).await.unwrap();
+        }
+        given.clock.advance(TimeDelta::minutes(40));
+        given.look_after().await;
+        let left: Vec<String> = pulp.db().column("select file from core_pulptemporaryfile").await.unwrap();
+        assert_eq!(left, [place('d').as_str()]);
+        assert!(pulp.storage().size(&place('c')).await.is_err() && pulp.storage().size(&place('d')).await.is_ok());
+    }
+
+    async fn a_schedule_keeps_its_rhythm(given: Aged) {
+        let pulp = given.probed.pulp();
+        let (tasks, domain) = (pulp.tasks(), pulp.default_domain());
+        let (id, _) = world();
+        let probe = Probe { world: id, ..Probe::default() };
+        let rhythm = Rhythm { first: pulp.now() + TimeDelta::minutes(5), every: Some(TimeDelta::minutes(10)) };
+        let first = tasks.set_schedule(domain, "probing", &rhythm, &probe).await.unwrap();
+        assert!(tasks.dispatch_due().await.unwrap().is_empty());
+        given.clock.advance(TimeDelta::minutes(6));
+        // However many processes look.
+        let other = given.probed.second().await;
+        let dispatched = match &other {
+            None => tasks.dispatch_due().await.unwrap(),
+            Some(other) => {
+                let (a, b) = (tasks.clone(), other.tasks());
+                let (a, b) = tokio::join!(a.dispatch_due(), b.dispatch_due());
+                [a.unwrap(), b.unwrap()].concat()
+            }
+        };
+        assert_eq!(dispatched.len(), 1);
+        let schedule = || async { TaskSchedule::find(pulp.db(), first.pulp_id).await.unwrap() };
+        let now = schedule().await;
+        assert_eq!((now.last_task_id, now.next_dispatch), (Some(dispatched[0]), Some(rhythm.first + TimeDelta::minutes(10))));
+        let row = tasks.find(dispatched[0]).await.unwrap();
+        assert_eq!((row.name.as_str(), row.user_id, row.logging_cid.len()), ("test.probe", None, 32));
+
+        // While that one has not ended there is no second.
+        given.clock.advance(TimeDelta::minutes(25));
+        assert!(tasks.dispatch_due().await.unwrap().is_empty());
+        assert_eq!(schedule().await.next_dispatch, Some(rhythm.first + TimeDelta::minutes(30)));
+        let workers = Workers::start(pulp, 1).await.unwrap();
+        assert_eq!(tasks.wait(dispatched[0]).await.unwrap().state(), TaskState::Completed);
+        workers.drain().await;
+        given.clock.advance(TimeDelta::minutes(10));
+        tasks.dispatch_due().await.unwrap();
+        assert_ne!(schedule().await.last_task_id, Some(dispatched[0]));
+
+        // Set anew with the same rhythm it goes on, with another it begins anew.
+        let at = |minutes| Rhythm { first: pulp.now(), every: Some(TimeDelta::minutes(minutes)) };
+        assert_eq!(tasks.set_schedule(domain, "probing", &at(10), &probe).await.unwrap().next_dispatch, schedule().await.next_dispatch);
+        assert_eq!(tasks.set_schedule(domain, "probing", &at(20), &probe).await.unwrap().next_dispatch, Some(pulp.now()));
+        assert!(matches!(tasks.set_schedule(domain, "x", &at(0), &probe).await, Err(Error::BadRequest(_))));
+        assert!(tasks.remove_schedule(domain, "probing").await.unwrap());
+        assert!(!tasks.remove_schedule(domain, "probing").await.unwrap());
+    }
+
+    async fn a_schedule_without_an_interval_dispatches_once(given: Aged) {
+        let pulp = given.probed.pulp();
+        let (id, _) = world();
+        let rhythm = Rhythm { first: pulp.now(), every: None };
+        let once = pulp.tasks().set_schedule(pulp.default_domain(), "once", &rhythm, &Probe { world: id, ..Probe::default() }).await.unwrap();
+        assert_eq!(pulp.tasks().dispatch_due().await.unwrap().len(), 1);
+        given.clock.advance(TimeDelta::days(1));
+        assert!(pulp.tasks().dispatch_due().await.unwrap().is_empty());
+        let now = TaskSchedule::find(pulp.db(), once.pulp_id).await.unwrap();
+        assert_eq!((now.next_dispatch, now.last_task_id.is_some()), (None, true));
+    }
+
+    async fn the_memory_of_a_task_is_recorded_where_it_is_asked_for_and_allowed(given: Aged) {
+        let pulp = given.probed.pulp();
+        let (id, _) = world();
+        let probe = Probe { world: id, act: Act::Yield(9), ..Probe::default() };
+        let asked = |what: &str| DispatchOptions { diagnostics: vec![what.to_owned()], ..options() };
+        for what in ["memory", "pyinstrument"] {
+            assert_eq!(pulp.tasks().run(probe.clone(), asked(what)).await.unwrap().state(), TaskState::Completed);
+        }
+        let kept = "select profile.name, artifact.file from core_profileartifact profile join core_artifact artifact on artifact.pulp_id = profile.artifact_id";
+        let kept: Vec<(String, String)> = pulp.db().all(kept).await.unwrap();
+        assert_eq!(kept.len(), 1);
+        assert_eq!(kept[0].0, "memory_profile");
+        let mut text = Vec::new();
+        let mut stored = pulp.storage().open(&kept[0].1.parse().unwrap(), None).await.unwrap();
+        while let Some(part) = stored.next().await {
+            text.extend_from_slice(&part.unwrap());
+        }
+        let text = String::from_utf8(text).unwrap();
+        let megabytes = text.strip_prefix("# Seconds\tMemory in MB\n0\t").unwrap_or_else(|| panic!("{text}"));
+        assert!(megabytes.trim_end().parse::<f64>().unwrap() > 1.0);
+    }
+
+    async fn no_memory_is_recorded_where_that_is_not_allowed(given: Probed) {
+        let (id, _) = world();
+        let asked = DispatchOptions { diagnostics: vec!["memory".to_owned()], ..options() };
+        given.pulp().tasks().run(Probe { world: id, ..Probe::default() }, asked).await.unwrap();
+        assert_eq!(given.pulp().db().scalar::<i64>("select count(*) from core_profileartifact").await.unwrap(), 0);
     }
 
     /// `TASK_PROTECTION_TIME`, without anybody asking for a purge.
@@ -557,10 +680,8 @@ both_databases! {
             ran.push(pulp.tasks().run(Probe { world: id, number, ..Probe::default() }, options()).await.unwrap().pulp_id);
         }
         given.clock.advance(TimeDelta::minutes(40));
-        for reconciler in pulp.tasks().housekeeping() {
-            reconciler.run(pulp).await.unwrap();
-        }
-        let left: Vec<Uuid> = pulp.db().column("select pulp_id from core_task").await.unwrap();
+        given.look_after().await;
+        let left: Vec<Uuid> = pulp.db().column("select pulp_id from core_task where name = 'test.probe'").await.unwrap();
         assert_eq!(left, [ran[1]]);
     }
 
@@ -582,7 +703,7 @@ both_databases! {
 
         let before = done[4].finished_at.unwrap();
         let states = vec![TaskState::Completed, TaskState::Waiting, TaskState::Running];
-        let purge = Purge { finished_before: before, states, of_user: None };
+        let purge = Purge { finished_before: Some(before), states: Some(states), of_user: None };
         let purge = pulp.tasks().dispatch(purge, options()).await.unwrap().pulp_id;
         assert_eq!(pulp.tasks().wait(purge).await.unwrap().state(), TaskState::Completed);
         let left: Vec<Uuid> = pulp.db().column("select pulp_id from core_task order by sequence").await.unwrap();
@@ -594,7 +715,9 @@ both_databases! {
             .unwrap();
         let reports: Vec<(&str, i64)> = reports.iter().map(|(code, done)| (code.as_str(), *done)).collect();
         // Three tasks, each with a report and a created resource.
-        assert_eq!(reports, [("purge.tasks.error", 0), ("purge.tasks.key.core.Task", 3), ("purge.tasks.total", 9)]);
+        let of = |model: &str| format!("purge.tasks.key.core.{model}");
+        let wanted = [("purge.tasks.error", 0), (&of("CreatedResource"), 3), (&of("ProgressReport"), 3), (&of("Task"), 3), ("purge.tasks.total", 9)];
+        assert_eq!(reports, wanted);
         pulp.tasks().cancel(waiting).await.unwrap();
         pulp.tasks().wait(waiting).await.unwrap();
         workers.stop(Duration::from_secs(60)).await;

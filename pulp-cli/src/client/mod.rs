@@ -1,5 +1,6 @@
 //! HTTP to a Pulp server: calls, and what their answers mean.
 
+mod download;
 mod query;
 mod redact;
 mod refusal;

@@ -1,24 +1,32 @@
 //! The commands, one file each.
 
+mod access_policy;
 mod artifact;
 mod completions;
 mod config;
 mod content;
+mod content_guard;
 mod debug;
 mod distribution;
 mod file;
+mod group;
 mod label;
 #[cfg(feature = "embedded")]
 mod mirror;
+mod object_role;
 mod orphan;
 mod publication;
 mod remote;
 mod repository;
+mod role;
+mod role_assignment;
 mod show;
+mod signing_service;
 mod status;
 mod task;
 mod task_group;
 mod upload;
+mod user;
 mod worker;
 
 use clap::{Args, FromArgMatches, Subcommand};
@@ -69,12 +77,18 @@ impl EmbeddedCommand {
 /// Commands that talk to a server.
 #[derive(Debug, Subcommand)]
 pub(crate) enum RemoteCommand {
+    /// Access policies: who may do what
+    #[command(subcommand)]
+    AccessPolicy(access_policy::AccessPolicyCommand),
     /// Artifacts: stored files
     #[command(subcommand)]
     Artifact(artifact::ArtifactCommand),
     /// Content units of all types
     #[command(subcommand)]
     Content(content::ContentCommand),
+    /// Content guards: who may read what is distributed
+    #[command(subcommand)]
+    ContentGuard(Box<content_guard::ContentGuardCommand>),
     /// Questions about the server and its API
     #[command(subcommand)]
     Debug(debug::DebugCommand),
@@ -84,6 +98,9 @@ pub(crate) enum RemoteCommand {
     /// Repositories of plain files
     #[command(subcommand)]
     File(file::FileCommand),
+    /// Groups of users
+    #[command(subcommand)]
+    Group(Box<group::GroupCommand>),
     /// Content that is in no repository
     #[command(subcommand)]
     Orphan(orphan::OrphanCommand),
@@ -96,8 +113,14 @@ pub(crate) enum RemoteCommand {
     /// Repositories of all types
     #[command(subcommand)]
     Repository(repository::RepositoryCommand),
+    /// Roles: sets of permissions
+    #[command(subcommand)]
+    Role(Box<role::RoleCommand>),
     /// Show any resource by its href or PRN
     Show(show::Show),
+    /// Services that sign metadata
+    #[command(subcommand)]
+    SigningService(signing_service::SigningServiceCommand),
     /// Show the state of the server
     Status(status::Status),
     /// Tasks
@@ -109,6 +132,9 @@ pub(crate) enum RemoteCommand {
     /// Unfinished uploads
     #[command(subcommand)]
     Upload(upload::UploadCommand),
+    /// Users
+    #[command(subcommand)]
+    User(Box<user::UserCommand>),
     /// Workers
     #[command(subcommand)]
     Worker(worker::WorkerCommand),
@@ -128,20 +154,26 @@ impl RemoteCommand {
     /// Runs the command.
     pub(crate) async fn exec(self, cx: &Context) -> Result<()> {
         match self {
+            Self::AccessPolicy(command) => command.exec(cx).await,
             Self::Artifact(command) => command.exec(cx).await,
             Self::Content(command) => command.exec(cx).await,
+            Self::ContentGuard(command) => command.exec(cx).await,
             Self::Debug(command) => command.exec(cx).await,
             Self::Distribution(command) => command.exec(cx).await,
             Self::File(command) => command.exec(cx).await,
+            Self::Group(command) => command.exec(cx).await,
             Self::Orphan(command) => command.exec(cx).await,
             Self::Publication(command) => command.exec(cx).await,
             Self::Remote(command) => command.exec(cx).await,
             Self::Repository(command) => command.exec(cx).await,
+            Self::Role(command) => command.exec(cx).await,
             Self::Show(command) => command.exec(cx).await,
+            Self::SigningService(command) => command.exec(cx).await,
             Self::Status(command) => command.exec(cx).await,
             Self::Task(command) => command.exec(cx).await,
             Self::TaskGroup(command) => command.exec(cx).await,
             Self::Upload(command) => command.exec(cx).await,
+            Self::User(command) => command.exec(cx).await,
             Self::Worker(command) => command.exec(cx).await,
         }
     }

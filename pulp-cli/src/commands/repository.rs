@@ -6,16 +6,33 @@ use serde_json::Value;
 use crate::args;
 use crate::client::Query;
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::list::{LabelFilter, NameFilters, Page};
+use crate::reference::{Category, TypedReference};
+use crate::resource::Body;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RepositoryCommand {
     /// List repositories
     List(List),
+    /// Remove files that a remote can give again from the storage
+    Reclaim(Reclaim),
     /// Versions of repositories
     #[command(subcommand)]
     Version(VersionCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reclaim {
+    /// Repository, as [[PLUGIN:]TYPE:]NAME or by href or PRN; may be repeated
+    #[arg(long = "repository", value_name = "NAME|HREF|PRN", required_unless_present = "all")]
+    repositories: Vec<TypedReference>,
+    /// All repositories
+    #[arg(long, conflicts_with = "repositories")]
+    all: bool,
+    /// Version whose content keeps its files, as REPOSITORY NUMBER; may be repeated
+    #[arg(long = "keep-version", value_names = ["NAME|HREF|PRN", "NUMBER"], num_args = 2, action = clap::ArgAction::Append)]
+    keep: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -63,10 +80,34 @@ pub(crate) fn content_in(list: Option<&Value>) -> Query {
     Query::new().with_all("content__in", &hrefs)
 }
 
+impl Reclaim {
+    async fn exec(&self, cx: &Context) -> Result<()> {
+        let mut hrefs: Vec<Value> = Vec::with_capacity(self.repositories.len());
+        for repository in &self.repositories {
+            hrefs.push(cx.target(&Category::ANY_REPOSITORY, repository).await?);
+        }
+        if self.all {
+            hrefs.push("*".into());
+        }
+        let mut keep: Vec<String> = Vec::with_capacity(self.keep.len() / 2);
+        for pair in self.keep.chunks_exact(2) {
+            let repository: TypedReference = pair[0].parse().unwrap_or_else(|never| match never {});
+            let number: u64 = pair[1].parse().map_err(|_| Error::usage(format!("'{}' is no number of a version", pair[1])))?;
+            let href = cx.target(&Category::ANY_REPOSITORY, &repository).await?;
+            keep.push(format!("{}versions/{number}/", href.as_str().unwrap_or_default()));
+        }
+        let keep = Some(keep).filter(|keep| !keep.is_empty());
+        let body = Body::new().with("repo_hrefs", Some(hrefs)).with("repo_versions_keeplist", keep);
+        let answer = cx.client.post("repositories/reclaim_space/", body.into()).await?;
+        cx.follow(&answer).await.map(drop)
+    }
+}
+
 impl RepositoryCommand {
     pub(crate) async fn exec(&self, cx: &Context) -> Result<()> {
         match self {
             Self::List(list) => list.exec(cx, "repositories/").await,
+            Self::Reclaim(reclaim) => reclaim.exec(cx).await,
             Self::Version(VersionCommand::List(list)) => list.exec(cx, "repository_versions/").await,
         }
     }

@@ -1,10 +1,13 @@
 //! `pulp task`
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
+use super::object_role::ObjectRoleCommand;
 use super::worker::WORKER;
-use crate::args::moment;
+use crate::args::{moment, switch};
 use crate::client::Query;
 use crate::context::{Context, Followed};
 use crate::error::{Error, Result};
@@ -60,6 +63,11 @@ pub(crate) enum TaskCommand {
     Purge(Purge),
     /// Count the tasks by state
     Summary,
+    /// Show where to fetch what was recorded while a task ran
+    ProfileArtifactUrls(ProfileArtifactUrls),
+    /// Roles on a task
+    #[command(subcommand)]
+    Role(ObjectRoleCommand<UuidLookup>),
 }
 
 #[derive(Debug, Args)]
@@ -202,6 +210,47 @@ pub(crate) struct Purge {
     state: Vec<FinalState>,
 }
 
+switch!(
+    /// Whether to fetch the files, too.
+    Download, "download", "no-download", "Fetch the files, into a directory called like the task"
+);
+
+#[derive(Debug, Args)]
+pub(crate) struct ProfileArtifactUrls {
+    #[command(flatten)]
+    lookup: UuidLookup,
+    #[command(flatten)]
+    download: Download,
+}
+
+impl ProfileArtifactUrls {
+    async fn exec(&self, cx: &Context) -> Result<()> {
+        let task = self.lookup.find(cx, &TASK).await?;
+        let href = text(&task, "pulp_href")?;
+        let answer = cx.client.get(&format!("{href}profile_artifacts/"), &Query::new()).await?;
+        let urls = answer.get("urls").cloned().unwrap_or_else(|| json!({}));
+        if self.download.get() != Some(true) {
+            return cx.print(&urls);
+        }
+        let files = urls.as_object().into_iter().flatten();
+        let files: Vec<(&str, &str)> = files.map(|(name, url)| (name.as_str(), url.as_str().unwrap_or_default())).collect();
+        // The names come from the server: they must not lead elsewhere.
+        let sound = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+        if let Some((name, _)) = files.iter().find(|(name, _)| !sound(name)) {
+            return Err(Error::usage(format!("'{name}' is no name for a file")));
+        }
+        cx.print(&urls)?;
+        let id = href.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+        let directory = PathBuf::from(format!("task_profile-{}-{id}", text(&task, "name")?.replace('/', "_")));
+        for (name, url) in files {
+            let path = directory.join(name);
+            output::note(&format!("Downloading {}", path.display()));
+            cx.client.download(url, &path).await?;
+        }
+        Ok(())
+    }
+}
+
 impl TaskCommand {
     pub(crate) async fn exec(&self, cx: &Context) -> Result<()> {
         match self {
@@ -213,6 +262,8 @@ impl TaskCommand {
             Self::Destroy(lookup) => cx.destroy(&lookup.href(cx, &TASK).await?).await,
             Self::Purge(purge) => purge.exec(cx).await,
             Self::Summary => summary(cx).await,
+            Self::ProfileArtifactUrls(urls) => urls.exec(cx).await,
+            Self::Role(command) => command.exec(cx, &TASK).await,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Runs the built binary against a server of the test's own that answers what the test says, faults included.
 
+mod access;
 mod arguments;
 mod faults;
 #[cfg(feature = "embedded")]
@@ -54,7 +55,12 @@ fn command(home: &Path) -> Command {
 /// Runs the command against the server, signed in.
 fn pulp(server: &server::Server, arguments: &[&str]) -> Run {
     let home = tempfile::tempdir().unwrap();
-    finish(command(home.path()).args(["--base-url", &server.url(), "--username", "admin", "--password", "s3cret-word"]).args(arguments))
+    pulp_in(home.path(), server, arguments)
+}
+
+/// The same, in a directory that the test looks into afterwards.
+fn pulp_in(directory: &Path, server: &server::Server, arguments: &[&str]) -> Run {
+    finish(command(directory).args(["--base-url", &server.url(), "--username", "admin", "--password", "s3cret-word"]).args(arguments))
 }
 
 /// Runs a prepared command to its end.

@@ -191,3 +191,55 @@ fn ctrl_c_leaves_the_task_running() {
     assert!(told.contains("continues in the background"), "{told}");
     assert!(server.lines().iter().all(|line| !line.starts_with("PATCH")));
 }
+
+#[test]
+fn what_a_task_recorded_is_named_and_fetched() {
+    let server = Server::start(|request: &Request| match request.path.as_str() {
+        TASK => Answer::ok(json!({ "pulp_href": TASK, "name": "a.task", "state": "completed" })),
+        "/pulp/content/hash/file" => Answer::Raw(200, vec![], "# Seconds\tMemory in MB\n".to_owned()),
+        path if path == format!("{TASK}profile_artifacts/") => {
+            Answer::ok(json!({ "urls": { "memory_profile": "/pulp/content/hash/file?validate_token=secret" } }))
+        }
+        _ => Answer::not_found(),
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let command = ["task", "profile-artifact-urls", "--href", TASK];
+    let run = pulp(&server, &command).ok();
+    assert_eq!(run.json()["memory_profile"], "/pulp/content/hash/file?validate_token=secret");
+    assert!(server.lines().iter().all(|line| !line.contains("/content/")));
+    crate::pulp_in(dir.path(), &server, &[&command[..], &["--download"]].concat()).ok();
+    let kept = dir.path().join("task_profile-a.task-01a202c2-1619-796b-a9f3-16ff7c2d748a/memory_profile");
+    assert_eq!(std::fs::read_to_string(kept).unwrap(), "# Seconds\tMemory in MB\n");
+    let fetched = server.seen().into_iter().find(|request| request.path.contains("/content/")).unwrap();
+    assert_eq!(fetched.header("authorization"), None);
+}
+
+#[test]
+fn a_file_of_a_strange_name_is_not_written() {
+    let server = Server::start(|request: &Request| match request.path.as_str() {
+        TASK => Answer::ok(json!({ "pulp_href": TASK, "name": "a.task", "state": "completed" })),
+        _ => Answer::ok(json!({ "urls": { "../../evil": "/pulp/content/hash/file" } })),
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let run = crate::pulp_in(dir.path(), &server, &["task", "profile-artifact-urls", "--href", TASK, "--download"]).failed();
+    assert!(run.err.contains("no name for a file"), "{run:?}");
+}
+
+#[test]
+fn space_is_reclaimed_from_repositories() {
+    let server = with_task(vec![state("completed")]);
+    let asked = |arguments: &[&str]| {
+        pulp(&server, &[&["repository", "reclaim"], arguments].concat()).ok();
+        server.seen().iter().rfind(|request| request.line() == "POST /pulp/api/v3/repositories/reclaim_space/").unwrap().json()
+    };
+    assert_eq!(asked(&["--all"]), json!({ "repo_hrefs": ["*"] }));
+    assert_eq!(
+        asked(&["--repository", "file:file:foo", "--keep-version", REPOSITORY, "3", "--keep-version", "file:file:foo", "4"]),
+        json!({ "repo_hrefs": [REPOSITORY], "repo_versions_keeplist": [format!("{REPOSITORY}versions/3/"), format!("{REPOSITORY}versions/4/")] })
+    );
+    for wrong in
+        [&["--repository", "foo"][..], &[], &["--all", "--keep-version", REPOSITORY, "x"], &["--all", "--keep-version", REPOSITORY]]
+    {
+        assert_ne!(pulp(&server, &[&["repository", "reclaim"], wrong].concat()).code, 0, "{wrong:?}");
+    }
+}

@@ -31,8 +31,18 @@ pub(super) fn origin(headers: &HeaderMap, uri: &Uri) -> Option<String> {
     Some(format!("{scheme}://{host}"))
 }
 
-/// The request’s correlation id: the client’s, if it is a UUID, or a new one.
+/// The request’s correlation id: the client’s, as it is written, if it is a UUID, or a new one.
 pub(super) fn correlation_id(headers: &HeaderMap) -> String {
-    let given = headers.get("correlation-id").and_then(|id| id.to_str().ok()).and_then(|id| Uuid::try_parse(id).ok());
-    given.unwrap_or_else(Uuid::new_v4).simple().to_string()
+    let given = headers.get("correlation-id").and_then(|id| id.to_str().ok()).filter(|id| Uuid::try_parse(id).is_ok());
+    given.map_or_else(|| Uuid::new_v4().simple().to_string(), str::to_owned)
+}
+
+/// Most diagnostics that a request may ask for.
+const DIAGNOSTICS: usize = 16;
+
+/// What the tasks of the request are to record: names separated by commas.
+pub(super) fn diagnostics(headers: &HeaderMap) -> Vec<String> {
+    let given = headers.get_all("x-task-diagnostics").into_iter().filter_map(|value| value.to_str().ok());
+    let names = given.flat_map(|value| value.split(',')).map(str::trim).filter(|name| !name.is_empty());
+    names.take(DIAGNOSTICS).map(str::to_owned).collect()
 }

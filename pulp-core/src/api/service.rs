@@ -80,8 +80,9 @@ impl Api {
                 return Err(ApiError::not_found());
             }
         }
-        let mut cx =
-            Context::new(pulp.clone(), find_domain(pulp, domain.unwrap_or(Domain::DEFAULT)).await?).with_correlation_id(correlation_id);
+        let mut cx = Context::new(pulp.clone(), find_domain(pulp, domain.unwrap_or(Domain::DEFAULT)).await?)
+            .with_correlation_id(correlation_id)
+            .with_diagnostics(negotiate::diagnostics(&parts.headers));
         if let Some(origin) = negotiate::origin(&parts.headers, &parts.uri) {
             cx = cx.with_origin(origin);
         }

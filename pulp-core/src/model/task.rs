@@ -107,7 +107,7 @@ pub struct TaskRow {
     pub immediate: bool,
     /// Whether a worker may run it.
     pub deferred: bool,
-    /// Unused; Pulp’s.
+    /// What is to be recorded while it runs: a list of texts.
     pub profile_options: Option<Column<Json>>,
     /// Version of the API through which it was dispatched.
     pub pulp_api_version: String,

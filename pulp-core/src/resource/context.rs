@@ -27,12 +27,23 @@ pub struct Context {
     overrides: Option<Arc<Overrides>>,
     correlation_id: Option<String>,
     origin: Option<String>,
+    diagnostics: Vec<String>,
 }
 
 impl Context {
     /// Of nobody in particular.
     pub fn new(pulp: Pulp, domain: Arc<Domain>) -> Self {
-        Self { pulp, domain, user: None, creator: None, grants: None, overrides: None, correlation_id: None, origin: None }
+        Self {
+            pulp,
+            domain,
+            user: None,
+            creator: None,
+            grants: None,
+            overrides: None,
+            correlation_id: None,
+            origin: None,
+            diagnostics: Vec::new(),
+        }
     }
 
     /// Of this user: what is asked for shows what the user may see. Without [`Context::load_access`] that is nothing, unless the user
@@ -98,6 +109,13 @@ impl Context {
         self
     }
 
+    /// Whose tasks are to record this while they run (`memory`), where the settings allow it.
+    #[must_use]
+    pub fn with_diagnostics(mut self, diagnostics: Vec<String>) -> Self {
+        self.diagnostics = diagnostics;
+        self
+    }
+
     /// The library.
     pub fn pulp(&self) -> &Pulp {
         &self.pulp
@@ -147,6 +165,7 @@ impl Context {
             domain: Some(Arc::clone(&self.domain)),
             cid: self.correlation_id.clone(),
             user: self.user.as_ref().map(|user| user.id),
+            diagnostics: self.diagnostics.clone(),
             ..DispatchOptions::default()
         }
     }
@@ -227,6 +246,26 @@ impl Context {
 }
 
 impl Context {
+    /// As [`resolve`](Self::resolve), with the messages that Pulp has where an object is named outside a field for its kind.
+    ///
+    /// # Errors
+    /// The message for the client.
+    pub async fn resolve_any(&self, target: Target, text: &str) -> Result<Prn, String> {
+        if text.parse::<Prn>().is_err() {
+            let (_, path) = self.pulp.hrefs().split(text).ok_or_else(|| format!("URI not valid: {text}"))?;
+            let (_, rest) = self.pulp.registry().split_path(path).ok_or_else(|| format!("URI not valid: {text}"))?;
+            let key = rest.split('/').next().unwrap_or_default();
+            if key.is_empty() {
+                return Err(format!("URI not valid: {text}"));
+            }
+            if Uuid::try_parse(key).is_err() {
+                return Err(format!("ID invalid: {key}"));
+            }
+        }
+        let noun = target.table.trim_start_matches("core_");
+        self.resolve(target, text).await.map_err(|_| format!("URI {text} not found for {noun}."))
+    }
+
     /// The column that says in which domain an object is; null for what is in none.
     fn domain_column(&self, target: Target) -> &'static str {
         let registry = self.pulp.registry();

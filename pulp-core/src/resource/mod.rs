@@ -170,6 +170,8 @@ pub struct Resource {
     pub in_domain: bool,
     /// Fields, in the order in which a response shows them.
     pub fields: Vec<Field>,
+    /// The fields that `minimal=true` shows, in that order; empty: all of them.
+    pub short: &'static [&'static str],
     /// What one is, in the API document.
     pub help: &'static str,
     /// Filters of the list; those that every list has are added by the engine.
@@ -253,6 +255,7 @@ impl Resource {
             detail: None,
             in_domain: true,
             fields: bases::common(),
+            short: &[],
             help: "",
             filters: Vec::new(),
             filterable: true,

@@ -31,7 +31,7 @@ const NEVER_NULL: [&str; 11] =
     ["pulp_id", "id", "pulp_created", "pulp_type", "name", "number", "state", "base_path", "size", "sha256", "username"];
 
 /// Parameters that are no filters.
-const NOT_FILTERS: [&str; 8] = ["limit", "offset", "ordering", "fields", "exclude_fields", "q", "format", "page_size"];
+const NOT_FILTERS: [&str; 9] = ["limit", "offset", "ordering", "fields", "exclude_fields", "minimal", "q", "format", "page_size"];
 
 impl Resource {
     /// Reads the parameters of a list. `scope` is what every row must meet.
@@ -259,7 +259,8 @@ pub(crate) fn mask(parameters: &[(String, String)]) -> Mask {
             .map(str::to_owned)
             .collect()
     };
-    Mask { only: names("fields"), without: names("exclude_fields") }
+    let minimal = parameters.iter().rev().find(|(name, _)| name == "minimal").is_some_and(|(_, value)| value.eq_ignore_ascii_case("true"));
+    Mask { only: names("fields"), without: names("exclude_fields"), minimal }
 }
 
 /// A comparison of a column.

@@ -19,6 +19,8 @@ pub(crate) struct Mask {
     pub(crate) only: Vec<String>,
     /// All but these.
     pub(crate) without: Vec<String>,
+    /// Of the [short form](Resource::short) of an object, where there is one.
+    pub(crate) minimal: bool,
 }
 
 impl Mask {
@@ -42,6 +44,15 @@ struct Group {
 }
 
 impl Resource {
+    /// The fields of the form that is asked for, in its order.
+    fn shown(&self, mask: &Mask) -> Box<dyn Iterator<Item = &Field> + Send + '_> {
+        if mask.minimal && !self.short.is_empty() {
+            Box::new(self.short.iter().filter_map(|name| self.fields.iter().find(|field| field.name == *name)))
+        } else {
+            Box::new(self.fields.iter())
+        }
+    }
+
     /// Appends the rows as JSON objects, separated by commas.
     pub(crate) async fn render(&self, cx: &Context, mask: &Mask, rows: &[Record], out: &mut Vec<u8>) -> Result<()> {
         if rows.is_empty() {
@@ -49,7 +60,7 @@ impl Resource {
         }
         let mut groups: Vec<Group> = Vec::new();
         let mut shown: Vec<(&'static str, Source<'_>)> = Vec::new();
-        for field in self.fields.iter().filter(|field| mask.shows(field)) {
+        for field in self.shown(mask).filter(|field| mask.shows(field)) {
             let source = match &field.compute {
                 None => Source::Stored(field),
                 Some(compute) => {

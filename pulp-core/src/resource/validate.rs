@@ -37,6 +37,16 @@ impl RawBody {
     }
 }
 
+impl RawBody {
+    /// Without what none of these fields wants: some actions pass over it.
+    pub fn only(mut self, fields: &[Field]) -> Self {
+        let known = |name: &str| fields.iter().any(|field| field.name == name);
+        self.values.retain(|name, _| known(name));
+        self.files.retain(|name, _| known(name));
+        self
+    }
+}
+
 /// What an input is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {

@@ -92,6 +92,16 @@ impl Spool {
         file.finish().await
     }
 
+    /// Removes what processes that are no more have left in the directory since the last spool was opened there; how many of them
+    /// had left something.
+    ///
+    /// # Errors
+    /// [`StorageError`](super::StorageError) where the directory cannot be read or locked.
+    pub async fn sweep(&self) -> Result<usize> {
+        let area = Arc::clone(&self.area);
+        blocking(move || area.sweep_others()).await
+    }
+
     /// How many bytes its files have now.
     pub fn used(&self) -> u64 {
         self.area.used()

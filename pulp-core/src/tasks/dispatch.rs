@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::hub::tell_others;
-use super::{Resources, Task, Tasks, claim, presence, run};
+use super::{Resources, Task, TaskKind, Tasks, claim, presence, run};
 use crate::db::{Executor, ExecutorExt, Sql, Tx, Value, rows_per_statement};
 use crate::ids::{Prn, new_id};
 use crate::model::{Domain, TaskRow, TaskState};
@@ -34,6 +34,8 @@ pub struct DispatchOptions {
     pub immediate: Option<bool>,
     /// An immediate task that cannot be run at once is canceled instead of waiting for a worker.
     pub never_deferred: bool,
+    /// What is to be recorded while it runs (`memory`), where the settings allow it (`TASK_DIAGNOSTICS`).
+    pub diagnostics: Vec<String>,
 }
 
 impl DispatchOptions {
@@ -53,7 +55,7 @@ impl DispatchOptions {
 }
 
 /// What is to be inserted.
-struct Draft {
+pub(super) struct Draft {
     name: &'static str,
     args: Json,
     resources: Resources,
@@ -63,6 +65,14 @@ struct Draft {
     options: DispatchOptions,
 }
 
+/// A task whose row is written and not committed yet.
+#[must_use = "others must be told once it is committed"]
+pub(super) struct Inserted {
+    pub(super) row: TaskRow,
+    /// What it waits for.
+    blocked: Option<Resources>,
+}
+
 impl Tasks {
     /// Records a task; a worker will run it when what it needs is free. An [immediate](Task::IMMEDIATE) one is run right now, by
     /// this process, if that is free already: then the row shows how it ended.
@@ -70,7 +80,7 @@ impl Tasks {
     /// # Errors
     /// If the task’s kind is not registered, it cannot be serialised, or the database cannot be reached.
     pub async fn dispatch<T: Task>(&self, task: T, options: DispatchOptions) -> Result<TaskRow> {
-        let draft = self.draft(task, T::IMMEDIATE, options)?;
+        let draft = Draft::of(self, task, T::IMMEDIATE, options)?;
         let lease = if draft.immediate { Some(self.own_lease().await?) } else { None };
         let row = self.insert(draft, lease).await?;
         if row.state() != TaskState::Running {
@@ -93,7 +103,7 @@ impl Tasks {
         let lease = self.own_lease().await?;
         let mut work = self.pulp.hub().work();
         self.listen();
-        let mut row = self.insert(self.draft(task, true, options)?, Some(lease)).await?;
+        let mut row = self.insert(Draft::of(self, task, true, options)?, Some(lease)).await?;
         let id = row.pulp_id;
         while row.state() == TaskState::Waiting {
             match claim::claim_one(&self.pulp, lease, id).await? {
@@ -112,29 +122,56 @@ impl Tasks {
         self.wait(id).await
     }
 
-    fn draft<T: Task>(&self, task: T, immediate: bool, options: DispatchOptions) -> Result<Draft> {
-        if self.pulp.registry().find_task(T::NAME).is_none() {
-            return Err(Error::Internal(format!("task {} is not registered: its plugin must call registry.task", T::NAME)));
-        }
-        let domain = options.domain.clone().unwrap_or_else(|| self.pulp.default_domain().clone());
-        let args =
-            serde_json::to_string(&task).map_err(|error| Error::Internal(format!("task {} cannot be serialised: {error}", T::NAME)))?;
-        // They may hold the password of a remote.
-        let args = Json::String(self.pulp.seal(&args)?);
-        // As Pulp does: whatever changes or removes a domain waits for the tasks in it.
-        let resources = task.resources().and(&options.resources).shared(Prn::new("core.domain", domain.pulp_id));
-        let cid = options.cid.clone().unwrap_or_else(|| Uuid::new_v4().simple().to_string());
-        Ok(Draft { name: T::NAME, args, resources, immediate: options.immediate.unwrap_or(immediate), domain, cid, options })
-    }
-
     /// Inserts a task: running under `lease` if that is given and nothing it needs is taken, else waiting.
     async fn insert(&self, draft: Draft, lease: Option<Uuid>) -> Result<TaskRow> {
-        let now = self.pulp.now();
         let tx = self.pulp.db().begin().await?;
-        lock(&tx, &draft.resources).await?;
-        let blocked = is_taken(&tx, &draft.resources).await?;
+        let inserted = draft.insert(self, &tx, lease).await?;
+        tx.commit().await?;
+        inserted.committed(self).await
+    }
+}
+
+impl Draft {
+    fn of<T: Task>(tasks: &Tasks, task: T, immediate: bool, options: DispatchOptions) -> Result<Self> {
+        if tasks.pulp.registry().find_task(T::NAME).is_none() {
+            return Err(Error::Internal(format!("task {} is not registered: its plugin must call registry.task", T::NAME)));
+        }
+        let args =
+            serde_json::to_string(&task).map_err(|error| Error::Internal(format!("task {} cannot be serialised: {error}", T::NAME)))?;
+        Self::new(tasks, T::NAME, &args, &task.resources(), immediate, options)
+    }
+
+    /// Of a task in its serialised form; a worker will run it.
+    pub(super) fn of_kind(tasks: &Tasks, kind: &TaskKind, args: &Json, options: DispatchOptions) -> Result<Self> {
+        Self::new(tasks, kind.name(), &args.to_string(), &kind.resources(args)?, false, options)
+    }
+
+    fn new(
+        tasks: &Tasks,
+        name: &'static str,
+        args: &str,
+        needs: &Resources,
+        immediate: bool,
+        mut options: DispatchOptions,
+    ) -> Result<Self> {
+        let domain = options.domain.clone().unwrap_or_else(|| tasks.pulp.default_domain().clone());
+        // They may hold the password of a remote.
+        let args = Json::String(tasks.pulp.seal(args)?);
+        // As Pulp does: whatever changes or removes a domain waits for the tasks in it.
+        let resources = needs.clone().and(&options.resources).shared(Prn::new("core.domain", domain.pulp_id));
+        let cid = options.cid.take().unwrap_or_else(|| Uuid::new_v4().simple().to_string());
+        let immediate = options.immediate.unwrap_or(immediate);
+        Ok(Self { name, args, resources, immediate, domain, cid, options })
+    }
+
+    /// Writes the row: running under `lease` if that is given and nothing it needs is taken, else waiting.
+    pub(super) async fn insert(self, tasks: &Tasks, tx: &Tx, lease: Option<Uuid>) -> Result<Inserted> {
+        let pulp = &tasks.pulp;
+        let now = pulp.now();
+        lock(tx, &self.resources).await?;
+        let blocked = is_taken(tx, &self.resources).await?;
         let lease = lease.filter(|_| !blocked);
-        let refused = blocked && draft.immediate && draft.options.never_deferred;
+        let refused = blocked && self.immediate && self.options.never_deferred;
         let state = match lease {
             Some(_) => TaskState::Running,
             None if refused => TaskState::Canceled,
@@ -142,52 +179,60 @@ impl Tasks {
         };
         let error = refused.then(|| run::ended_from_outside("Resources temporarily unavailable."));
         let started = lease.map(|_| now);
+        let diagnostics = (!self.options.diagnostics.is_empty()).then(|| Json::from(self.options.diagnostics));
         let mut sql = Sql::new(
             "insert into core_task (pulp_id, pulp_created, pulp_last_updated, state, name, logging_cid, unblocked_at, started_at, finished_at, \
-             error, args, versions, reserved_resources_record, immediate, deferred, app_lock_id, fence, user_id, parent_task_id, task_group_id, \
-             pulp_domain_id) values ",
+             error, args, versions, reserved_resources_record, immediate, deferred, profile_options, app_lock_id, fence, user_id, \
+             parent_task_id, task_group_id, pulp_domain_id) values ",
         );
         sql.push_list::<Value>([
             new_id().into(),
             now.into(),
             now.into(),
             state.as_str().into(),
-            draft.name.into(),
-            draft.cid.into(),
+            self.name.into(),
+            self.cid.into(),
             (!blocked).then_some(now).into(),
             started.into(),
             refused.then_some(now).into(),
             error.into(),
-            if refused { Json::Object(serde_json::Map::new()) } else { draft.args }.into(),
-            presence::versions(&self.pulp).into(),
-            Json::from(draft.resources.to_record()).into(),
-            draft.immediate.into(),
-            (!draft.options.never_deferred).into(),
+            if refused { Json::Object(serde_json::Map::new()) } else { self.args }.into(),
+            presence::versions(pulp).into(),
+            Json::from(self.resources.to_record()).into(),
+            self.immediate.into(),
+            (!self.options.never_deferred).into(),
+            diagnostics.into(),
             lease.into(),
             i64::from(lease.is_some()).into(),
-            draft.options.user.into(),
-            draft.options.parent.into(),
-            draft.options.group.into(),
-            draft.domain.pulp_id.into(),
+            self.options.user.into(),
+            self.options.parent.into(),
+            self.options.group.into(),
+            self.domain.pulp_id.into(),
         ]);
         sql.push(" returning *");
         let row: TaskRow = tx.one(sql).await?;
         if !refused {
-            reserve(&tx, row.sequence, &draft.resources).await?;
+            reserve(tx, row.sequence, &self.resources).await?;
         }
-        if let Some(user) = draft.options.user {
+        if let Some(user) = self.options.user {
             let task = ("core.task", row.pulp_id);
-            give_to_creator(&self.pulp, &tx, Some(user), "tasks", task).await?;
-            give_role(&self.pulp, &tx, user, "core.task_user_dispatcher", task).await?;
+            give_to_creator(pulp, tx, Some(user), "tasks", task).await?;
+            give_role(pulp, tx, user, "core.task_user_dispatcher", task).await?;
         }
-        tell_others(&tx, row.pulp_id, state).await?;
-        tx.commit().await?;
-        if blocked && !refused {
+        tell_others(tx, row.pulp_id, state).await?;
+        Ok(Inserted { row, blocked: (blocked && !refused).then_some(self.resources) })
+    }
+}
+
+impl Inserted {
+    /// To be called once the row is committed.
+    pub(super) async fn committed(self, tasks: &Tasks) -> Result<TaskRow> {
+        if let Some(needs) = &self.blocked {
             // Whoever had it may have ended between our look and our commit, and not have seen us.
-            claim::unblock(&self.pulp, &draft.resources).await?;
+            claim::unblock(&tasks.pulp, needs).await?;
         }
-        self.pulp.hub().tell(row.pulp_id, state);
-        Ok(row)
+        tasks.pulp.hub().tell(self.row.pulp_id, self.row.state());
+        Ok(self.row)
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::task::JoinSet;
 
-use super::{Tasks, claim, purge, uploads};
+use super::{Tasks, claim};
 use crate::clock::Timestamp;
 use crate::settings::Settings;
 use crate::{Pulp, Result};
@@ -45,7 +45,7 @@ impl Reconciler {
     }
 
     /// What the core itself looks after.
-    pub(super) fn of_core(settings: &Settings) -> [Self; 4] {
+    pub(super) fn of_core(settings: &Settings) -> [Self; 3] {
         // Whoever wants to know soon that a worker is gone must look often.
         let lifetime = Duration::from_secs(settings.worker_ttl.unsigned_abs().max(1));
         [
@@ -57,24 +57,13 @@ impl Reconciler {
                 }
                 Ok(())
             }),
-            Self::new("purge", Duration::from_secs(15 * 60), |pulp| async move {
-                match before(&pulp, pulp.settings().task_protection_time) {
-                    Some(before) => purge::purge_all(pulp.db(), before).await.map(drop).map_err(Into::into),
-                    None => Ok(()),
-                }
-            }),
-            Self::new("uploads", Duration::from_secs(15 * 60), |pulp| async move {
-                match before(&pulp, pulp.settings().upload_protection_time) {
-                    Some(before) => uploads::remove_before(&pulp, before).await.map(drop),
-                    None => Ok(()),
-                }
-            }),
+            Self::new("schedules", Duration::from_secs(5), |pulp| async move { pulp.tasks().dispatch_due().await.map(drop) }),
         ]
     }
 }
 
 /// The moment so many minutes ago; none where 0 minutes mean: never.
-fn before(pulp: &Pulp, minutes: i64) -> Option<Timestamp> {
+pub(super) fn minutes_ago(pulp: &Pulp, minutes: i64) -> Option<Timestamp> {
     let age = chrono::TimeDelta::try_minutes(minutes).filter(|_| minutes > 0)?;
     pulp.now().checked_sub_signed(age)
 }

@@ -17,7 +17,9 @@ use serde_json::Value as Json;
 mod cancel;
 mod claim;
 mod context;
+mod diagnostics;
 mod dispatch;
+mod expiry;
 mod finish;
 mod group;
 mod housekeeping;
@@ -28,14 +30,16 @@ mod presence;
 mod progress;
 mod purge;
 mod reap;
+mod reclaim;
+mod recurring;
 mod run;
 mod schedule;
-mod uploads;
 mod wait;
 mod workers;
 
 pub use context::TaskContext;
 pub use dispatch::DispatchOptions;
+pub use expiry::{TmpfileCleanup, UploadCleanup};
 pub use group::GroupProgress;
 pub use housekeeping::{Housekeeping, Reconciler};
 pub(crate) use hub::Hub;
@@ -45,13 +49,17 @@ pub use orphan::OrphanCleanup;
 pub use presence::{AppRole, Presence};
 pub use progress::ProgressReport;
 pub use purge::Purge;
+pub use reclaim::ReclaimSpace;
+pub use recurring::Rhythm;
+pub(crate) use recurring::interval_to_wire;
 pub use schedule::{QueuedTask, TaskId, schedule};
 pub use workers::Workers;
 
 use crate::ids::Prn;
+use crate::plugin::Registry;
 use crate::{Pulp, Result};
 
-/// Everything about tasks of one [`Pulp`]: dispatch, wait, cancel, groups, deletion.
+/// Everything about tasks of one [`Pulp`]: dispatch, wait, cancel, groups, deletion, schedules.
 ///
 /// ```
 /// # use async_trait::async_trait;
@@ -84,6 +92,15 @@ use crate::{Pulp, Result};
 #[derive(Debug, Clone)]
 pub struct Tasks {
     pulp: Pulp,
+}
+
+/// Adds the core’s own tasks.
+pub(crate) fn register(registry: &mut Registry) {
+    registry.task::<Purge>();
+    registry.task::<OrphanCleanup>();
+    registry.task::<ReclaimSpace>();
+    registry.task::<UploadCleanup>();
+    registry.task::<TmpfileCleanup>();
 }
 
 impl Tasks {

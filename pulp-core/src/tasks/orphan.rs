@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Resources, Task, TaskContext, TaskOutput};
+use super::{ReclaimSpace, Resources, Task, TaskContext, TaskOutput};
 use crate::clock::Timestamp;
 use crate::db::{Db, DbError, ExecutorExt, Sql, Tx};
 use crate::model::save::ContentKind;
@@ -75,16 +75,17 @@ impl Task for OrphanCleanup {
 }
 
 impl OrphanCleanup {
-    /// The moment before which nobody may have touched an orphan. Never later than the start of a task that runs: what that has
-    /// touched it is about to use, however short the protection that was asked for.
+    /// All orphans of a domain that are old enough by the settings.
+    pub fn of(domain: Uuid) -> Self {
+        Self { domain, content: None, orphan_protection_time: None }
+    }
+
+    /// The moment before which nobody may have touched an orphan.
     async fn until(&self, cx: &TaskContext) -> Result<Timestamp> {
         let minutes = self.orphan_protection_time.unwrap_or(cx.pulp().settings().orphan_protection_time);
         let span = chrono::TimeDelta::try_minutes(minutes.max(0)).unwrap_or(chrono::TimeDelta::MAX);
         let until = cx.pulp().now().checked_sub_signed(span).unwrap_or(Timestamp::UNIX_EPOCH);
-        let running =
-            Sql::new("select min(started_at) from core_task where state in ('running', 'canceling') and pulp_id <> $1 and name <> $2");
-        let running: Option<Timestamp> = cx.pulp().db().scalar(running.bind(cx.id()).bind(Self::NAME)).await?;
-        Ok(running.map_or(until, |running| running.min(until)))
+        Ok(untouched_since(cx, until).await?)
     }
 
     async fn units(&self, db: &Db, until: Timestamp, after: Uuid) -> Result<Vec<Uuid>, DbError> {
@@ -106,6 +107,16 @@ impl OrphanCleanup {
         );
         db.column(sql.bind(until).bind(self.domain).bind(after).bind(BATCH)).await
     }
+}
+
+/// `until`, but never later than the start of another task that runs: what that has touched it is about to use.
+pub(super) async fn untouched_since(cx: &TaskContext, until: Timestamp) -> Result<Timestamp, DbError> {
+    let running = Sql::new(
+        "select min(started_at) from core_task where state in ('running', 'canceling') and pulp_id <> $1 and name not in ($2, $3)",
+    );
+    let running = running.bind(cx.id()).bind(OrphanCleanup::NAME).bind(ReclaimSpace::NAME);
+    let running: Option<Timestamp> = cx.pulp().db().scalar(running).await?;
+    Ok(running.map_or(until, |running| running.min(until)))
 }
 
 /// Removes those units that are still unused; how many.
@@ -147,7 +158,7 @@ async fn remove_rows(tx: &Tx, ids: &[Uuid], gone: &[(Uuid, String)], kinds: &[&'
 }
 
 /// Removes those artifacts that are still unused, rows first: a file without a row is only litter. How many.
-async fn remove_artifacts(pulp: &Pulp, domain: Uuid, artifacts: &[Uuid], until: Timestamp) -> Result<i64> {
+pub(super) async fn remove_artifacts(pulp: &Pulp, domain: Uuid, artifacts: &[Uuid], until: Timestamp) -> Result<i64> {
     // Nobody in this process adopts a file and has not yet written its row while this is held.
     let _alone = pulp.storing().write().await;
     let mut sql = Sql::new("delete from core_artifact where timestamp_of_interest < ");

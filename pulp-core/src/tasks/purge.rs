@@ -1,10 +1,13 @@
 //! The task that deletes tasks which ended long ago.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Resources, Task, TaskContext, TaskOutput};
+use super::housekeeping::minutes_ago;
+use super::{ProgressReport, Resources, Task, TaskContext, TaskOutput};
 use crate::Result;
 use crate::clock::Timestamp;
 use crate::db::{Db, DbError, ExecutorExt, Sql};
@@ -14,15 +17,15 @@ use crate::resource::{Fragment, Grants};
 /// How many tasks go in one transaction: readers and other writers get their turn in between.
 const BATCH: usize = 500;
 
-/// Deletes the tasks of a domain that have ended before a moment, with their progress reports and notes of created resources.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// Deletes tasks that have ended before a moment, with their progress reports and notes of created resources.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Purge {
-    /// The moment.
-    pub finished_before: Timestamp,
-    /// How they ended; other states are ignored.
-    pub states: Vec<TaskState>,
+    /// The moment; where none is given, as by the schedule, `TASK_PROTECTION_TIME` before now, and the tasks of all domains.
+    pub finished_before: Option<Timestamp>,
+    /// How they ended; other states are ignored. None given: all of them.
+    pub states: Option<Vec<TaskState>>,
     /// Only tasks that this user may delete by roles on them; all if unset.
-    #[serde(default)]
     pub of_user: Option<i64>,
 }
 
@@ -38,73 +41,105 @@ impl Task for Purge {
         let tasks = cx.progress("Purged task-objects of type core.Task", "purge.tasks.key.core.Task").total(0);
         let total = cx.progress("Purged task-related-objects total", "purge.tasks.total").total(0);
         let failed = cx.progress("Tasks failed to purge", "purge.tasks.error").total(0);
-        let db = cx.pulp().db();
+        let pulp = cx.pulp();
+        let (before, domain) = match self.finished_before {
+            Some(before) => (before, Some(cx.domain().pulp_id)),
+            None => match minutes_ago(pulp, pulp.settings().task_protection_time) {
+                Some(before) => (before, None),
+                // The setting was changed since this was dispatched: tasks are kept for ever.
+                None => return Ok(().into()),
+            },
+        };
+        let theirs = |user| Grants::of_objects(user).objects(pulp.access(), "core.task", "core.delete_task");
+        let only = self
+            .of_user
+            .map(|user| theirs(user).map_or_else(Fragment::never, |held| Fragment::new("core_task.pulp_id in (").then(held).text(")")));
+        let states = self.states.unwrap_or_else(|| TaskState::ALL.to_vec());
+        let mut related: BTreeMap<&'static str, ProgressReport> = BTreeMap::new();
         let mut last = 0;
         loop {
-            let batch = self.ended(&cx, last).await?;
+            let batch = ended(pulp.db(), domain, before, &states, last, only.as_ref()).await?;
             let Some((sequence, _)) = batch.last() else { break };
             last = *sequence;
             let ids: Vec<Uuid> = batch.into_iter().map(|(_, id)| id).collect();
-            let (gone, all) = delete(db, &ids).await?;
-            for (report, by) in [(&tasks, gone), (&total, all), (&failed, i64::try_from(ids.len()).unwrap_or(i64::MAX) - gone)] {
-                report.increase(by);
+            let gone = delete(pulp.db(), &ids).await?;
+            let mut all = gone.tasks;
+            for (model, count) in gone.related {
+                all += count;
+                let report = related.entry(model).or_insert_with(|| {
+                    let (message, code) = (format!("Purged task-objects of type {model}"), format!("purge.tasks.key.{model}"));
+                    cx.progress(message, code).total(0)
+                });
+                report.increase_total(count);
+                report.increase(count);
+            }
+            let missed = i64::try_from(ids.len()).unwrap_or(i64::MAX) - gone.tasks;
+            for (report, by) in [(&tasks, gone.tasks), (&total, all), (&failed, missed)] {
                 report.increase_total(by);
+                report.increase(by);
             }
         }
         Ok(().into())
     }
 }
 
-impl Purge {
-    /// A batch of them in the order of dispatch, from behind `after`.
-    async fn ended(&self, cx: &TaskContext, after: i64) -> Result<Vec<(i64, Uuid)>, DbError> {
-        let states = self.states.iter().filter(|state| state.is_final()).map(|state| state.as_str());
-        let mut sql = Sql::new(
-            "select sequence, pulp_id from core_task where pulp_domain_id = $1 and finished_at < $2 and sequence > $3 and state in ",
-        )
-        .bind(cx.domain().pulp_id)
-        .bind(self.finished_before)
-        .bind(after);
-        sql.push_list(states);
-        if let Some(user) = self.of_user {
-            let theirs = Grants::of_objects(user).objects(cx.pulp().access(), "core.task", "core.delete_task");
-            sql.push(" and pulp_id in (");
-            theirs.unwrap_or_else(|| Fragment::new("null")).write(&mut sql);
-            sql.push(")");
-        }
-        sql.push(format!(" order by sequence limit {BATCH}"));
-        cx.pulp().db().all(sql).await
+/// A batch of them in the order of dispatch, from behind `after`.
+async fn ended(
+    db: &Db,
+    domain: Option<Uuid>,
+    before: Timestamp,
+    states: &[TaskState],
+    after: i64,
+    only: Option<&Fragment>,
+) -> Result<Vec<(i64, Uuid)>, DbError> {
+    let states: Vec<&str> = states.iter().filter(|state| state.is_final()).map(|state| state.as_str()).collect();
+    if states.is_empty() {
+        return Ok(Vec::new());
     }
+    let mut sql = Sql::new("select sequence, pulp_id from core_task where finished_at < $1 and sequence > $2 and state in ");
+    sql = sql.bind(before).bind(after);
+    sql.push_list(states);
+    if let Some(domain) = domain {
+        sql.push(" and pulp_domain_id = ").push_bind(domain);
+    }
+    if let Some(only) = only {
+        sql.push(" and ");
+        only.write(&mut sql);
+    }
+    sql.push(format!(" order by sequence limit {BATCH}"));
+    db.all(sql).await
 }
 
-/// Deletes tasks and what belongs to them; how many tasks, and how many rows in all.
-pub(super) async fn delete(db: &Db, ids: &[Uuid]) -> Result<(i64, i64), DbError> {
+/// What a batch took with it.
+struct Gone {
+    tasks: i64,
+    /// Rows that belonged to the tasks, by model.
+    related: Vec<(&'static str, i64)>,
+}
+
+/// Deletes tasks and what belongs to them.
+async fn delete(db: &Db, ids: &[Uuid]) -> Result<Gone, DbError> {
+    const RELATED: [(&str, &str, &str); 5] = [
+        ("core.ProgressReport", "core_progressreport", "task_id"),
+        ("core.CreatedResource", "core_createdresource", "task_id"),
+        ("core.ProfileArtifact", "core_profileartifact", "task_id"),
+        ("core.UserRole", "core_userrole", "object_id"),
+        ("core.GroupRole", "core_grouprole", "object_id"),
+    ];
+    let count = |rows: u64| i64::try_from(rows).unwrap_or(i64::MAX);
     let tx = db.begin().await?;
-    let mut rows = 0;
-    for related in ["core_progressreport", "core_createdresource"] {
-        let mut sql = Sql::new(format!("delete from {related} where task_id in "));
+    let mut related = Vec::new();
+    for (model, table, column) in RELATED {
+        let mut sql = Sql::new(format!("delete from {table} where {column} in "));
         sql.push_list(ids);
-        rows += tx.execute(sql).await?;
+        let rows = count(tx.execute(sql).await?);
+        if rows > 0 {
+            related.push((model, rows));
+        }
     }
     let mut sql = Sql::new("delete from core_task where pulp_id in ");
     sql.push_list(ids);
-    let tasks = tx.execute(sql).await?;
+    let tasks = count(tx.execute(sql).await?);
     tx.commit().await?;
-    let count = |rows: u64| i64::try_from(rows).unwrap_or(i64::MAX);
-    Ok((count(tasks), count(rows + tasks)))
-}
-
-/// Deletes all tasks, of any domain, that ended before a moment; how many.
-pub(super) async fn purge_all(db: &Db, before: Timestamp) -> Result<i64, DbError> {
-    let mut all = 0;
-    loop {
-        let sql = Sql::new(format!(
-            "select pulp_id from core_task where state in ('completed', 'failed', 'canceled', 'skipped') and finished_at < $1 limit {BATCH}"
-        ));
-        let ids: Vec<Uuid> = db.column(sql.bind(before)).await?;
-        if ids.is_empty() {
-            return Ok(all);
-        }
-        all += delete(db, &ids).await?.0;
-    }
+    Ok(Gone { tasks, related })
 }

@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::diagnostics::MemoryProfile;
 use super::finish::{Ending, finish};
 use super::hub::{Running, Stop};
 use super::progress::Notes;
@@ -59,15 +60,28 @@ async fn supervise(pulp: &Pulp, row: TaskRow, limit: Option<Duration>) {
     pulp.hub().running().insert(row.pulp_id, running.clone());
     let _registered = Registered { pulp, task: row.pulp_id };
     let notes = Arc::new(Notes::default());
-    let ending = work(pulp, &row, limit, &running, &notes).await;
+    let mut memory = MemoryProfile::begin(pulp, &row).await;
+    let ending = work(pulp, &row, limit, &running, &notes, memory.as_mut()).await;
     match ending {
-        Some(ending) => write_ending(pulp, &row, &ending, &notes).await,
+        Some(ending) => {
+            if let Some(memory) = memory {
+                memory.keep(pulp, &row).await;
+            }
+            write_ending(pulp, &row, &ending, &notes).await;
+        }
         None => tracing::warn!("this process no longer holds the task; its work is dropped"),
     }
 }
 
 /// Runs the task itself. `None`: the lease was lost, there is nothing to write.
-async fn work(pulp: &Pulp, row: &TaskRow, limit: Option<Duration>, running: &Running, notes: &Arc<Notes>) -> Option<Ending> {
+async fn work(
+    pulp: &Pulp,
+    row: &TaskRow,
+    limit: Option<Duration>,
+    running: &Running,
+    notes: &Arc<Notes>,
+    memory: Option<&mut MemoryProfile>,
+) -> Option<Ending> {
     let start = std::time::Instant::now();
     tracing::debug!("started");
     let outcome = tokio::select! {
@@ -79,6 +93,7 @@ async fn work(pulp: &Pulp, row: &TaskRow, limit: Option<Duration>, running: &Run
             Some(Ok(Err(Error::Conflict(reason))))
         }
         () = write_progress(pulp, row.pulp_id, notes) => None,
+        () = watch(memory) => None,
     };
     let elapsed = start.elapsed();
     Some(match outcome {
@@ -135,6 +150,13 @@ fn arguments(pulp: &Pulp, row: &TaskRow) -> Result<Json> {
         Error::Setting { name: "DB_ENCRYPTION_KEY".to_owned(), reason: reason.to_owned() }
     })?;
     serde_json::from_str(text.expose()).map_err(|error| unreadable(error.to_string()))
+}
+
+async fn watch(memory: Option<&mut MemoryProfile>) {
+    match memory {
+        Some(memory) => memory.record().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn within(limit: Option<Duration>) {

@@ -41,6 +41,7 @@ impl Workers {
     pub async fn start(pulp: &Pulp, slots: usize) -> Result<Self> {
         let tasks = pulp.tasks();
         tasks.listen();
+        tasks.set_own_schedules().await?;
         let presence = tasks.appear(AppRole::Worker).await?;
         let stop = CancellationToken::new();
         let slots = tokio::spawn(serve(pulp.clone(), presence.id(), slots.max(1), stop.clone()));

@@ -15,6 +15,7 @@ mod draft;
 mod members;
 mod modify;
 mod paths;
+mod recount;
 mod retain;
 mod scan;
 mod sweep;
@@ -27,6 +28,7 @@ pub use delete::{DeleteVersion, delete_version};
 pub use draft::VersionDraft;
 pub use members::{ContentCount, CountType, Members, content_summary};
 pub use modify::AddAndRemove;
+pub use recount::Recount;
 pub use retain::{protected_versions, retain_versions};
 pub use scan::{Package, ScanVersion};
 pub use sweep::sweep_incomplete;
@@ -48,6 +50,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.task::<AddAndRemove>();
     registry.task::<DeleteVersion>();
     registry.task::<ScanVersion>();
+    registry.task::<Recount>();
 }
 
 /// The rules of one type of repository. Registered with [`Registry::repository`](crate::plugin::Registry::repository).

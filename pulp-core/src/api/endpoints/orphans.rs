@@ -3,8 +3,8 @@
 use serde_json::Value as Json;
 use uuid::Uuid;
 
+use super::tasks::dispatched;
 use crate::Error;
-use crate::api::crud;
 use crate::api::request::Request;
 use crate::api::router::Answer;
 use crate::resource::{Field, Kind, NO_MATCH, Target, action_body};
@@ -16,7 +16,7 @@ pub(crate) async fn cleanup(mut request: Request) -> Answer {
     let cx = &request.cx;
     let fields =
         [Field::list("content_hrefs", Kind::Text), Field::integer("orphan_protection_time").nullable().at_least(0).at_most(u32::MAX)];
-    let input = action_body(cx, &fields, &body).await?;
+    let input = action_body(cx, &fields, &body.only(&fields)).await?;
     let hrefs = input.get("content_hrefs").and_then(Json::as_array);
     if hrefs.is_some_and(Vec::is_empty) {
         return Err(Error::field("content_hrefs", "Must not be [].").into());
@@ -37,7 +37,7 @@ pub(crate) async fn cleanup(mut request: Request) -> Answer {
             Some(content)
         }
     };
-    dispatch(
+    dispatched(
         &request,
         OrphanCleanup { domain: cx.domain().pulp_id, content, orphan_protection_time: input.integer("orphan_protection_time") },
     )
@@ -47,13 +47,5 @@ pub(crate) async fn cleanup(mut request: Request) -> Answer {
 /// `DELETE orphans/`, the older way to say it.
 pub(crate) async fn delete(request: Request) -> Answer {
     let domain = request.cx.domain().pulp_id;
-    dispatch(&request, OrphanCleanup { domain, content: None, orphan_protection_time: None }).await
-}
-
-async fn dispatch(request: &Request, task: OrphanCleanup) -> Answer {
-    let cx = &request.cx;
-    let tasks = cx.pulp().registry().resource_at("tasks").cloned();
-    let tasks = tasks.ok_or_else(|| Error::Internal("there is no resource of tasks".to_owned()))?;
-    let reply = cx.dispatch(task).await?;
-    crud::reply(cx, &tasks, reply).await
+    dispatched(&request, OrphanCleanup::of(domain)).await
 }

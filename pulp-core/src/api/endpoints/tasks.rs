@@ -19,7 +19,7 @@ use crate::clock::{Timestamp, to_wire};
 use crate::model::TaskState;
 use crate::plugin::Registry;
 use crate::resource::{AccessPolicy, Context, Extra, Field, Filter, FilterKind, Kind, Lookup, Resource, Scope, Shape, Target, action_body};
-use crate::tasks::Purge;
+use crate::tasks::{Purge, Task};
 use crate::{Error, Result};
 
 /// Days for which `tasks/purge/` keeps tasks if it is not told a moment.
@@ -27,6 +27,21 @@ const PURGE_AFTER_DAYS: i64 = 30;
 
 const STATES: &[&str] = &["waiting", "skipped", "running", "completed", "failed", "canceled", "canceling"];
 const FINAL: &[&str] = &["skipped", "completed", "failed", "canceled"];
+
+/// What `minimal=true` shows of a task.
+const SHORT: &[&str] = &[
+    "pulp_href",
+    "prn",
+    "pulp_created",
+    "pulp_last_updated",
+    "pulp_api_version",
+    "name",
+    "state",
+    "unblocked_at",
+    "started_at",
+    "finished_at",
+    "worker",
+];
 
 pub(super) fn register(registry: &mut Registry) {
     let time = |name| Field::time(name).read_only();
@@ -38,6 +53,7 @@ pub(super) fn register(registry: &mut Registry) {
     tasks.default_order = "-pulp_created,-sequence";
     tasks.roles = true;
     tasks.policy = Some(task_policy());
+    tasks.short = SHORT;
     registry.resource(
         tasks
             .field(Field::text("state").read_only().help("waiting, running, completed, failed, canceled, canceling or skipped."))
@@ -204,9 +220,8 @@ pub(crate) async fn delete(request: Request) -> Answer {
 pub(crate) async fn purge(mut request: Request) -> Answer {
     let body = request.payload().await?;
     let cx = &request.cx;
-    let tasks = resource(cx, "tasks")?;
     let fields = [Field::time("finished_before"), Field::list("states", Kind::Choice("StatesEnum", FINAL)).default(json!(["completed"]))];
-    let input = action_body(cx, &fields, &body).await.map_err(flat)?;
+    let input = action_body(cx, &fields, &body.only(&fields)).await.map_err(flat)?;
     let default: Timestamp = cx.pulp().now() - TimeDelta::days(PURGE_AFTER_DAYS);
     let before = input.text("finished_before").map_or_else(|| to_wire(default), str::to_owned);
     let states: Vec<TaskState> =
@@ -217,7 +232,14 @@ pub(crate) async fn purge(mut request: Request) -> Answer {
         grants.everywhere(access, "core.delete_task") || grants.in_domain(access, "core.delete_task")
     });
     let of_user = if may_delete_all { None } else { cx.user().map(|user| user.id) };
-    let reply = cx.dispatch(Purge { finished_before, states, of_user }).await?;
+    dispatched(&request, Purge { finished_before: Some(finished_before), states: Some(states), of_user }).await
+}
+
+/// Dispatches a task in the name of whoever asks, and tells which it is.
+pub(super) async fn dispatched<T: Task>(request: &Request, task: T) -> Answer {
+    let cx = &request.cx;
+    let tasks = resource(cx, "tasks")?;
+    let reply = cx.dispatch(task).await?;
     crud::reply(cx, &tasks, reply).await
 }
 

@@ -52,6 +52,13 @@ pub(super) fn all(registry: &Registry) -> Vec<Operation> {
             .says("Check what could be imported", "Looks whether files are there and can be read.")
             .body("PulpImportCheck", false)
             .gives(200, "PulpImportCheckResponse"),
+        fixed(Method::POST, "datarepair/7272/", "datarepair_7272", "post")
+            .says(
+                "Recount the units of versions",
+                "Compares what versions say about how many units they have with what they have, and mends it.",
+            )
+            .body("DataRepair7272", false)
+            .gives_task(),
     ];
     let delete = on(registry, "artifacts", Method::DELETE, "", "delete");
     all.extend(delete.map(|operation| operation.says("Delete an artifact", "No unit may have it.").gives_nothing(204)));

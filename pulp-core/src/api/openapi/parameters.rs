@@ -16,7 +16,7 @@ pub(super) fn diagnostics() -> Json {
         "in": "header",
         "name": "X-Task-Diagnostics",
         "schema": {"type": "array", "items": {"type": "string"}},
-        "description": "Profilers to run with the task; no profiler is there to run.",
+        "description": "What the tasks of the request record while they run: `memory`, where the setting `TASK_DIAGNOSTICS` allows it.",
     })
 }
 

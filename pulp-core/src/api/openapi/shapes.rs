@@ -198,14 +198,6 @@ fn housekeeping(registry: &mut Registry) {
                 .help("Minutes for which nobody may have touched what is removed."),
         ],
     );
-    let names = |name, help| Field::list(name, Kind::Json).help(help);
-    registry.component(
-        "ReclaimSpace",
-        [
-            names("repo_hrefs", "Repositories whose artifacts are removed from the storage; `*` for all.").required(),
-            names("repo_versions_keeplist", "Versions whose artifacts stay."),
-        ],
-    );
     let words = |name: &'static str, help| Field::list(name, Kind::Text).default(Json::Array(Vec::new())).help(help);
     registry.component(
         "NestedRole",

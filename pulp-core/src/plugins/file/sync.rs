@@ -71,7 +71,9 @@ impl Task for Synchronize {
         let manifest = fetch_manifest(&sync).await?;
         let latest = RepositoryVersion::latest(db, repository.pulp_id).await?;
         let details = self.details(&sync, &manifest)?;
-        if self.optimize && is_same(&repository, &latest, &details, db).await? {
+        // Files that were taken from the storage since are to come back.
+        let complete = sync.policy() != Policy::Immediate || is_complete(&latest, db).await?;
+        if self.optimize && complete && is_same(&repository, &latest, &details, db).await? {
             cx.progress("Skipping Sync (no change from previous sync)", "sync.was_skipped").total(1).increment();
             return Ok(().into());
         }
@@ -158,6 +160,14 @@ async fn is_same(repository: &Repository, latest: &RepositoryVersion, details: &
     let mut now = details.clone();
     now["most_recent_version"] = latest.number.into();
     Ok(last == now)
+}
+
+/// Whether all files of a version are stored.
+async fn is_complete(version: &RepositoryVersion, db: &db::Db) -> Result<bool> {
+    let mut sql = Sql::new("select 1 as one from core_contentartifact file where file.artifact_id is null and file.content_id in ");
+    Members::of(version).push_select(&mut sql);
+    sql.push(" limit 1");
+    Ok(db.optional::<(i32,)>(sql).await?.is_none())
 }
 
 async fn note(repository: &Repository, mut details: Json, number: i64, db: &db::Db) -> Result<()> {

@@ -109,7 +109,7 @@ async fn single(cx: &Context, filter: &Filter, kind: FilterKind, name: &str, tex
             }
             FilterValue::Text(text.to_owned())
         }
-        FilterKind::Href(target) => FilterValue::Id(object(cx, target, filter.condition.is_some(), text).await?),
+        FilterKind::Href(target) => FilterValue::Id(object(cx, target, filter.condition.is_some() && target != Target::TASK, text).await?),
     }))
 }
 

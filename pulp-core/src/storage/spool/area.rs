@@ -61,6 +61,15 @@ impl Area {
         })
     }
 
+    /// Removes what processes that are gone have left in the same directory; how many areas. Blocking.
+    pub(super) fn sweep_others(&self) -> Result<usize> {
+        let failed = |error| StorageError::io("the spool directory", error);
+        let parent = self.dir.parent().unwrap_or(&self.dir);
+        let gate = lock_file(&parent.join(GATE)).map_err(failed)?;
+        gate.lock().map_err(failed)?;
+        sweep(parent).map_err(failed)
+    }
+
     /// Makes an empty file. Blocking.
     pub(super) fn create(area: &Arc<Self>) -> io::Result<(TempFile, File)> {
         let number = area.next.fetch_add(1, Ordering::Relaxed);
@@ -104,8 +113,9 @@ fn lock_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).truncate(false).write(true).open(path)
 }
 
-/// Removes the areas that nobody holds.
-fn sweep(parent: &Path) -> io::Result<()> {
+/// Removes the areas that nobody holds; how many.
+fn sweep(parent: &Path) -> io::Result<usize> {
+    let mut removed = 0;
     for entry in fs::read_dir(parent)? {
         let entry = entry?;
         let name = entry.file_name();
@@ -124,12 +134,15 @@ fn sweep(parent: &Path) -> io::Result<()> {
             Err(error) => return Err(error),
         }
         match fs::remove_dir_all(&dir) {
-            Ok(()) => tracing::info!(area = ?name, "removed spool files of a process that is gone"),
+            Ok(()) => {
+                removed += 1;
+                tracing::info!(area = ?name, "removed spool files of a process that is gone");
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    Ok(removed)
 }
 
 /// A file of the spool, removed on drop unless it was moved away.

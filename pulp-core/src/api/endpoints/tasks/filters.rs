@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::db::{Executor, Value};
+use crate::db::{Executor, ExecutorExt, Sql, Value};
 use crate::ids::Prn;
 use crate::resource::{Condition, Context, FilterValue, Fragment, Lookup, Target};
 use crate::{Error, Result};
@@ -34,6 +34,19 @@ async fn object(cx: &Context, text: &str) -> Result<Prn, String> {
     Ok(Prn::new(resource.model.as_str(), id))
 }
 
+/// Whether there is such an object.
+async fn exists(cx: &Context, prn: &Prn) -> Result<bool> {
+    let table = if prn.model == "core.repositoryversion" {
+        Some((Target::REPOSITORY_VERSION.table, "pulp_id"))
+    } else {
+        let resource = cx.pulp().registry().resources().iter().find(|resource| resource.model == prn.model && !resource.integer_key);
+        resource.map(|resource| (resource.table, resource.key))
+    };
+    let Some((table, key)) = table else { return Ok(false) };
+    let sql = Sql::new(format!("select 1 as one from {table} where {key} = $1")).bind(prn.id);
+    Ok(cx.pulp().db().optional::<(i32,)>(sql).await?.is_some())
+}
+
 /// Tasks that have made an object.
 pub(super) struct Created;
 
@@ -42,6 +55,10 @@ impl Condition for Created {
     async fn condition(&self, cx: &Context, _: Lookup, value: &FilterValue) -> Result<Fragment> {
         let text = value.as_text().unwrap_or_default();
         let prn = object(cx, text).await.map_err(|message| Error::Refused(json!([message])))?;
+        if !exists(cx, &prn).await? {
+            let name = prn.model.split_once('.').map_or(prn.model.as_str(), |(_, name)| name);
+            return Err(Error::Refused(json!([format!("URI {text} not found for {name}.")])));
+        }
         Ok(Fragment::new("b.pulp_id in (select c.task_id from core_createdresource c where c.object_id = ").bind(prn.id).text(")"))
     }
 }
