@@ -12,6 +12,7 @@
 //! Decisions about stored files are remembered in the process until a [`Change`] is announced.
 
 mod changes;
+mod checkpoint;
 mod conditional;
 mod error;
 pub mod grace;

@@ -27,6 +27,7 @@ mod orphan;
 mod presence;
 mod progress;
 mod purge;
+mod repair;
 mod reap;
 mod run;
 mod schedule;
@@ -45,6 +46,7 @@ pub use orphan::OrphanCleanup;
 pub use presence::{AppRole, Presence};
 pub use progress::ProgressReport;
 pub use purge::Purge;
+pub use repair::{RepairAll, RepairVersion};
 pub use schedule::{QueuedTask, TaskId, schedule};
 pub use workers::Workers;
 

@@ -251,8 +251,8 @@ impl Repo {
                 id
             }
         };
-        let days = self.pulp.settings().distributed_publication_retention_period;
-        grace::note_distribution(self.pulp.db(), id, now, days).await?;
+        let seconds = self.pulp.settings().distributed_publication_retention_period;
+        grace::note_distribution(self.pulp.db(), id, now, seconds).await?;
         Change::Distributions.announce(&self.pulp).await;
         Distribution::find(self.pulp.db(), id).await
     }

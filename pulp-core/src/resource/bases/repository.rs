@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use super::super::{Change, Compute, Context, Create, Field, Filter, FilterKind, Hooks, Lookup, Noun, Record, Resource, Shape, Target};
+use super::super::{Change, Compute, Context, Create, Field, Filter, FilterKind, Hooks, Input, Lookup, Noun, Record, Resource, Shape, Target};
 use super::content::{Membership, WithContent};
-use crate::Result;
+use crate::{Result, version};
 use crate::db::{ExecutorExt, Sql};
 
 impl Resource {
@@ -69,6 +69,13 @@ struct Rules;
 
 #[async_trait]
 impl Hooks for Rules {
+    async fn settle(&self, cx: &Context, before: &Record, input: &Input) -> Result<()> {
+        if input.has("retain_repo_versions") || input.has("retain_checkpoints") {
+            version::retain(cx.pulp().db(), before.id()).await?;
+        }
+        Ok(())
+    }
+
     async fn committed(&self, cx: &Context, id: Uuid) {
         crate::content::Change::Repository(id).announce(cx.pulp()).await;
     }

@@ -1,12 +1,11 @@
 //! Values of filters.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
-use serde_json::json;
 use uuid::Uuid;
 
-use super::value_kind;
+use super::{named, value_kind};
 use crate::clock::Timestamp;
-use crate::resource::{Context, Filter, FilterKind, FilterValue, Lookup, Target};
+use crate::resource::{Context, Filter, FilterKind, FilterValue, Lookup, Naming};
 use crate::{Error, Result};
 
 /// Each of several values that commas separate.
@@ -45,6 +44,11 @@ pub(crate) fn moment(text: &str) -> Option<Timestamp> {
 /// Reads a filter’s value; nothing where it is to be ignored.
 pub(super) async fn read(cx: &Context, filter: &Filter, lookup: Lookup, name: &str, text: &str) -> Result<Option<FilterValue>> {
     let kind = value_kind(filter, lookup);
+    if matches!(kind, FilterKind::Href(_)) && filter.naming == Naming::Units {
+        let texts: Vec<&str> = if lookup == Lookup::In { text.split(',').map(str::trim).collect() } else { vec![text] };
+        let units = named::units(cx, &texts).await?.into_iter().map(FilterValue::Id).collect();
+        return Ok(Some(FilterValue::Many(units)));
+    }
     match lookup {
         Lookup::In | Lookup::Range => {
             let mut values = Vec::new();
@@ -105,23 +109,8 @@ async fn single(cx: &Context, filter: &Filter, kind: FilterKind, name: &str, tex
             }
             FilterValue::Text(text.to_owned())
         }
-        FilterKind::Href(target) => FilterValue::Id(object(cx, target, filter.condition.is_some(), text).await?),
+        FilterKind::Href(target) => named::read(cx, target, filter.naming, text).await?,
     }))
-}
-
-/// The object that a filter names.
-async fn object(cx: &Context, target: Target, custom: bool, text: &str) -> Result<Uuid> {
-    let refused = |message: String| Error::Refused(json!([message]));
-    match cx.resolve(target, text).await {
-        Ok(prn) => Ok(prn.id),
-        Err(message) if message.ends_with("does not exist.") => {
-            Err(refused(format!("URI {text} not found for {}.", target.noun.replace(' ', ""))))
-        }
-        // Nothing here has to do with an object of another domain.
-        Err(message) if message.starts_with(crate::resource::context::ELSEWHERE) => Ok(Uuid::nil()),
-        Err(_) if custom => Err(refused(format!("URI not valid: {text}"))),
-        Err(_) => Err(refused(format!("URI couldn't be resolved: {text}"))),
-    }
 }
 
 #[cfg(test)]
