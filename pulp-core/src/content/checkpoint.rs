@@ -54,6 +54,7 @@ pub(super) async fn handle(cx: &ServeContext<'_>, path: &ContentPath) -> Result<
         return Ok(Served::Redirect(Redirect::Moved(format!("{prefix}{domain}{base}/{found}/{}", encode(rest)))));
     }
     match PublishedVersion::of_publication(db, publication).await? {
+        Some(_) if rest.starts_with('/') => Ok(Served::NotFound("a part of the path is empty".to_owned())),
         Some(publication) => serve_publication(cx, &publication, &ContentPath::new(rest)).await,
         None => Ok(Served::NotFound("the checkpoint was just removed".to_owned())),
     }
@@ -67,7 +68,9 @@ fn parse(text: &str) -> Option<Timestamp> {
 
 /// The newest checkpoint that was made at this second or before.
 async fn newest(db: &Db, repository: Uuid, at: Timestamp) -> Result<Option<(Uuid, Timestamp)>, DbError> {
-    let text = format!("select p.pulp_id, p.pulp_created {CHECKPOINT} and p.pulp_created < $2 order by p.pulp_created desc, p.pulp_id desc limit 1");
+    let text = format!(
+        "select p.pulp_id, p.pulp_created {CHECKPOINT} and p.pulp_created < $2 order by p.pulp_created desc, p.pulp_id desc limit 1"
+    );
     db.optional(Sql::new(text).bind(repository).bind(at + TimeDelta::seconds(1))).await
 }
 
@@ -92,7 +95,16 @@ mod tests {
     fn moments_are_read_as_they_are_written() {
         let moment = parse("20260102T030405Z").unwrap();
         assert_eq!(moment.to_rfc3339(), "2026-01-02T03:04:05+00:00");
-        for text in ["", "invalid", "20259928T092752Z", "20260102T030405", "2026102T030405Z", "20260102T030405Zx", "+20260102T030405Z", "20260102t030405z"] {
+        for text in [
+            "",
+            "invalid",
+            "20259928T092752Z",
+            "20260102T030405",
+            "2026102T030405Z",
+            "20260102T030405Zx",
+            "+20260102T030405Z",
+            "20260102t030405z",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

@@ -88,7 +88,12 @@ pub async fn note_served<E: Executor + ?Sized>(
 ///
 /// # Errors
 /// If the database cannot be reached.
-pub async fn note_distribution<E: Executor + ?Sized>(executor: &E, distribution: Uuid, now: Timestamp, seconds: i64) -> Result<(), DbError> {
+pub async fn note_distribution<E: Executor + ?Sized>(
+    executor: &E,
+    distribution: Uuid,
+    now: Timestamp,
+    seconds: i64,
+) -> Result<(), DbError> {
     let find = Sql::new("select * from core_distribution where pulp_id = $1").bind(distribution);
     let Some(found) = executor.optional::<Distribution>(find).await? else {
         return Ok(());

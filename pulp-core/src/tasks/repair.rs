@@ -147,7 +147,11 @@ async fn look_after(pulp: &Pulp, artifact: Artifact, verify: bool, reports: &Rep
         Condition::Missing => false,
         Condition::Corrupted => true,
     };
-    if corrupted { reports.corrupted.increment() } else { reports.missing.increment() }
+    if corrupted {
+        reports.corrupted.increment()
+    } else {
+        reports.missing.increment()
+    }
     if fetch(pulp, &artifact, &path).await? {
         reports.repaired.increment();
         return Ok(true);

@@ -7,6 +7,7 @@ mod crawler;
 mod domains;
 mod filters;
 mod lists;
+mod naming;
 mod objects;
 mod permissions;
 mod tasks;

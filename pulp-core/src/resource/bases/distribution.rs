@@ -7,8 +7,8 @@ use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use super::super::{
-    Change as Changed, Compute, Condition, Context, Create, Field, Filter, FilterKind, FilterValue, Fragment, Hooks, Input, Lookup, Naming, Noun,
-    Record, Resource, Shape, Target,
+    Change as Changed, Compute, Condition, Context, Create, Field, Filter, FilterKind, FilterValue, Fragment, Hooks, Input, Lookup, Naming,
+    Noun, Record, Resource, Shape, Target,
 };
 use super::content::DistributedContent;
 use crate::clock::to_wire;

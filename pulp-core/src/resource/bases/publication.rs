@@ -7,8 +7,8 @@ use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use super::super::{
-    ActionHandler, Change, Compute, Condition, Context, Field, Filter, FilterKind, FilterValue, Fragment, Hooks, Input, Lookup, Naming, Noun,
-    Record, Resource, Returns, Shape, Target,
+    ActionHandler, Change, Compute, Condition, Context, Field, Filter, FilterKind, FilterValue, Fragment, Hooks, Input, Lookup, Naming,
+    Noun, Record, Resource, Returns, Shape, Target,
 };
 use super::content::PublishedContent;
 use crate::db::{ExecutorExt, Sql};
@@ -44,7 +44,9 @@ impl Resource {
             .ordered_by(["checkpoint", "complete", "pass_through", "pulp_type"])
             .filters([
                 Filter::new("checkpoint", FilterKind::Boolean, Lookup::EXACT),
-                Filter::custom("content", FilterKind::Href(Target::CONTENT), PublishedContent).naming(Naming::Units).lookups(Lookup::EXACT_IN),
+                Filter::custom("content", FilterKind::Href(Target::CONTENT), PublishedContent)
+                    .naming(Naming::Units)
+                    .lookups(Lookup::EXACT_IN),
                 Filter::time("pulp_created"),
                 Filter::custom("repository", FilterKind::Href(Target::REPOSITORY), OfRepository),
                 Filter::href("repository_version", Target::REPOSITORY_VERSION, Lookup::EXACT).naming(Naming::Version),

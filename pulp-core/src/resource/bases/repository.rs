@@ -6,10 +6,12 @@ use async_trait::async_trait;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use super::super::{Change, Compute, Context, Create, Field, Filter, FilterKind, Hooks, Input, Lookup, Noun, Record, Resource, Shape, Target};
+use super::super::{
+    Change, Compute, Context, Create, Field, Filter, FilterKind, Hooks, Input, Lookup, Noun, Record, Resource, Shape, Target,
+};
 use super::content::{Membership, WithContent};
-use crate::{Result, version};
 use crate::db::{ExecutorExt, Sql};
+use crate::{Result, version};
 
 impl Resource {
     /// A repository type: `pulp_type` is its type’s name (`file.file`), `schema` the name of its schema.
