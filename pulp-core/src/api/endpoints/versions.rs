@@ -12,8 +12,8 @@ use crate::api::request::Request;
 use crate::api::response;
 use crate::api::router::Answer;
 use crate::ids::Prn;
-use crate::plugin::Registry;
 use crate::model::{Model, RepositoryVersion};
+use crate::plugin::Registry;
 use crate::resource::{
     AccessPolicy, Context, Field, Filter, FilterKind, Fragment, Lookup, Naming, Record, Resource, Scope, Shape, Target, bases, mask,
 };
@@ -45,7 +45,9 @@ pub(super) fn register(registry: &mut Registry) {
             .field(Field::computed("vuln_report", Shape::Text, summary::VulnerabilityReport).help("Where known vulnerabilities are told."))
             .ordered_by(["complete", "info", "number"])
             .filters([
-                Filter::custom("content", FilterKind::Href(Target::CONTENT), bases::VersionContent).naming(Naming::Units).lookups(Lookup::EXACT_IN),
+                Filter::custom("content", FilterKind::Href(Target::CONTENT), bases::VersionContent)
+                    .naming(Naming::Units)
+                    .lookups(Lookup::EXACT_IN),
                 Filter::new("number", FilterKind::Integer, NUMBER),
                 Filter::time("pulp_created"),
             ]),
