@@ -96,7 +96,7 @@ both_databases! {
             ("retain_repo_versions__range=1", json!({"retain_repo_versions__range": ["Range query expects two values."]})),
             ("remote=x", json!(["URI couldn't be resolved: x"])),
             ("with_content=x", json!(["URI not valid: x"])),
-            (&format!("latest_with_content={gone}"), json!([format!("URI {gone} not found for contentunit.")])),
+            (&format!("latest_with_content={gone}"), json!([format!("URI {gone} not found for content.")])),
             ("pulp_href__in=x", json!(["URI not valid: x"])),
             ("pulp_id__in=x", json!({"pulp_id__in": ["Enter a valid UUID."]})),
             ("prn__in=x", json!(["Not a valid PRN: x, must start with 'prn:'"])),
@@ -151,7 +151,7 @@ both_databases! {
             ("limit=1", "Filter 'limit' does not exist."),
             ("q=\"name=a\"", "You cannot use 'q' in complex filtering."),
             ("ordering=name", "An ordering filter cannot be used in complex filtering."),
-            ("retain_repo_versions=x", "{\"retain_repo_versions\":[{\"message\":\"Enter a number.\",\"code\":\"invalid\"}]}"),
+            ("retain_repo_versions=x", "{\"retain_repo_versions\": [{\"message\": \"Enter a number.\", \"code\": \"invalid\"}]}"),
             (&["name=a"; 8].join(" OR "), "Filter expression exceeds allowed complexity."),
         ] {
             let refused = world.get(&format!("{REPOSITORIES}?q={}", encoded(text))).await.with(400);

@@ -199,7 +199,8 @@ both_databases! {
         let version = created(&world.sync(&repository, json!({})).await, "versions");
         assert_eq!(paths(client, &version).await, ["file"]);
 
-        let (_, repository) = mirror(&world, &upstream.plain.url().replace("http://", "http://joe:hunter2@")).await;
+        let (remote, repository) = mirror(&world, &format!("{}/none.git", upstream.plain.url())).await;
+        world.patch(href(&remote), json!({"username": "joe", "password": "hunter2"})).await;
         let failure = client.failure(client.post(&format!("{}sync/", href(&repository)), json!({})).await).await;
         assert!(failure.starts_with("[PLP0013] Sync failed: Failed to clone git repository"), "{failure}");
         assert!(!failure.contains("hunter2"), "{failure}");
