@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::Method;
 
 use super::endpoints::{
-    artifacts, assignments, groups, importers, login, object_roles, orphans, root, status, tasks, upkeep, uploads, versions,
+    artifacts, assignments, groups, importers, login, object_roles, orphans, repair, root, status, tasks, upkeep, uploads, versions,
 };
 use super::openapi::{self, Documents};
 use super::router::{Access, Acts, Guarded, Route, Router};
@@ -40,6 +40,7 @@ pub(super) fn all(registry: &Registry) -> (Router, Arc<Documents>) {
     router.add("importers/core/pulp/import-check/", admin().post(importers::check));
     router.add("repositories/reclaim_space/", admin().post(upkeep::reclaim));
     router.add("datarepair/7272/", admin().post(upkeep::recount));
+    router.add("repair/", admin().post(repair::all));
     router.add("tasks/purge/", of("tasks", Acts::Named("purge")).post(tasks::purge));
     router
         .add("tasks/{id}/", of("tasks", Acts::Object).get(tasks::read).on(Method::PATCH, tasks::cancel).on(Method::DELETE, tasks::delete));
@@ -62,7 +63,7 @@ pub(super) fn all(registry: &Registry) -> (Router, Arc<Documents>) {
         .filter(|resource| resource.noun == Noun::Repository && resource.versions && resource.pulp_type.is_some())
     {
         let path = format!("{}/{{id}}/versions/", resource.path);
-        let (list, read, delete) = (Arc::clone(resource), Arc::clone(resource), Arc::clone(resource));
+        let (list, read, delete, mend) = (Arc::clone(resource), Arc::clone(resource), Arc::clone(resource), Arc::clone(resource));
         let policy = format!("{}/versions", resource.path);
         let of_version = |acts| by_policy(&policy, None, Some(Arc::clone(resource)), acts);
         router.add(path.as_str(), of_version(Acts::Collection).get(move |request| versions::list(request, Arc::clone(&list))));
@@ -78,6 +79,10 @@ pub(super) fn all(registry: &Registry) -> (Router, Arc<Documents>) {
             let route = of_version(Acts::Named("scan")).post(move |request| versions::scan(request, Arc::clone(&scan)));
             router.add(format!("{path}{{number}}/scan/"), route);
         }
+        router.add(
+            format!("{path}{{number}}/repair/"),
+            of_version(Acts::Named("repair")).post(move |request| versions::repair(request, Arc::clone(&mend))),
+        );
     }
     for (path, holder) in [("users", Holder::User), ("groups", Holder::Group)] {
         if let Some(holders) = registry.resource_at(path) {

@@ -32,6 +32,7 @@ mod purge;
 mod reap;
 mod reclaim;
 mod recurring;
+mod repair;
 mod run;
 mod schedule;
 mod wait;
@@ -52,6 +53,7 @@ pub use purge::Purge;
 pub use reclaim::ReclaimSpace;
 pub use recurring::Rhythm;
 pub(crate) use recurring::interval_to_wire;
+pub use repair::{RepairAll, RepairVersion};
 pub use schedule::{QueuedTask, TaskId, schedule};
 pub use workers::Workers;
 
@@ -99,6 +101,8 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.task::<Purge>();
     registry.task::<OrphanCleanup>();
     registry.task::<ReclaimSpace>();
+    registry.task::<RepairVersion>();
+    registry.task::<RepairAll>();
     registry.task::<UploadCleanup>();
     registry.task::<TmpfileCleanup>();
 }

@@ -37,7 +37,7 @@ impl Replicator for Replication {
     }
 
     async fn sync(&self, cx: &TaskContext, repository: Prn, remote: Prn, options: DispatchOptions) -> Result<Uuid> {
-        let task = Synchronize { repository, remote, mirror: true, optimize: true };
+        let task = Synchronize { repository, remote, mirror: true, optimize: true, url: None };
         Ok(cx.pulp().tasks().dispatch(task, options).await?.pulp_id)
     }
 }

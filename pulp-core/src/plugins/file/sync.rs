@@ -10,7 +10,7 @@ use url::Url;
 
 use super::content::declared;
 use super::git::GitStage;
-use super::manifest::{Entry, MAX_LINE, ManifestError, Reader};
+use super::manifest::{Entry, MAX_LINE, ManifestError, PULP_MANIFEST, Reader};
 use super::publish::publish;
 use super::repository::FileRepository;
 use crate::prelude::*;
@@ -65,7 +65,7 @@ impl Task for Synchronize {
         let sync = SyncContext::new(cx.clone(), remote)?.metered(repository.pulp_id);
         if sync.remote().pulp_type == "file.git" {
             let version = synchronize(&sync, &repository, Box::new(GitStage), SyncOptions::default().mirror(self.mirror)).await?;
-            self.publish_mirror(&cx, version.as_ref()).await?;
+            self.publish_mirror(&cx, version.as_ref(), None).await?;
             return version::output(&cx, version.as_ref()).await;
         }
         let manifest = fetch_manifest(&sync).await?;
@@ -82,21 +82,25 @@ impl Task for Synchronize {
         report.finish();
         let first = Box::new(ManifestStage { manifest, base: sync.url()? });
         let version = synchronize(&sync, &repository, first, SyncOptions::default().mirror(self.mirror)).await?;
-        self.publish_mirror(&cx, version.as_ref()).await?;
         let number = version.as_ref().map_or(latest.number, |version| version.number);
         note(&repository, details, number, db).await?;
+        // Under the name that the upstream's manifest has.
+        let url = sync.url()?;
+        let name = url.path_segments().and_then(|mut segments| segments.next_back()).filter(|name| !name.is_empty());
+        let name = name.map(|name| percent_encoding::percent_decode_str(name).decode_utf8_lossy());
+        self.publish_mirror(&cx, version.as_ref(), Some(name.as_deref().unwrap_or(PULP_MANIFEST))).await?;
         version::output(&cx, version.as_ref()).await
     }
 }
 
 impl Synchronize {
     /// A mirror serves what its upstream does: each new version is published.
-    async fn publish_mirror(&self, cx: &TaskContext, version: Option<&RepositoryVersion>) -> Result<()> {
+    async fn publish_mirror(&self, cx: &TaskContext, version: Option<&RepositoryVersion>, manifest: Option<&str>) -> Result<()> {
         if let Some(version) = version.filter(|_| self.mirror) {
             let repository = FileRepository::find(cx.pulp().db(), version.repository_id).await?;
             // One that publishes by itself has done so.
             if !repository.autopublish {
-                publish(cx, version, repository.manifest.as_deref(), false).await?;
+                publish(cx, version, manifest.or(repository.manifest.as_deref()), false).await?;
             }
         }
         Ok(())
