@@ -1,6 +1,7 @@
 //! `pulp group`
 
 use clap::{Args, Subcommand};
+use serde_json::Value;
 
 use super::PlainList;
 use super::object_role::ObjectRoleCommand;
@@ -10,17 +11,44 @@ use crate::client::Query;
 use crate::context::Context;
 use crate::error::Result;
 use crate::list::Page;
-use crate::lookup::{Lookup as _, named_lookup};
+use crate::lookup::Lookup;
 use crate::reference::Reference;
 use crate::resource::{Body, Kind, text};
 
 /// Groups of users.
 const GROUP: Kind = Kind::known("group", "groups/");
 
-named_lookup!(
-    /// Names a group.
-    GroupLookup, "group", "group-href"
-);
+/// Names a group. There is no `--group`: commands about roles take that for the groups that get one.
+#[derive(Debug, Clone, Args)]
+#[group(id = "which group", required = true, multiple = false)]
+pub(crate) struct GroupLookup {
+    /// Href or PRN of the group
+    #[arg(id = "group href", long = "href", value_name = "HREF")]
+    href: Option<Reference>,
+    /// Name of the group
+    #[arg(id = "group name", long = "name", value_name = "NAME")]
+    name: Option<String>,
+}
+
+impl GroupLookup {
+    fn reference(&self) -> Reference {
+        match (&self.href, &self.name) {
+            (Some(Reference::Name(href)), _) => Reference::Href(href.clone()),
+            (Some(href), _) => href.clone(),
+            (None, name) => Reference::Name(name.clone().unwrap_or_default()),
+        }
+    }
+}
+
+impl Lookup for GroupLookup {
+    async fn href(&self, cx: &Context, kind: &Kind) -> Result<String> {
+        cx.href(kind, &self.reference()).await
+    }
+
+    async fn find(&self, cx: &Context, kind: &Kind) -> Result<Value> {
+        cx.find(kind, &self.reference()).await
+    }
+}
 
 /// Names the group whose users or roles are meant.
 #[derive(Debug, Args)]

@@ -19,7 +19,7 @@ fn server() -> Server {
             ("GET", "groups/") => listed(GROUP),
             ("GET", "users/") => listed(USER),
             ("GET", "groups/3/roles/") => listed(ROLE),
-            ("GET", "contentguards/core/rbac/") => listed(GUARD),
+            ("GET", "contentguards/core/rbac/" | "contentguards/") => listed(GUARD),
             ("GET", "access_policies/") => listed("/pulp/api/v3/access_policies/1/"),
             ("DELETE", _) => Answer::Raw(204, vec![], String::new()),
             ("POST", _) => Answer::Json(201, json!({ "pulp_href": "/made/" })),
@@ -68,6 +68,10 @@ fn groups() {
         format!("DELETE {}", below(ROLE, ""))
     );
     assert_eq!(asked(&["group", "role", "list", "--name", "g"]).0, "GET groups/3/list_roles/");
+    assert_eq!(
+        asked(&["group", "role", "add", "--href", GROUP, "--role", "core.group_viewer", "--group", "others"]),
+        ("POST groups/3/add_role/".to_owned(), json!({ "role": "core.group_viewer", "users": [], "groups": ["others"] }))
+    );
 }
 
 #[test]
