@@ -2,6 +2,7 @@
 
 mod columns;
 mod filters;
+mod profile;
 
 use chrono::TimeDelta;
 use http::StatusCode;
@@ -48,6 +49,7 @@ pub(super) fn register(registry: &mut Registry) {
     let moment = |name| Filter::time(name);
     let reserved = |name, part| Filter::custom(name, FilterKind::Text, Reserved(part)).lookups(Lookup::EXACT_IN);
     let uris = || Shape::List(Box::new(Shape::Uri));
+    let profile = profile::action(registry);
     let mut tasks = Resource::new("tasks", "core_task", "Task");
     // With these columns begin the indexes, that by state too.
     tasks.default_order = "-pulp_created,-sequence";
@@ -115,7 +117,8 @@ pub(super) fn register(registry: &mut Registry) {
                 Filter::href("task_group", Target::TASK_GROUP, Lookup::EXACT),
                 moment("unblocked_at"),
                 Filter::custom("worker", FilterKind::Text, Worker),
-            ]),
+            ])
+            .action(profile),
     );
     let mut groups = Resource::new("task-groups", "core_taskgroup", "TaskGroup")
         .field(Field::text("description").required().read_only().help("What the group is for."))
