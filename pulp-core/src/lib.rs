@@ -20,6 +20,7 @@ pub mod db;
 pub mod digest;
 pub mod download;
 pub mod error;
+pub mod export;
 pub mod ids;
 pub mod model;
 pub mod plugin;

@@ -18,7 +18,7 @@ pub use crate::model::save::{ContentKind, Unit, save_unit, save_unit_in};
 pub use crate::model::{
     Artifact, Content, ContentArtifact, Distribution, Model, Policy, Publication, Remote, Repository, RepositoryVersion,
 };
-pub use crate::plugin::{Plugin, PluginDescriptor, Registry};
+pub use crate::plugin::{Exported, ExportedColumn, ExportedContent, Plugin, PluginDescriptor, Registry};
 pub use crate::publish::{PublicationKind, PublicationWriter};
 pub use crate::resource::{
     AccessPolicy, Action, ActionHandler, Context, Field, Filter, FilterKind, GeneralCreate, Input, Kind, Lookup, Make, Reply, Resource,

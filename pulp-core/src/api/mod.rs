@@ -19,6 +19,7 @@ mod crud;
 mod endpoints;
 mod error;
 mod negotiate;
+mod nested;
 mod openapi;
 mod payload;
 mod request;

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::crud;
 use super::endpoints::{artifacts, assignments, groups, login, object_roles, orphans, root, status, tasks, uploads, versions};
 use super::openapi::{self, Documents};
 use super::router::{Access, Acts, Guarded, Route, Router};
+use super::{crud, nested};
 use crate::model::role::Holder;
 use crate::plugin::Registry;
-use crate::resource::{Action, Change, Create, Noun, On, Purpose, Resource};
+use crate::resource::{Action, Change, Create, Noun, On, Parent, Purpose, Resource};
 
 /// The routes of core and of all that is registered.
 pub(super) fn all(registry: &Registry) -> (Router, Arc<Documents>) {
@@ -46,7 +46,10 @@ pub(super) fn all(registry: &Registry) -> (Router, Arc<Documents>) {
     router.add("uploads/{id}/commit/", of("uploads", Acts::Named("commit")).post(uploads::commit));
 
     for resource in registry.resources() {
-        add_resource(&mut router, resource);
+        match resource.parent {
+            None => add_resource(&mut router, resource),
+            Some(parent) => add_nested(registry, &mut router, resource, parent),
+        }
     }
     for resource in registry
         .resources()
@@ -118,6 +121,31 @@ fn guarded(resource: &Arc<Resource>, acts: Acts) -> Route {
 
 fn by_policy(policy: &str, resource: Option<Arc<Resource>>, parent: Option<Arc<Resource>>, acts: Acts) -> Route {
     Route::new(Access::Policy(Arc::new(Guarded { policy: policy.to_owned(), resource, parent, acts })))
+}
+
+/// What a resource can do whose objects lie below others’.
+fn add_nested(registry: &Registry, router: &mut Router, resource: &Arc<Resource>, parent: Parent) {
+    let policy = format!("{}/{}", parent.path, parent.segment);
+    let route = |acts| by_policy(&policy, None, registry.resource_at(parent.path).cloned(), acts);
+    let shared = || Arc::clone(resource);
+    let path = format!("{}/{{id}}/{}/", parent.path, parent.segment);
+    let (list, create, read, delete) = (shared(), shared(), shared(), shared());
+    let mut collection = route(Acts::Collection);
+    if resource.list {
+        collection = collection.get(move |request| nested::list(request, Arc::clone(&list)));
+    }
+    if !matches!(resource.create, Create::No) {
+        collection = collection.post(move |request| nested::create(request, Arc::clone(&create)));
+    }
+    router.add(path.as_str(), collection);
+    let mut object = route(Acts::Object);
+    if resource.read {
+        object = object.get(move |request| nested::read(request, Arc::clone(&read)));
+    }
+    if resource.delete != Change::No {
+        object = object.on(Method::DELETE, move |request| nested::delete(request, Arc::clone(&delete)));
+    }
+    router.add(format!("{path}{{key}}/"), object);
 }
 
 /// What every resource can do, as its description says.

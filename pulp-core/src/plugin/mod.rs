@@ -1,7 +1,9 @@
 //! The SDK: what a content type implements, and the registry it tells about itself.
 
+mod export;
 mod registry;
 
+pub use export::{Exported, ExportedColumn, ExportedContent, ExportedKind};
 pub use registry::Registry;
 
 use pulp_migrations::MigrationSet;

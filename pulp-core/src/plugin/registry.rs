@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use pulp_migrations::MigrationSet;
 
-use super::{Plugin, PluginDescriptor};
+use super::{Exported, Plugin, PluginDescriptor};
 use crate::content::{ContentGuard, DistributionHandler};
 use crate::model::save::ContentKind;
 use crate::resource::{AccessPolicy, Field, Resource};
@@ -30,6 +30,7 @@ pub struct Registry {
     reconcilers: Vec<Reconciler>,
     distributions: BTreeMap<&'static str, Arc<dyn DistributionHandler>>,
     guards: BTreeMap<&'static str, Arc<dyn ContentGuard>>,
+    exported: BTreeMap<&'static str, &'static Exported>,
 }
 
 impl Registry {
@@ -158,6 +159,11 @@ impl Registry {
         self.resources_by_path.get(path)
     }
 
+    /// The resource whose objects lie below those of the one at `path`, after this segment.
+    pub fn resource_below(&self, path: &str, segment: &str) -> Option<&Arc<Resource>> {
+        self.resources.iter().find(|resource| resource.parent.is_some_and(|parent| parent.path == path && parent.segment == segment))
+    }
+
     /// The resource of this `pulp_type` in a base table.
     pub fn resource_of_type(&self, table: &str, pulp_type: &str) -> Option<&Arc<Resource>> {
         self.resources_by_type.get(pulp_type)?.iter().find(|resource| resource.table == table)
@@ -192,6 +198,18 @@ impl Registry {
     /// What answers for content guards of this type.
     pub fn content_guard(&self, pulp_type: &str) -> Option<&dyn ContentGuard> {
         self.guards.get(pulp_type).map(AsRef::as_ref)
+    }
+
+    /// Says how repositories of a type are exported and imported.
+    pub fn exported(&mut self, exported: &'static Exported) {
+        if self.exported.insert(exported.pulp_type, exported).is_some() {
+            self.conflict(format!("how `{}` is exported is registered twice", exported.pulp_type));
+        }
+    }
+
+    /// How repositories of this type are exported and imported.
+    pub fn exported_type(&self, pulp_type: &str) -> Option<&'static Exported> {
+        self.exported.get(pulp_type).copied()
     }
 
     /// Notes that two registrations do not go together: building the [`Pulp`](crate::Pulp) fails with it.

@@ -151,13 +151,13 @@ impl Context {
         }
     }
 
-    /// The href of an object, where its type is known; `pulp_type` is needed where one table holds several types. Versions
-    /// have hrefs of another make: [`Hrefs::version`](crate::ids::Hrefs::version).
+    /// The href of an object, where its type is known; `pulp_type` is needed where one table holds several types. Versions,
+    /// and what lies below another object, have hrefs of another make: [`Hrefs::version`](crate::ids::Hrefs::version).
     pub fn href_of(&self, target: Target, id: Uuid, pulp_type: Option<&str>) -> Option<String> {
         let collection = match target.link {
             Link::Plain(collection) => collection,
             Link::Typed => self.pulp.registry().resource_of_type(target.table, pulp_type?)?.path,
-            Link::Version => return None,
+            Link::Version | Link::Nested(..) => return None,
         };
         Some(self.pulp.hrefs().object(&self.domain.name, collection, id))
     }
@@ -168,6 +168,7 @@ impl Context {
             Link::Plain(collection) => self.pulp.registry().resource_at(collection)?.model.as_str(),
             Link::Typed => self.pulp.registry().resource_of_type(target.table, pulp_type?)?.model.as_str(),
             Link::Version => "core.repositoryversion",
+            Link::Nested(parent, segment, _) => self.pulp.registry().resource_below(parent, segment)?.model.as_str(),
         };
         Some(Prn::new(model, id))
     }
@@ -202,6 +203,10 @@ impl Context {
                 (Link::Version, Some("versions"), Some(number), None) if collection.table == Target::REPOSITORY.table => {
                     let number: i64 = number.parse().map_err(|_| NO_MATCH)?;
                     Sql::new(select(domain_column, target, "t.repository_id = $1 and t.number = $2")).bind(id).bind(number)
+                }
+                (Link::Nested(parent, segment, column), Some(below), Some(own), None) if collection.path == parent && below == segment => {
+                    let own: Uuid = own.parse().map_err(|_| NO_MATCH)?;
+                    Sql::new(select(target, &format!("t.pulp_id = $1 and t.{column} = $2"))).bind(own).bind(id)
                 }
                 (Link::Typed | Link::Plain(_), None, None, None) if collection.table == target.table => {
                     Sql::new(select(domain_column, target, "t.pulp_id = $1")).bind(id)

@@ -129,6 +129,19 @@ pub enum Change {
     Task,
 }
 
+/// Where the objects of a resource lie that are below those of another: `exporters/core/pulp/{id}/exports/{id}/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parent {
+    /// The path of the other resource.
+    pub path: &'static str,
+    /// The segment after its object’s key.
+    pub segment: &'static str,
+    /// The column of the base table that has that key.
+    pub column: &'static str,
+    /// What the API document calls the key: `exporter_pk`.
+    pub key: &'static str,
+}
+
 /// One REST resource. Built by [`Resource::new`] or by one of the shared shapes ([`Resource::repository`], …).
 #[derive(Clone)]
 #[non_exhaustive]
@@ -197,6 +210,10 @@ pub struct Resource {
     pub role_body: &'static str,
     /// Content types of bodies; JSON, form and multipart by default.
     pub multipart_only: bool,
+    /// What its objects are below of, if they are.
+    pub parent: Option<Parent>,
+    /// The body that makes one, where that is not the object’s own fields.
+    pub create_body: Option<Body>,
     /// What can be done beyond that.
     pub actions: Vec<Action>,
     /// Who may do what with it; the usual [`AccessPolicy`] if this is unset and objects have roles, else administrators alone.
@@ -256,6 +273,8 @@ impl Resource {
             roles: false,
             role_body: "NestedRole",
             multipart_only: false,
+            parent: None,
+            create_body: None,
             actions: Vec::new(),
             policy: None,
             nested: false,
@@ -377,6 +396,28 @@ impl Resource {
         self
     }
 
+    /// As [`create_by`](Self::create_by), with a body of other fields than the object’s own.
+    #[must_use]
+    pub fn create_with(
+        mut self,
+        schema: &'static str,
+        fields: impl IntoIterator<Item = Field>,
+        returns: Returns,
+        handler: impl ActionHandler + 'static,
+    ) -> Self {
+        self.create_body = Some(Body { schema, fields: fields.into_iter().collect() });
+        self.create_by(returns, handler)
+    }
+
+    /// Its objects lie below those of another resource; whoever makes one is given the key of that object. `path` stays a name
+    /// for it: that of the other resource, and the segment.
+    #[must_use]
+    pub fn below(mut self, parent: Parent) -> Self {
+        self.extra.push((parent.column, Extra::Uuid));
+        self.parent = Some(parent);
+        self
+    }
+
     /// Lets code do what [`GeneralCreate`] does for this resource.
     #[must_use]
     pub fn made_by(mut self, maker: impl Make + 'static) -> Self {
@@ -454,6 +495,8 @@ impl Resource {
             relation::Link::Version
         } else if self.typed() && self.pulp_type.is_none() {
             relation::Link::Typed
+        } else if let Some(parent) = self.parent {
+            relation::Link::Nested(parent.path, parent.segment, parent.column)
         } else {
             relation::Link::Plain(self.path)
         }

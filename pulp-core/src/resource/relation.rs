@@ -20,6 +20,9 @@ pub(crate) enum Link {
     Plain(&'static str),
     /// A version of a repository.
     Version,
+    /// All rows are below objects of another collection: the collection, the segment after the object’s key, and the column
+    /// that has that key.
+    Nested(&'static str, &'static str, &'static str),
 }
 
 impl Target {
@@ -51,6 +54,13 @@ impl Target {
     pub const DOMAIN: Self = Self::plain("core_domain", "domains", "domain");
     /// A worker.
     pub const WORKER: Self = Self::plain("core_appstatus", "workers", "worker");
+
+    /// An export of Pulp’s own format.
+    pub const PULP_EXPORT: Self = Self {
+        table: "core_export",
+        noun: "export",
+        link: Link::Nested("exporters/core/pulp", "exports", "exporter_id"),
+    };
 
     /// Objects whose base table `table` holds several types, told apart by its column `pulp_type`.
     pub const fn typed(table: &'static str, noun: &'static str) -> Self {

@@ -133,6 +133,7 @@ impl Resource {
                     Some(format!("{base}{path}/{}/", row.id()))
                 }
             }
+            Link::Nested(parent, segment, column) => Some(nested_href(base, parent, row.uuid(column)?, segment, row.id())),
             Link::Typed => {
                 let resource = cx.pulp().registry().resource_of_type(self.table, row.text("pulp_type")?)?;
                 Some(format!("{base}{}/{}/", resource.path, row.id()))
@@ -157,6 +158,10 @@ pub(crate) fn version_href(base: &str, collection: &str, repository: uuid::Uuid,
     format!("{base}{collection}/{repository}/versions/{number}/")
 }
 
+fn nested_href(base: &str, parent: &str, owner: uuid::Uuid, segment: &str, id: uuid::Uuid) -> String {
+    format!("{base}{parent}/{owner}/{segment}/{id}/")
+}
+
 fn related_href(cx: &Context, base: &str, target: Target, field: &Field, row: &Record) -> Option<String> {
     let id = row.uuid(&field.column)?;
     let name = field.name;
@@ -166,6 +171,7 @@ fn related_href(cx: &Context, base: &str, target: Target, field: &Field, row: &R
             let own = shared.then(|| cx.shared_base());
             Some(format!("{}{collection}/{id}/", own.as_deref().unwrap_or(base)))
         }
+        Link::Nested(parent, segment, _) => Some(nested_href(base, parent, row.uuid(&format!("{name}__parent"))?, segment, id)),
         Link::Typed => {
             let resource = cx.pulp().registry().resource_of_type(target.table, row.text(&format!("{name}__type"))?)?;
             Some(format!("{base}{}/{id}/", resource.path))

@@ -56,6 +56,11 @@ impl Builder {
         let alias = format!("r{}", self.joined);
         match target.link {
             Link::Plain(_) => {}
+            Link::Nested(_, _, column) => {
+                self.joined += 1;
+                self.joins.push_str(&format!(" left join {} {alias} on {alias}.pulp_id = {key}", target.table));
+                self.add(format!("{name}__parent"), ColumnType::Uuid, format!("{alias}.{column}"));
+            }
             Link::Typed => {
                 self.joined += 1;
                 self.joins.push_str(&format!(" left join {} {alias} on {alias}.pulp_id = {key}", target.table));

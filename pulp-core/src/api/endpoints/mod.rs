@@ -5,6 +5,7 @@ pub(super) mod artifacts;
 pub(super) mod assignments;
 mod content;
 mod domains;
+mod exporters;
 pub(super) mod groups;
 mod guards;
 pub(super) mod login;
@@ -43,4 +44,5 @@ pub(crate) fn register(registry: &mut Registry) {
     workers::register(registry);
     domains::register(registry);
     signing::register(registry);
+    exporters::register(registry);
 }

@@ -40,6 +40,8 @@ impl<'r> Components<'r> {
                 }
             }
         }
+        let bodies = registry.resources().iter().filter_map(|resource| resource.create_body.as_ref());
+        known.extend(bodies.map(|body| (body.schema, body.fields.as_slice())));
         known.extend(registry.resources().iter().map(|resource| (resource.schema, resource.fields.as_slice())));
         Self { known, shown, done: BTreeMap::new(), core, problems: Vec::new() }
     }

@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Map, Value as Json, json};
 
 use super::{Options, names, parameters, schema};
-use crate::resource::Resource;
+use crate::resource::{Parent, Resource};
 
 /// What comes before every path.
 #[derive(Debug, Clone)]
@@ -77,6 +77,26 @@ impl Location {
     /// The list of a resource.
     pub(super) fn collection(resource: &Resource) -> Self {
         Self::fixed(format!("{}/", resource.path))
+    }
+
+    /// The list of a resource whose objects lie below those of `owner`.
+    pub(super) fn nested(owner: &Resource, parent: Parent) -> Self {
+        let key = Key { name: parent.key, route: "id", schema: json!({"type": "string", "format": "uuid"}) };
+        let path = format!("{}/{{{}}}/", owner.path, parent.key);
+        Self { object: Some(Object { parameter: owner.parameter.clone(), path, keys: vec![key] }), rest: format!("{}/", parent.segment) }
+    }
+
+    /// An object of such a resource.
+    pub(super) fn nested_object(resource: &Resource, owner: &Resource, parent: Parent) -> Self {
+        let own = Key { name: "pulp_id", route: "key", schema: json!({"type": "string", "format": "uuid"}) };
+        let mut of = Self::nested(owner, parent);
+        if let Some(object) = &mut of.object {
+            object.parameter.clone_from(&resource.parameter);
+            object.path.push_str(&format!("{}/{{pulp_id}}/", parent.segment));
+            object.keys.push(own);
+        }
+        of.rest.clear();
+        of
     }
 
     /// An object of a resource.

@@ -14,20 +14,28 @@ pub(super) fn operations(registry: &Registry, resource: &Resource) -> Vec<Operat
     let shown = format!("{}Response", resource.schema);
     let form = resource.multipart_only || has_file(&resource.fields);
     let at = |method, location, verb: &str| Operation::new(method, location, &resource.operation, verb);
+    let owner = resource.parent.and_then(|parent| Some((registry.resource_at(parent.path)?, parent)));
+    let collection = || match owner {
+        Some((owner, parent)) => Location::nested(owner, parent),
+        None => Location::collection(resource),
+    };
+    let object = || match owner {
+        Some((owner, parent)) => Location::nested_object(resource, owner, parent),
+        None => Location::object(resource),
+    };
+    let body = resource.create_body.as_ref().map_or(resource.schema, |body| body.schema);
     let mut all = Vec::new();
 
     if resource.list {
         all.push(
-            at(Method::GET, Location::collection(resource), "list")
+            at(Method::GET, collection(), "list")
                 .says(format!("List {many}"), resource.help)
                 .query(parameters::list(registry, resource))
                 .gives(200, format!("Paginated{shown}List")),
         );
     }
     if !matches!(resource.create, Create::No) {
-        let create = at(Method::POST, Location::collection(resource), "create")
-            .says(format!("Create {one}"), resource.help)
-            .body(resource.schema, form);
+        let create = at(Method::POST, collection(), "create").says(format!("Create {one}"), resource.help).body(body, form);
         all.push(match &resource.create {
             Create::Task => create.gives_task(),
             Create::By(returns, _) => answer(create, *returns, &shown),
@@ -35,7 +43,7 @@ pub(super) fn operations(registry: &Registry, resource: &Resource) -> Vec<Operat
         });
     }
     if resource.read {
-        let read = at(Method::GET, Location::object(resource), "read");
+        let read = at(Method::GET, object(), "read");
         all.push(read.says(format!("Show {one}"), resource.help).gives(200, shown.as_str()));
     }
     if resource.update != Change::No {
@@ -54,7 +62,7 @@ pub(super) fn operations(registry: &Registry, resource: &Resource) -> Vec<Operat
         }
     }
     if resource.delete != Change::No {
-        let delete = at(Method::DELETE, Location::object(resource), "delete").says(format!("Delete {one}"), "");
+        let delete = at(Method::DELETE, object(), "delete").says(format!("Delete {one}"), "");
         all.push(if resource.delete == Change::Task { delete.gives_task() } else { delete.gives_nothing(204) });
     }
     if let Some(status) = resource.labels {

@@ -4,6 +4,7 @@ mod alternate;
 mod changes;
 mod content;
 mod directory;
+mod export;
 mod git;
 mod library;
 pub mod manifest;
@@ -41,6 +42,7 @@ impl Plugin for File {
     fn register(&self, registry: &mut Registry) {
         registry.content(&FILE);
         registry.repository(repository::Rules);
+        registry.exported(&export::EXPORTED);
         registry.task::<Synchronize>();
         registry.task::<IndexDirectory>();
         registry.task::<Publish>();
