@@ -18,8 +18,9 @@ pub use crate::model::save::{ContentKind, Unit, save_unit, save_unit_in};
 pub use crate::model::{
     Artifact, Content, ContentArtifact, Distribution, Model, Policy, Publication, Remote, Repository, RepositoryVersion,
 };
-pub use crate::plugin::{Exported, ExportedColumn, ExportedContent, Plugin, PluginDescriptor, Registry};
+pub use crate::plugin::{Exported, ExportedColumn, ExportedContent, Plugin, PluginDescriptor, Registry, Replicator};
 pub use crate::publish::{PublicationKind, PublicationWriter};
+pub use crate::replicate::Upstream;
 pub use crate::resource::{
     AccessPolicy, Action, ActionHandler, Context, Field, Filter, FilterKind, GeneralCreate, Input, Kind, Lookup, Make, Reply, Resource,
     Returns, Scope, Target, bases,

@@ -121,6 +121,11 @@ impl Pulp {
         self.0.clients.of(remote, &self.0.keys, &self.0.files)
     }
 
+    /// Reads local files under the allowed import paths.
+    pub(crate) fn import_files(&self) -> &FileDownloader {
+        &self.0.files
+    }
+
     /// Encrypts a secret for its column.
     ///
     /// # Errors

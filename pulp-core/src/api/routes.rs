@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::endpoints::{artifacts, assignments, groups, login, object_roles, orphans, root, status, tasks, uploads, versions};
+use super::endpoints::{artifacts, assignments, groups, importers, login, object_roles, orphans, root, status, tasks, uploads, versions};
 use super::openapi::{self, Documents};
 use super::router::{Access, Acts, Guarded, Route, Router};
 use super::{crud, nested};
@@ -35,6 +35,7 @@ pub(super) fn all(registry: &Registry) -> (Router, Arc<Documents>) {
     );
     router.add("orphans/", admin().on(Method::DELETE, orphans::delete));
     router.add("orphans/cleanup/", admin().post(orphans::cleanup));
+    router.add("importers/core/pulp/import-check/", admin().post(importers::check));
     router.add("tasks/purge/", of("tasks", Acts::Named("purge")).post(tasks::purge));
     router
         .add("tasks/{id}/", of("tasks", Acts::Object).get(tasks::read).on(Method::PATCH, tasks::cancel).on(Method::DELETE, tasks::delete));

@@ -36,37 +36,67 @@ impl FileDownloader {
         self.allowed.iter().filter_map(|root| root.canonicalize().ok()).any(|root| path.starts_with(root))
     }
 
+    /// Whether a path, with links resolved as far as it exists, is under an allowed directory. Blocks.
+    pub(crate) fn covers(&self, path: &Path) -> bool {
+        let plain = path.is_absolute() && !path.components().any(|part| matches!(part, std::path::Component::ParentDir));
+        plain && self.allows(&path.canonicalize().unwrap_or_else(|_| lexical(path)))
+    }
+
+    /// Opens a file under an allowed directory. Blocks.
+    pub(crate) fn open_path(&self, path: &Path) -> Result<(File, Metadata), OpenError> {
+        // A NUL, for one, cannot be in a path; such a name is simply not there.
+        let resolved = match path.canonicalize() {
+            Ok(resolved) => resolved,
+            // Whether something exists outside must not show.
+            Err(_) if !self.allows(&lexical(path)) => return Err(OpenError::NotAllowed),
+            Err(error) => return Err(OpenError::Io(error)),
+        };
+        if !self.allows(&resolved) {
+            return Err(OpenError::NotAllowed);
+        }
+        let before = resolved.symlink_metadata().map_err(OpenError::Io)?;
+        // Opening a pipe would wait for a writer; a device is no file to mirror.
+        if !before.is_file() {
+            return Err(OpenError::NotRegular { directory: before.is_dir() });
+        }
+        let file = File::open(&resolved).map_err(OpenError::Io)?;
+        let opened = file.metadata().map_err(OpenError::Io)?;
+        // What was checked must be what was opened, though somebody may swap links in between.
+        if (opened.dev(), opened.ino()) != (before.dev(), before.ino()) {
+            return Err(OpenError::Changed);
+        }
+        Ok((file, opened))
+    }
+
     fn open(&self, url: &Url) -> Result<(File, Metadata), DownloadError> {
         let shown = || RedactedUrl::new(url);
         let path = url.to_file_path().map_err(|()| DownloadError::InvalidUrl {
             url: shown(),
             reason: "not a local path: use file:/// and an absolute path".to_owned(),
         })?;
-        // A NUL, for one, cannot be in a path; such a name is simply not there.
-        let resolved = match path.canonicalize() {
-            Ok(resolved) => resolved,
-            // Whether something exists outside must not show.
-            Err(_) if !self.allows(&lexical(&path)) => {
-                return Err(DownloadError::NotAllowed { url: shown() });
-            }
-            Err(error) => return Err(failure(shown(), &error)),
-        };
-        if !self.allows(&resolved) {
-            return Err(DownloadError::NotAllowed { url: shown() });
-        }
-        let before = resolved.symlink_metadata().map_err(|error| failure(shown(), &error))?;
-        // Opening a pipe would wait for a writer; a device is no file to mirror.
-        if !before.is_file() {
-            return Err(DownloadError::Read { url: shown(), detail: "not a regular file".to_owned() });
-        }
-        let file = File::open(&resolved).map_err(|error| failure(shown(), &error))?;
-        let opened = file.metadata().map_err(|error| failure(shown(), &error))?;
-        // What was checked must be what was opened, though somebody may swap links in between.
-        if (opened.dev(), opened.ino()) != (before.dev(), before.ino()) {
-            return Err(DownloadError::Changed { url: shown() });
-        }
-        Ok((file, opened))
+        self.open_path(&path).map_err(|error| match error {
+            OpenError::NotAllowed => DownloadError::NotAllowed { url: shown() },
+            OpenError::NotRegular { .. } => DownloadError::Read { url: shown(), detail: "not a regular file".to_owned() },
+            OpenError::Changed => DownloadError::Changed { url: shown() },
+            OpenError::Io(error) => failure(shown(), &error),
+        })
     }
+}
+
+/// Why a local file is not read.
+#[derive(Debug)]
+pub(crate) enum OpenError {
+    /// It is under no allowed directory.
+    NotAllowed,
+    /// It is a directory, a pipe or a device.
+    NotRegular {
+        /// Whether it is a directory.
+        directory: bool,
+    },
+    /// Somebody put another file in its place just now.
+    Changed,
+    /// The system says so.
+    Io(io::Error),
 }
 
 /// The nearest part of the path that exists, resolved: enough to say whether a missing file is inside.

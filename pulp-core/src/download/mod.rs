@@ -28,6 +28,7 @@ pub use downloaders::Downloaders;
 pub use error::{DownloadError, RedactedUrl, TimeoutKind};
 pub use fetch::{FetchError, FetchHandler, FetchKey, FetchMeta, FetchRange, FetchRequest, FetchStream, Fetcher, FetcherOptions, Source};
 pub use file::FileDownloader;
+pub(crate) use file::OpenError;
 pub use http::HttpDownloader;
 pub use options::{DEFAULT_CONCURRENCY, DEFAULT_RETRIES, RemoteOptions, Timeouts};
 pub(crate) use post::Questions;

@@ -101,7 +101,7 @@ impl Directory {
 }
 
 /// What the system refused, in the words of Pulp’s tasks; the path is the one that the client gave.
-pub(super) fn refused(path: &str, error: &io::Error) -> Error {
+pub(crate) fn refused(path: &str, error: &io::Error) -> Error {
     let text = error.to_string();
     match error.raw_os_error() {
         Some(number) => {

@@ -12,16 +12,14 @@ use crate::version::Members;
 /// Units in one go.
 pub(super) const PAGE: i64 = 1_000;
 
-/// A file of a unit: its row in `core_contentartifact`, and that of the stored file, if it is stored.
+/// A file of a unit: its row in `core_contentartifact`, and where the file is stored, if it is.
 #[derive(Debug, Clone, FromRow)]
 pub(super) struct UnitFile {
     /// Key.
     pub(super) pulp_id: Uuid,
     /// Where it lies.
     pub(super) relative_path: String,
-    /// The stored file.
-    pub(super) artifact_id: Option<Uuid>,
-    /// Its path in the storage.
+    /// The path of the stored file in the storage.
     pub(super) file: Option<String>,
 }
 
@@ -58,7 +56,7 @@ impl Units {
 /// The files of units.
 pub(super) async fn of_units(db: &Db, units: &[Uuid]) -> Result<Vec<UnitFile>, DbError> {
     let mut sql = Sql::new(
-        "select ca.pulp_id, ca.relative_path, ca.artifact_id, a.file from core_contentartifact ca \
+        "select ca.pulp_id, ca.relative_path, a.file from core_contentartifact ca \
          left join core_artifact a on a.pulp_id = ca.artifact_id where ca.content_id in ",
     );
     sql.push_list(units).push(" order by ca.content_id, ca.relative_path");

@@ -17,6 +17,7 @@ mod resources;
 pub(crate) use allowed::check as check_path;
 pub(crate) use archive::checksum;
 pub(crate) use chosen::last_exported;
+pub(crate) use directory::refused;
 pub use filesystem::{ExportPublication, ExportVersion, FilesystemExport, Method};
 pub use pulp::{ExportParameters, PulpExport};
 

@@ -2,9 +2,11 @@
 
 mod export;
 mod registry;
+mod replicate;
 
 pub use export::{Exported, ExportedColumn, ExportedContent, ExportedKind};
 pub use registry::Registry;
+pub use replicate::Replicator;
 
 use pulp_migrations::MigrationSet;
 use serde::Serialize;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use pulp_migrations::MigrationSet;
 
-use super::{Exported, Plugin, PluginDescriptor};
+use super::{Exported, Plugin, PluginDescriptor, Replicator};
 use crate::content::{ContentGuard, DistributionHandler};
 use crate::model::save::ContentKind;
 use crate::resource::{AccessPolicy, Field, Resource};
@@ -31,6 +31,7 @@ pub struct Registry {
     distributions: BTreeMap<&'static str, Arc<dyn DistributionHandler>>,
     guards: BTreeMap<&'static str, Arc<dyn ContentGuard>>,
     exported: BTreeMap<&'static str, &'static Exported>,
+    replicators: Vec<Arc<dyn Replicator>>,
 }
 
 impl Registry {
@@ -210,6 +211,20 @@ impl Registry {
     /// How repositories of this type are exported and imported.
     pub fn exported_type(&self, pulp_type: &str) -> Option<&'static Exported> {
         self.exported.get(pulp_type).copied()
+    }
+
+    /// Says how distributions of a type are replicated.
+    pub fn replicator(&mut self, replicator: impl Replicator) {
+        let kind = replicator.distribution_type();
+        if self.replicators.iter().any(|known| known.distribution_type() == kind) {
+            self.conflict(format!("how `{kind}` is replicated is registered twice"));
+        }
+        self.replicators.push(Arc::new(replicator));
+    }
+
+    /// How distributions are replicated, type by type.
+    pub fn replicators(&self) -> &[Arc<dyn Replicator>] {
+        &self.replicators
     }
 
     /// Notes that two registrations do not go together: building the [`Pulp`](crate::Pulp) fails with it.

@@ -135,6 +135,14 @@ impl Resource {
         Ok((base, detail))
     }
 
+    /// The columns of the type’s own table that have a default, with it.
+    pub(crate) fn detail_defaults(&self) -> Result<Vec<(&str, Value)>> {
+        let own = self.fields.iter().filter(|field| field.is_input() && field.place == super::Place::Detail);
+        own.filter_map(|field| Some((field, field.default.as_ref()?)))
+            .map(|(field, default)| Ok((field.column.as_str(), to_sql(field, default)?)))
+            .collect()
+    }
+
     /// What the database refused, in words for the client.
     fn told<T>(&self, outcome: Result<T, DbError>) -> Result<T> {
         outcome.map_err(|error| match error {

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::{TaskContext, Tasks};
+use crate::clock::Timestamp;
 use crate::db::{Executor, ExecutorExt, Sql};
 use crate::ids::new_id;
 use crate::model::{Domain, Model, TaskGroup, TaskRow};
@@ -35,15 +36,18 @@ impl Tasks {
         );
         let group: TaskGroup = tx.one(insert.bind(new_id()).bind(now).bind(description).bind(domain.pulp_id)).await?;
         for line in progress {
-            let insert = Sql::new(
-                "insert into core_groupprogressreport (pulp_id, pulp_created, pulp_last_updated, message, code, total, suffix, task_group_id) \
-                 values ($1, $2, $2, $3, $4, $5, $6, $7)",
-            );
-            let insert = insert.bind(new_id()).bind(now).bind(&line.message).bind(&line.code).bind(line.total);
-            tx.execute(insert.bind(line.suffix.clone()).bind(group.pulp_id)).await?;
+            add_progress(&tx, group.pulp_id, line, now).await?;
         }
         tx.commit().await?;
         Ok(group)
+    }
+
+    /// Adds a line of progress to a group: what there is to do may show only when its first task runs.
+    ///
+    /// # Errors
+    /// If the database cannot be reached, or the group has the line already.
+    pub async fn add_group_progress(&self, group: Uuid, line: &GroupProgress) -> Result<()> {
+        add_progress(self.pulp.db(), group, line, self.pulp.now()).await
     }
 
     /// Notes that no more tasks will join a group.
@@ -83,6 +87,16 @@ impl Tasks {
         }
         Ok(rows)
     }
+}
+
+async fn add_progress<E: Executor + ?Sized>(executor: &E, group: Uuid, line: &GroupProgress, now: Timestamp) -> Result<()> {
+    let insert = Sql::new(
+        "insert into core_groupprogressreport (pulp_id, pulp_created, pulp_last_updated, message, code, total, suffix, task_group_id) \
+         values ($1, $2, $2, $3, $4, $5, $6, $7)",
+    );
+    let insert = insert.bind(new_id()).bind(now).bind(&line.message).bind(&line.code).bind(line.total);
+    executor.execute(insert.bind(line.suffix.clone()).bind(group)).await?;
+    Ok(())
 }
 
 impl TaskContext {

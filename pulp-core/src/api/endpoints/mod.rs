@@ -8,6 +8,7 @@ mod domains;
 mod exporters;
 pub(super) mod groups;
 mod guards;
+pub(super) mod importers;
 pub(super) mod login;
 mod masters;
 pub(super) mod object_roles;
@@ -19,6 +20,7 @@ mod small;
 pub(super) mod status;
 pub(super) mod tasks;
 pub(crate) mod uploads;
+mod upstream_pulps;
 mod users;
 pub(super) mod versions;
 mod vulnerabilities;
@@ -45,4 +47,6 @@ pub(crate) fn register(registry: &mut Registry) {
     domains::register(registry);
     signing::register(registry);
     exporters::register(registry);
+    importers::register(registry);
+    upstream_pulps::register(registry);
 }

@@ -47,6 +47,11 @@ pub(super) fn all(registry: &Registry) -> Vec<Operation> {
             .says("Reclaim space", "Removes files that can be fetched again from the storage.")
             .body("ReclaimSpace", false)
             .gives_task(),
+        fixed(Method::POST, "importers/core/pulp/import-check/", "pulp_import_check", "post")
+            .whole_id("pulp_import_check_post")
+            .says("Check what could be imported", "Looks whether files are there and can be read.")
+            .body("PulpImportCheck", false)
+            .gives(200, "PulpImportCheckResponse"),
     ];
     let delete = on(registry, "artifacts", Method::DELETE, "", "delete");
     all.extend(delete.map(|operation| operation.says("Delete an artifact", "No unit may have it.").gives_nothing(204)));

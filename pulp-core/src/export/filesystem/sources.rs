@@ -115,18 +115,17 @@ struct Published {
     content_id: Uuid,
     pulp_id: Uuid,
     relative_path: String,
-    artifact_id: Option<Uuid>,
     file: Option<String>,
 }
 
 /// Puts the files of a publication: generated ones, those published by name, and if it passes them through, those of the units.
 pub(super) async fn publication_files(job: &Job, publication: &Publication, place: Place) -> Result<()> {
     let db = job.pulp.db();
-    const METADATA: &str = "select pm.content_ptr_id as own_id, ca.content_id, ca.pulp_id, ca.relative_path, ca.artifact_id, a.file \
+    const METADATA: &str = "select pm.content_ptr_id as own_id, ca.content_id, ca.pulp_id, ca.relative_path, a.file \
         from core_publishedmetadata pm join core_contentartifact ca on ca.content_id = pm.content_ptr_id \
         left join core_artifact a on a.pulp_id = ca.artifact_id \
         where pm.publication_id = $1 and pm.content_ptr_id > $2 order by pm.content_ptr_id limit $3";
-    const BY_NAME: &str = "select pa.pulp_id as own_id, ca.content_id, ca.pulp_id, pa.relative_path, ca.artifact_id, a.file \
+    const BY_NAME: &str = "select pa.pulp_id as own_id, ca.content_id, ca.pulp_id, pa.relative_path, a.file \
         from core_publishedartifact pa join core_contentartifact ca on ca.pulp_id = pa.content_artifact_id \
         left join core_artifact a on a.pulp_id = ca.artifact_id \
         where pa.publication_id = $1 and pa.pulp_id > $2 order by pa.pulp_id limit $3";
@@ -144,12 +143,7 @@ pub(super) async fn publication_files(job: &Job, publication: &Publication, plac
                 left_out = db.column::<Uuid>(sql).await?.into_iter().collect();
             }
             let files = page.into_iter().filter(|one| !left_out.contains(&one.content_id));
-            let files = files.map(|one| UnitFile {
-                pulp_id: one.pulp_id,
-                relative_path: one.relative_path,
-                artifact_id: one.artifact_id,
-                file: one.file,
-            });
+            let files = files.map(|one| UnitFile { pulp_id: one.pulp_id, relative_path: one.relative_path, file: one.file });
             job.put(files.collect(), &place).await?;
         }
     }

@@ -9,6 +9,7 @@ mod git;
 mod library;
 pub mod manifest;
 mod publish;
+mod replicate;
 mod repository;
 mod rest;
 mod serve;
@@ -43,6 +44,7 @@ impl Plugin for File {
         registry.content(&FILE);
         registry.repository(repository::Rules);
         registry.exported(&export::EXPORTED);
+        registry.replicator(replicate::Replication);
         registry.task::<Synchronize>();
         registry.task::<IndexDirectory>();
         registry.task::<Publish>();

@@ -11,6 +11,7 @@ use url::Url;
 use super::content::declared;
 use super::git::GitStage;
 use super::manifest::{Entry, MAX_LINE, ManifestError, Reader};
+use super::publish::publish;
 use super::repository::FileRepository;
 use crate::prelude::*;
 
@@ -64,6 +65,7 @@ impl Task for Synchronize {
         let sync = SyncContext::new(cx.clone(), remote)?.metered(repository.pulp_id);
         if sync.remote().pulp_type == "file.git" {
             let version = synchronize(&sync, &repository, Box::new(GitStage), SyncOptions::default().mirror(self.mirror)).await?;
+            self.publish_mirror(&cx, version.as_ref()).await?;
             return version::output(&cx, version.as_ref()).await;
         }
         let manifest = fetch_manifest(&sync).await?;
@@ -78,6 +80,7 @@ impl Task for Synchronize {
         report.finish();
         let first = Box::new(ManifestStage { manifest, base: sync.url()? });
         let version = synchronize(&sync, &repository, first, SyncOptions::default().mirror(self.mirror)).await?;
+        self.publish_mirror(&cx, version.as_ref()).await?;
         let number = version.as_ref().map_or(latest.number, |version| version.number);
         note(&repository, details, number, db).await?;
         version::output(&cx, version.as_ref()).await
@@ -85,6 +88,18 @@ impl Task for Synchronize {
 }
 
 impl Synchronize {
+    /// A mirror serves what its upstream does: each new version is published.
+    async fn publish_mirror(&self, cx: &TaskContext, version: Option<&RepositoryVersion>) -> Result<()> {
+        if let Some(version) = version.filter(|_| self.mirror) {
+            let repository = FileRepository::find(cx.pulp().db(), version.repository_id).await?;
+            // One that publishes by itself has done so.
+            if !repository.autopublish {
+                publish(cx, version, repository.manifest.as_deref(), false).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// What this sync goes by.
     fn details(&self, sync: &SyncContext, manifest: &Spooled) -> Result<Json> {
         Ok(json!({

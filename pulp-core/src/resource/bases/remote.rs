@@ -32,7 +32,7 @@ impl Resource {
                 super::name("A unique name for this remote."),
                 Field::text("url").required().in_base().check(no_credentials).help("The address of the upstream."),
                 super::labels(),
-                Field::computed("hidden_fields", hidden_fields_shape(), HiddenFields).help("Which secrets are set."),
+                hidden_fields(&SECRETS),
             ])
             .fields(network_fields())
             .ordered_by([
@@ -175,13 +175,18 @@ impl Hooks for Rules {
     }
 }
 
-struct HiddenFields;
+/// Which of these encrypted columns are set.
+pub(crate) fn hidden_fields(secrets: &'static [&'static str]) -> Field {
+    Field::computed("hidden_fields", hidden_fields_shape(), HiddenFields(secrets)).help("Which secrets are set.")
+}
+
+struct HiddenFields(&'static [&'static str]);
 
 #[async_trait]
 impl Compute for HiddenFields {
     async fn compute(&self, _: &Context, _: &[&'static str], rows: &[Record]) -> Result<Vec<Vec<Json>>> {
         // A secret column is read as whether it is set: its text never leaves the database here.
-        let of = |row: &Record| SECRETS.iter().map(|name| json!({"name": name, "is_set": row.boolean(name).unwrap_or(false)})).collect();
+        let of = |row: &Record| self.0.iter().map(|name| json!({"name": name, "is_set": row.boolean(name).unwrap_or(false)})).collect();
         Ok(rows.iter().map(|row| vec![Json::Array(of(row))]).collect())
     }
 }

@@ -197,16 +197,19 @@ impl<'a> Parser<'a> {
             return None;
         }
         self.skip_space();
-        let value = if self.rest.starts_with('"') { self.quoted()? } else { self.word(is_word)?.to_owned() };
+        let value = match self.rest.chars().next() {
+            Some(quote @ ('"' | '\'')) => self.quoted(quote)?,
+            _ => self.word(is_word)?.to_owned(),
+        };
         Some(Expression::Filter(name.to_owned(), value))
     }
 
-    fn quoted(&mut self) -> Option<String> {
+    fn quoted(&mut self, quote: char) -> Option<String> {
         let mut value = String::new();
         let mut chars = self.rest.char_indices().skip(1);
         while let Some((at, c)) = chars.next() {
             match c {
-                '"' => {
+                _ if c == quote => {
                     self.rest = &self.rest[at + 1..];
                     return Some(value);
                 }
@@ -220,7 +223,7 @@ impl<'a> Parser<'a> {
 
 /// What a value may have without quotes.
 fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ',' | '*' | '\'')
+    c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ',' | '*')
 }
 
 #[cfg(test)]
@@ -235,6 +238,7 @@ mod tests {
     fn expressions_bind_as_written() {
         assert_eq!(parse("name=a"), Some(filter("name", "a")));
         assert_eq!(parse(" name = \"a \\\"b\\\"\" "), Some(filter("name", "a \"b\"")));
+        assert_eq!(parse("name='a \"b\\''AND name=''"), Some(Expression::And(vec![filter("name", "a \"b'"), filter("name", "")])));
         assert_eq!(
             parse("NOT name=a AND (name__contains=c OR name=z)"),
             Some(Expression::And(vec![
@@ -262,6 +266,8 @@ mod tests {
             "name=a/b",
             "name=a:b",
             "name=\"a",
+            "name=a'b",
+            "name='a",
         ] {
             assert_eq!(parse(text), None, "{text}");
         }
