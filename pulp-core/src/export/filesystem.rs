@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use self::place::{Place, Staging};
 use self::sources::{Job, publication_files, version_files};
-use super::record::{ExportKind, begin, exported};
 use super::check_path;
+use super::record::{ExportKind, begin, exported};
 use crate::db::{ExecutorExt, Sql};
 use crate::ids::Prn;
 use crate::model::{Model, Publication, RepositoryVersion};

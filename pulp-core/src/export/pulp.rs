@@ -90,8 +90,7 @@ impl PulpExport {
         let resolved = check_path(&shown, &cx.pulp().settings().allowed_export_paths).await?;
         let directory = open(&shown, resolved).await?;
         let base = format!("export-{export}-{}", cx.pulp().now().format("%Y%m%d_%H%M"));
-        let mut archive =
-            ArchiveWriter::begin(Arc::clone(&directory), &shown, format!("{base}.tar"), self.parameters.chunk_size);
+        let mut archive = ArchiveWriter::begin(Arc::clone(&directory), &shown, format!("{base}.tar"), self.parameters.chunk_size);
 
         add(&mut archive, "versions.json", Some(resources::versions(cx.pulp(), &items).await?)).await?;
         write_artifacts(cx, export, artifacts, &mut archive).await?;
@@ -154,8 +153,8 @@ impl PulpExport {
                 )));
             }
             let exported = cx.pulp().registry().exported_type(&repository.pulp_type);
-            let exported =
-                exported.ok_or_else(|| Error::BadRequest(format!("repositories of the type {} cannot be exported", repository.pulp_type)))?;
+            let exported = exported
+                .ok_or_else(|| Error::BadRequest(format!("repositories of the type {} cannot be exported", repository.pulp_type)))?;
             items.push(Item { repository, version, start, exported });
         }
         Ok(items)
@@ -275,7 +274,8 @@ async fn write_artifacts(cx: &TaskContext, export: Uuid, total: i64, archive: &m
 
 async fn write_repository(cx: &TaskContext, item: &Item, archive: &mut ArchiveWriter) -> Result<()> {
     let (pulp, directory) = (cx.pulp(), item.directory());
-    let message = format!("Exporting content for {} repository-version {}/{}", item.exported.component(), item.repository.name, item.version.number);
+    let message =
+        format!("Exporting content for {} repository-version {}/{}", item.exported.component(), item.repository.name, item.version.number);
     let report = cx.progress(message, "export.repo.version.content").total(resources::count(pulp, &item.version).await?);
     for content in item.exported.contents {
         let name = format!("{directory}/{}", item.exported.content_file(content));

@@ -53,9 +53,10 @@ pub(super) async fn exported<E: Executor + ?Sized>(
         let mut sql = Sql::new(
             "insert into core_exportedresource (pulp_id, pulp_created, pulp_last_updated, object_id, content_type, export_id) values ",
         );
-        sql.push_rows(some.iter().map(|(model, id)| -> [Value; 6] {
-            [new_id().into(), now.into(), now.into(), id.into(), (*model).into(), export.into()]
-        }));
+        sql.push_rows(
+            some.iter()
+                .map(|(model, id)| -> [Value; 6] { [new_id().into(), now.into(), now.into(), id.into(), (*model).into(), export.into()] }),
+        );
         executor.execute(sql).await?;
     }
     Ok(())

@@ -124,11 +124,7 @@ pub(super) async fn units(pulp: &Pulp, item: &Item, content: &ExportedContent, r
         let rows = pulp.db().rows(sql).await?;
         for found in &rows {
             let id: Uuid = found.at(0)?;
-            let mut row = row([
-                ("pulp_type", content.kind.pulp_type.into()),
-                ("upstream_id", json!(id)),
-                ("pulp_domain", domain.clone()),
-            ]);
+            let mut row = row([("pulp_type", content.kind.pulp_type.into()), ("upstream_id", json!(id)), ("pulp_domain", domain.clone())]);
             for (place, of) in content.columns.iter().enumerate() {
                 row.insert(of.name.to_owned(), column(found, place + 1, of)?);
             }

@@ -79,11 +79,7 @@ impl<'a> Intake<'a> {
         let mut read = self.read_all(small).await?.into_iter();
         let mut spooled = Vec::with_capacity(named.len());
         for (sha256, member) in &named {
-            let file = if member.size <= BLOCK {
-                self.spool(member, read.next()).await?
-            } else {
-                self.spool(member, None).await?
-            };
+            let file = if member.size <= BLOCK { self.spool(member, read.next()).await? } else { self.spool(member, None).await? };
             if file.sha256()? != *sha256 {
                 return Err(bad(&format!("the artifact {} has the sha256 {}", member.name.escape_debug(), file.sha256()?)));
             }
@@ -165,11 +161,14 @@ pub(super) async fn check_listed(cx: &TaskContext, parts: &Arc<Parts>, list: &Me
         }
         let digests: Vec<&str> = wanted.iter().map(|(sha256, _)| sha256.as_ref()).collect();
         let there = find_artifacts(cx.pulp().db(), Algorithm::Sha256, &digests, cx.domain().pulp_id).await?;
-        let there: HashSet<(String, String)> =
-            there.into_iter().map(|artifact| (artifact.sha256, artifact.size.to_string())).collect();
+        let there: HashSet<(String, String)> = there.into_iter().map(|artifact| (artifact.sha256, artifact.size.to_string())).collect();
         for (sha256, size) in wanted {
             if !there.contains(&(sha256.clone().into_owned(), size.clone().into_owned())) {
-                return Err(bad(&format!("it lists the artifact {} of {} bytes, and does not have it", sha256.escape_debug(), size.escape_debug())));
+                return Err(bad(&format!(
+                    "it lists the artifact {} of {} bytes, and does not have it",
+                    sha256.escape_debug(),
+                    size.escape_debug()
+                )));
             }
         }
         report.increase(i64::try_from(rows.len()).unwrap_or_default());

@@ -11,6 +11,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::download::{FileDownloader, OpenError};
 use crate::export::checksum;
+use crate::tasks::ProgressReport;
 use crate::{Error, Result};
 
 /// The largest table of contents, in bytes.
@@ -55,8 +56,8 @@ impl Parts {
     /// Opens an archive. Blocks.
     ///
     /// # Errors
-    /// If a file is not there or not allowed; with `verify`, if a chunk is not what the table of contents says.
-    pub(super) fn open(allowed: &FileDownloader, source: &Source, verify: bool) -> Result<Self> {
+    /// If a file is not there or not allowed; with a report, which counts the chunks, if one is not what the table of contents says.
+    pub(super) fn open(allowed: &FileDownloader, source: &Source, verify: Option<&ProgressReport>) -> Result<Self> {
         let chunks = match source {
             Source::Path(path) => vec![PathBuf::from(path)],
             Source::Toc(path) => chunks(allowed, Path::new(path), verify)?,
@@ -134,7 +135,7 @@ fn open(allowed: &FileDownloader, path: &Path) -> Result<(File, std::fs::Metadat
 }
 
 /// The chunks that a table of contents lists, in its order.
-fn chunks(allowed: &FileDownloader, path: &Path, verify: bool) -> Result<Vec<PathBuf>> {
+fn chunks(allowed: &FileDownloader, path: &Path, verify: Option<&ProgressReport>) -> Result<Vec<PathBuf>> {
     let (file, metadata) = open(allowed, path)?;
     let refused = |message: String| Err(Error::BadRequest(message));
     if metadata.len() > MOST_TOC {
@@ -151,17 +152,21 @@ fn chunks(allowed: &FileDownloader, path: &Path, verify: bool) -> Result<Vec<Pat
     let directory = path.parent().unwrap_or(Path::new("/"));
     let mut chunks = Vec::with_capacity(files.len());
     let mut wrong = Vec::new();
+    if let Some(report) = verify {
+        report.set_total(i64::try_from(files.len()).unwrap_or(i64::MAX));
+    }
     for (name, expected) in &files {
         if name.is_empty() || name.contains(['/', '\0']) || matches!(name.as_str(), "." | "..") {
             return refused(format!("the table of contents lists \"{}\", which is no name of a file beside it", name.escape_debug()));
         }
         let chunk = directory.join(name);
-        if verify {
+        if let Some(report) = verify {
             let expected = expected.as_str().unwrap_or_default();
             let actual = sum(&open(allowed, &chunk)?.0).map_err(|error| crate::export::refused(&chunk.display().to_string(), &error))?;
             if actual != expected {
                 wrong.push(format!("'File {name} expected checksum : {expected}, computed checksum : {actual}'"));
             }
+            report.increment();
         }
         chunks.push(chunk);
     }

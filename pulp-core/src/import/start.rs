@@ -82,8 +82,17 @@ impl Task for PulpImport {
 impl PulpImport {
     async fn open(&self, cx: &TaskContext) -> Result<Parts> {
         let (files, source) = (cx.pulp().import_files().clone(), self.source.clone());
-        let parts = tokio::task::spawn_blocking(move || Parts::open(&files, &source, true)).await;
-        parts.map_err(|error| Error::Internal(error.to_string()))?
+        let report = match &source {
+            Source::Path(_) => None,
+            Source::Toc(_) => Some(cx.progress("Validating Chunks", "validate.chunks")),
+        };
+        let counted = report.clone();
+        let parts = tokio::task::spawn_blocking(move || Parts::open(&files, &source, counted.as_ref())).await;
+        let parts = parts.map_err(|error| Error::Internal(error.to_string()))??;
+        if let Some(report) = report {
+            report.finish();
+        }
+        Ok(parts)
     }
 
     /// Notes the import.
@@ -175,9 +184,8 @@ async fn make(cx: &TaskContext, found: &Found) -> Result<Repository> {
     let tx = cx.pulp().db().begin().await?;
     cx.hold(&tx).await?;
     let repository = create_repository(&tx, found.exported.pulp_type, &found.name, cx.domain().pulp_id, now).await?;
-    let sql = Sql::new(
-        "update core_repository set description = $2, retain_repo_versions = $3, retain_checkpoints = $4 where pulp_id = $1",
-    );
+    let sql =
+        Sql::new("update core_repository set description = $2, retain_repo_versions = $3, retain_checkpoints = $4 where pulp_id = $1");
     let description = (!description.is_empty()).then(|| description.into_owned());
     let sql = sql.bind(repository.pulp_id).bind(description).bind(number("retain_repo_versions")?).bind(number("retain_checkpoints")?);
     tx.execute(sql).await?;
@@ -253,7 +261,8 @@ impl Archive {
             for row in &rows {
                 let (name, kind) = (text(row, "name")?, text(row, "pulp_type")?);
                 let exported = cx.pulp().registry().exported_type(&kind);
-                let exported = exported.ok_or_else(|| bad(&format!("repositories of the type {} are not known here", kind.escape_debug())))?;
+                let exported =
+                    exported.ok_or_else(|| bad(&format!("repositories of the type {} are not known here", kind.escape_debug())))?;
                 types.insert(name.into_owned(), exported);
             }
         }

@@ -89,7 +89,7 @@ impl ImportRepositoryVersion {
 
     async fn open(&self, cx: &TaskContext) -> Result<Arc<Parts>> {
         let (files, source) = (cx.pulp().import_files().clone(), self.source.clone());
-        let parts = tokio::task::spawn_blocking(move || Parts::open(&files, &source, false)).await;
+        let parts = tokio::task::spawn_blocking(move || Parts::open(&files, &source, None)).await;
         let parts = parts.map_err(|error| Error::Internal(error.to_string()))??;
         if parts.size() != self.size {
             return Err(bad("it has changed since the import began"));
@@ -209,7 +209,8 @@ async fn save_unit_files(cx: &TaskContext, parts: &Arc<Parts>, list: &Member) ->
         for file in &named {
             let unit = units.get(&file.unit).ok_or_else(|| bad(&format!("it names a file of the unit {}, which it has not", file.unit)))?;
             let artifact = artifacts.get(file.sha256.as_ref());
-            let artifact = artifact.ok_or_else(|| bad(&format!("it names the artifact {}, which it has not", file.sha256.escape_debug())))?;
+            let artifact =
+                artifact.ok_or_else(|| bad(&format!("it names the artifact {}, which it has not", file.sha256.escape_debug())))?;
             files.push(UnitFile {
                 unit: SavedUnit { id: *unit, new: false },
                 relative_path: &file.path,

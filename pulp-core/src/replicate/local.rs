@@ -113,13 +113,7 @@ async fn settle_remote(
     Ok((id, true))
 }
 
-async fn settle_repository(
-    cx: &TaskContext,
-    tx: &Tx,
-    upstream: &UpstreamPulp,
-    kind: &dyn Replicator,
-    name: &str,
-) -> Result<(Uuid, bool)> {
+async fn settle_repository(cx: &TaskContext, tx: &Tx, upstream: &UpstreamPulp, kind: &dyn Replicator, name: &str) -> Result<(Uuid, bool)> {
     let (domain, now) = (cx.domain().pulp_id, cx.pulp().now());
     let sql = Sql::new("select * from core_repository where name = $1 and pulp_domain_id = $2").bind(name).bind(domain);
     let found: Option<Repository> = tx.optional(sql).await?;

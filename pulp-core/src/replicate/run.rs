@@ -112,7 +112,10 @@ impl Run<'_> {
             for distribution in &page {
                 let text = |field: &str| distribution.get(field).and_then(Json::as_str);
                 let (Some(name), Some(base_path)) = (text("name"), text("base_path")) else {
-                    return Err(Error::BadRequest(format!("a distribution of the upstream Pulp \"{}\" has no name or path", self.row.name)));
+                    return Err(Error::BadRequest(format!(
+                        "a distribution of the upstream Pulp \"{}\" has no name or path",
+                        self.row.name
+                    )));
                 };
                 // A list that changes while it is read can show an object twice.
                 if !seen.insert(name.to_owned()) {

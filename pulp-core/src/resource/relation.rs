@@ -56,11 +56,8 @@ impl Target {
     pub const WORKER: Self = Self::plain("core_appstatus", "workers", "worker");
 
     /// An export of Pulp’s own format.
-    pub const PULP_EXPORT: Self = Self {
-        table: "core_export",
-        noun: "export",
-        link: Link::Nested("exporters/core/pulp", "exports", "exporter_id"),
-    };
+    pub const PULP_EXPORT: Self =
+        Self { table: "core_export", noun: "export", link: Link::Nested("exporters/core/pulp", "exports", "exporter_id") };
 
     /// Objects whose base table `table` holds several types, told apart by its column `pulp_type`.
     pub const fn typed(table: &'static str, noun: &'static str) -> Self {

@@ -40,7 +40,8 @@ impl World {
 /// The files of an export that end like this.
 pub fn files(export: &Value, end: &str) -> Vec<PathBuf> {
     let files = export["output_file_info"].as_object().unwrap().keys();
-    let mut files: Vec<PathBuf> = files.filter(|name| name.ends_with(end) || name.contains(&format!("{end}."))).map(PathBuf::from).collect();
+    let mut files: Vec<PathBuf> =
+        files.filter(|name| name.ends_with(end) || name.contains(&format!("{end}."))).map(PathBuf::from).collect();
     files.sort();
     files
 }

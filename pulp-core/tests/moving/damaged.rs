@@ -33,11 +33,15 @@ fn sound() -> Vec<(&'static str, String)> {
         (Box::leak(artifact.into_boxed_str()), "one".to_owned()),
         ("pulpcore.app.modelresource.ArtifactResource.json", json!([{"sha256": sha256, "size": "3"}]).to_string()),
         ("pulpcore.app.modelresource.RepositoryResource.json", repository.to_string()),
-        ("repository-r_1/pulp_file.app.modelresource.FileContentResource.json",
-            json!([{"pulp_type": "file.file", "upstream_id": UNIT, "relative_path": "a", "digest": sha256}]).to_string()),
+        (
+            "repository-r_1/pulp_file.app.modelresource.FileContentResource.json",
+            json!([{"pulp_type": "file.file", "upstream_id": UNIT, "relative_path": "a", "digest": sha256}]).to_string(),
+        ),
         ("repository-r_1/pulp_file.app.modelresource.FileRepositoryResource.json", repository.to_string()),
-        ("repository-r_1/pulpcore.app.modelresource.ContentArtifactResource.json",
-            json!([{"artifact": sha256, "content": UNIT, "relative_path": "a"}]).to_string()),
+        (
+            "repository-r_1/pulpcore.app.modelresource.ContentArtifactResource.json",
+            json!([{"artifact": sha256, "content": UNIT, "relative_path": "a"}]).to_string(),
+        ),
     ]
 }
 

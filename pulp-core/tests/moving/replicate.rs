@@ -17,7 +17,8 @@ impl World {
 
     /// An upstream that is this Pulp's `of`.
     async fn upstream(&self, of: &Self, fields: Value) -> String {
-        let mut body = json!({"name": "up", "base_url": of.server.url(), "api_root": "/pulp/", "username": "admin", "password": "password"});
+        let mut body =
+            json!({"name": "up", "base_url": of.server.url(), "api_root": "/pulp/", "username": "admin", "password": "password"});
         body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         href(&self.client.create("upstream-pulps/", body).await).to_owned()
     }

@@ -1,7 +1,7 @@
 //! Exporters and their exports.
 
-mod filesystem;
 mod fields;
+mod filesystem;
 mod pulp;
 
 use async_trait::async_trait;

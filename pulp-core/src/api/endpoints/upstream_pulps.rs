@@ -33,7 +33,11 @@ pub(super) fn register(registry: &mut Registry) {
         .field(Field::text("api_root").required().help("The path under which the API lies: `/pulp/`."))
         .field(Field::text("domain").nullable().help("The domain there, where it has domains."))
         .fields(network)
-        .field(Field::choice("remote_policy", "RemotePolicyEnum", &["immediate", "on_demand", "streamed"]).nullable().help("When files are fetched."))
+        .field(
+            Field::choice("remote_policy", "RemotePolicyEnum", &["immediate", "on_demand", "streamed"])
+                .nullable()
+                .help("When files are fetched."),
+        )
         .field(bases::hidden_fields(SECRETS))
         .field(q_select())
         .field(Field::time("last_replication").read_only().help("When the last replication that succeeded began."))

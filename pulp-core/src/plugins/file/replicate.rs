@@ -28,7 +28,8 @@ impl Replicator for Replication {
         let Some(base) = named("base_url") else { return Ok(None) };
         // What says how the manifest is called: the publication, or the repository that is published.
         let version = named("repository_version");
-        let repository = version.as_deref().and_then(|version| version.split_once("versions/")).map(|(repository, _)| repository.to_owned());
+        let repository =
+            version.as_deref().and_then(|version| version.split_once("versions/")).map(|(repository, _)| repository.to_owned());
         let Some(source) = named("publication").or_else(|| named("repository")).or(repository) else { return Ok(None) };
         let source = upstream.read(&source).await?;
         let manifest = source.get("manifest").and_then(Json::as_str).unwrap_or(PULP_MANIFEST);

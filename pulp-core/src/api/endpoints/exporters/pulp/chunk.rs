@@ -8,8 +8,7 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     let invalid = || format!("chunk_size '{text}' is not valid (valid units are B/KB/MB/GB/TB)");
     let upper = text.trim().to_ascii_uppercase();
     let units: [(&str, u32); 5] = [("KB", 10), ("MB", 20), ("GB", 30), ("TB", 40), ("B", 0)];
-    let (number, power) =
-        units.iter().find_map(|(unit, power)| Some((upper.strip_suffix(unit)?.trim(), *power))).ok_or_else(invalid)?;
+    let (number, power) = units.iter().find_map(|(unit, power)| Some((upper.strip_suffix(unit)?.trim(), *power))).ok_or_else(invalid)?;
     if number.is_empty() || !number.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '-')) || number.len() > 20 {
         return Err(invalid());
     }
