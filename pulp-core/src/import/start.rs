@@ -51,35 +51,40 @@ impl Task for PulpImport {
     }
 
     async fn run(self, cx: TaskContext) -> Result<TaskOutput> {
-        let opened = match &self.source {
-            Source::Path(_) => {
-                self.note(&cx).await?;
-                self.open(&cx).await?
-            }
-            Source::Toc(_) => {
-                // What is not even complete is no import.
-                let opened = self.open(&cx).await?;
-                self.note(&cx).await?;
-                opened
-            }
-        };
-        let parts = Arc::new(opened);
-        let archive = Archive::read(&cx, &parts).await?;
-        let report = cx.progress("Importing Artifacts", "import.artifacts");
-        archive.store_artifacts(&cx, &parts).await?;
-        if let Some(list) = archive.lists.get(ARTIFACTS) {
-            check_listed(&cx, &parts, list, &report).await?;
-        }
-        report.finish();
-        self.start_repositories(&cx, &parts, &archive).await?;
+        let done = self.import(&cx).await;
+        // However it went: nobody waits for more tasks.
         if let Some(group) = cx.group() {
             cx.pulp().tasks().complete_group(group).await?;
         }
-        Ok(TaskOutput::default())
+        done.map(|()| TaskOutput::default())
     }
 }
 
 impl PulpImport {
+    async fn import(&self, cx: &TaskContext) -> Result<()> {
+        let opened = match &self.source {
+            Source::Path(_) => {
+                self.note(cx).await?;
+                self.open(cx).await?
+            }
+            Source::Toc(_) => {
+                // What is not even complete is no import.
+                let opened = self.open(cx).await?;
+                self.note(cx).await?;
+                opened
+            }
+        };
+        let parts = Arc::new(opened);
+        let archive = Archive::read(cx, &parts).await?;
+        let report = cx.progress("Importing Artifacts", "import.artifacts");
+        archive.store_artifacts(cx, &parts).await?;
+        if let Some(list) = archive.lists.get(ARTIFACTS) {
+            check_listed(cx, &parts, list, &report).await?;
+        }
+        report.finish();
+        self.start_repositories(cx, &parts, &archive).await
+    }
+
     async fn open(&self, cx: &TaskContext) -> Result<Parts> {
         let (files, source) = (cx.pulp().import_files().clone(), self.source.clone());
         let report = match &source {

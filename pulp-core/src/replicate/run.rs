@@ -46,16 +46,27 @@ impl Task for ReplicateDistributions {
     }
 
     async fn run(self, cx: TaskContext) -> Result<TaskOutput> {
+        let done = self.replicate(&cx).await;
+        // However it went: nobody waits for more tasks.
+        if let Some(group) = cx.group() {
+            cx.pulp().tasks().complete_group(group).await?;
+        }
+        done.map(|()| TaskOutput::default())
+    }
+}
+
+impl ReplicateDistributions {
+    async fn replicate(&self, cx: &TaskContext) -> Result<()> {
         let started = cx.pulp().now();
         let row = UpstreamPulp::find(cx.pulp().db(), self.upstream.id).await?;
         let upstream = Upstream::new(cx.pulp(), &row)?;
         let options = DispatchOptions { immediate: Some(false), ..cx.child_options() }.shared(&self.upstream);
-        let run = Run { cx: &cx, row: &row, upstream: &upstream, options, q_select: self.q_select.as_deref().or(row.q_select.as_deref()) };
+        let run = Run { cx, row: &row, upstream: &upstream, options, q_select: self.q_select.as_deref().or(row.q_select.as_deref()) };
         let mut replicated = Vec::new();
         for kind in cx.pulp().registry().replicators() {
             let (names, kept) = run.replicate(kind.as_ref()).await?;
             if self.q_select.is_none() {
-                remove_missing(&cx, &row, kind.as_ref(), &kept, &run.options).await?;
+                remove_missing(cx, &row, kind.as_ref(), &kept, &run.options).await?;
             }
             replicated.push(Replicated {
                 distribution_type: kind.distribution_type().to_owned(),
@@ -68,10 +79,7 @@ impl Task for ReplicateDistributions {
         let last = FinalizeReplication { upstream: self.upstream.clone(), replicated, started };
         let options = DispatchOptions { immediate: Some(false), ..cx.child_options() }.exclusive(distributions_of(cx.domain().pulp_id));
         cx.pulp().tasks().dispatch(last, options).await?;
-        if let Some(group) = cx.group() {
-            cx.pulp().tasks().complete_group(group).await?;
-        }
-        Ok(TaskOutput::default())
+        Ok(())
     }
 }
 

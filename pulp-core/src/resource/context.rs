@@ -206,7 +206,7 @@ impl Context {
                 }
                 (Link::Nested(parent, segment, column), Some(below), Some(own), None) if collection.path == parent && below == segment => {
                     let own: Uuid = own.parse().map_err(|_| NO_MATCH)?;
-                    Sql::new(select(target, &format!("t.pulp_id = $1 and t.{column} = $2"))).bind(own).bind(id)
+                    Sql::new(select(domain_column, target, &format!("t.pulp_id = $1 and t.{column} = $2"))).bind(own).bind(id)
                 }
                 (Link::Typed | Link::Plain(_), None, None, None) if collection.table == target.table => {
                     Sql::new(select(domain_column, target, "t.pulp_id = $1")).bind(id)
@@ -232,6 +232,7 @@ impl Context {
         let registry = self.pulp.registry();
         let in_domain = match target.link {
             Link::Version => return "r.pulp_domain_id",
+            Link::Nested(..) => true,
             Link::Plain(collection) => registry.resource_at(collection).is_some_and(|resource| resource.in_domain),
             Link::Typed => registry.resources().iter().any(|resource| resource.table == target.table && resource.in_domain),
         };

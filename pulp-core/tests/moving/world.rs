@@ -87,7 +87,7 @@ impl World {
         for _ in 0..600 {
             let shown = self.client.get(&group).await;
             let open = ["waiting", "running", "canceling"].iter().any(|state| shown[state] != 0);
-            if shown["all_tasks_dispatched"] == true && !open || shown["failed"] != 0 && !open {
+            if shown["all_tasks_dispatched"] == true && !open {
                 let mut tasks = Vec::new();
                 for task in self.client.list(&format!("tasks/?task_group={group}")).await {
                     let name = task["name"].as_str().unwrap().rsplit('.').next().unwrap().to_owned();
