@@ -10,6 +10,9 @@ pub mod openpgp;
 mod tests {
     use std::path::{Path, PathBuf};
 
+    /// Types that are core’s own, and lie here for their size.
+    const OF_CORE: [&str; 1] = ["openpgp"];
+
     /// All source files below a directory.
     fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(directory).unwrap() {
@@ -37,7 +40,8 @@ mod tests {
         let mut files = Vec::new();
         for entry in std::fs::read_dir(&here).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() {
+            let of_core = OF_CORE.iter().any(|name| path.ends_with(name));
+            if path.is_dir() && !of_core {
                 sources(&path, &mut files);
             }
         }
