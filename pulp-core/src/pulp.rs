@@ -22,7 +22,7 @@ use crate::settings::Settings;
 use crate::shareable::shareable;
 use crate::storage::{DomainStorage, LocalOptions, LocalStorage, Spool, SpoolOptions, Storage};
 use crate::sync::{Meter, Meters};
-use crate::tasks::{Hub, OrphanCleanup, Purge, Tasks};
+use crate::tasks::{Hub, OrphanCleanup, Purge, RepairAll, RepairVersion, Tasks};
 use crate::{Error, Result};
 
 /// A Pulp: a cheap handle that owns database, storage, downloads, tasks, registry, settings and clock. No globals: several
@@ -316,6 +316,8 @@ impl PulpBuilder {
         let mut registry = Registry::default();
         registry.task::<Purge>();
         registry.task::<OrphanCleanup>();
+        registry.task::<RepairVersion>();
+        registry.task::<RepairAll>();
         crate::version::register(&mut registry);
         crate::resource::register(&mut registry);
         crate::api::register(&mut registry);

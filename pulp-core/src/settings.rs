@@ -39,7 +39,7 @@ pub struct Settings {
     pub upload_protection_time: i64,
     /// Minutes after which temporary files are removed; 0 keeps them.
     pub tmpfile_protection_time: i64,
-    /// Days for which files of a publication that a distribution no longer serves stay reachable.
+    /// Seconds for which files of a publication that a distribution no longer serves stay reachable.
     pub distributed_publication_retention_period: i64,
     /// Seconds after which a worker that gives no sign of life counts as dead.
     pub worker_ttl: i64,
@@ -101,7 +101,7 @@ impl Default for Settings {
             task_protection_time: 0,
             upload_protection_time: 0,
             tmpfile_protection_time: 0,
-            distributed_publication_retention_period: 3,
+            distributed_publication_retention_period: 3 * 24 * 3_600,
             worker_ttl: 30,
             api_app_ttl: 120,
             content_app_ttl: 30,

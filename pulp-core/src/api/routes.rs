@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::Method;
 
 use super::crud;
-use super::endpoints::{artifacts, assignments, groups, login, object_roles, orphans, root, status, tasks, uploads, versions};
+use super::endpoints::{artifacts, assignments, groups, login, object_roles, orphans, repair, root, status, tasks, uploads, versions};
 use super::openapi::{self, Documents};
 use super::router::{Access, Acts, Guarded, Route, Router};
 use crate::model::role::Holder;
@@ -35,6 +35,7 @@ pub(super) fn all(registry: &Registry) -> (Router, Arc<Documents>) {
     );
     router.add("orphans/", admin().on(Method::DELETE, orphans::delete));
     router.add("orphans/cleanup/", admin().post(orphans::cleanup));
+    router.add("repair/", admin().post(repair::all));
     router.add("tasks/purge/", of("tasks", Acts::Named("purge")).post(tasks::purge));
     router
         .add("tasks/{id}/", of("tasks", Acts::Object).get(tasks::read).on(Method::PATCH, tasks::cancel).on(Method::DELETE, tasks::delete));
@@ -54,7 +55,7 @@ pub(super) fn all(registry: &Registry) -> (Router, Arc<Documents>) {
         .filter(|resource| resource.noun == Noun::Repository && resource.versions && resource.pulp_type.is_some())
     {
         let path = format!("{}/{{id}}/versions/", resource.path);
-        let (list, read, delete) = (Arc::clone(resource), Arc::clone(resource), Arc::clone(resource));
+        let (list, read, delete, mend) = (Arc::clone(resource), Arc::clone(resource), Arc::clone(resource), Arc::clone(resource));
         let policy = format!("{}/versions", resource.path);
         let of_version = |acts| by_policy(&policy, None, Some(Arc::clone(resource)), acts);
         router.add(path.as_str(), of_version(Acts::Collection).get(move |request| versions::list(request, Arc::clone(&list))));
@@ -63,6 +64,10 @@ pub(super) fn all(registry: &Registry) -> (Router, Arc<Documents>) {
             of_version(Acts::Object)
                 .get(move |request| versions::read(request, Arc::clone(&read)))
                 .on(Method::DELETE, move |request| versions::delete(request, Arc::clone(&delete))),
+        );
+        router.add(
+            format!("{path}{{number}}/repair/"),
+            of_version(Acts::Named("repair")).post(move |request| versions::repair(request, Arc::clone(&mend))),
         );
         let rules = resource.pulp_type.and_then(|pulp_type| registry.repository_type(pulp_type));
         if rules.is_some_and(|rules| rules.has_packages()) {

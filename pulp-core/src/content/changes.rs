@@ -32,7 +32,7 @@ impl Change {
     /// If the others cannot be told, the log says so; they find out by themselves within a minute.
     pub async fn announce(self, pulp: &Pulp) {
         let content = pulp.content_state();
-        content.changes.apply(self);
+        content.apply(self);
         let payload = format!("{} {}", content.id.simple(), self.to_word());
         if let Err(error) = pulp.db().notify(CHANNEL, &payload).await {
             tracing::warn!(%error, "other processes could not be told at once that what is served has changed");

@@ -13,6 +13,9 @@ use crate::model::{Distribution, PublishedVersion, TreeFile};
 /// How many superseded publications are searched for a path, newest first.
 const SEARCHED: u32 = 16;
 
+/// The longest that one is reachable, in seconds: a hundred years.
+const FOREVER: i64 = 100 * 366 * 24 * 3_600;
+
 /// The file that a superseded publication of the distribution had at this path.
 pub(super) async fn find<E: Executor + ?Sized>(
     executor: &E,
@@ -38,7 +41,7 @@ pub(super) async fn find<E: Executor + ?Sized>(
     Ok(None)
 }
 
-/// Notes which publication a distribution serves from now on. The one that it served before stays reachable for `days`; what has
+/// Notes which publication a distribution serves from now on. The one that it served before stays reachable for `seconds`; what has
 /// been unreachable for long is forgotten.
 ///
 /// Called, in the same transaction, by whatever changes that: a publication that is complete, or a distribution that
@@ -51,12 +54,13 @@ pub async fn note_served<E: Executor + ?Sized>(
     distribution: Uuid,
     publication: Option<Uuid>,
     now: Timestamp,
-    days: i64,
+    seconds: i64,
 ) -> Result<(), DbError> {
     let forget = Sql::new("delete from core_distributedpublication where distribution_id = $1 and expires_at <= $2");
     executor.execute(forget.bind(distribution).bind(now)).await?;
+    let expiry = now + TimeDelta::seconds(seconds.clamp(0, FOREVER));
     let mut supersede = Sql::new("update core_distributedpublication set expires_at = ");
-    supersede.push_bind(now + TimeDelta::days(days.max(0))).push(", pulp_last_updated = ").push_bind(now);
+    supersede.push_bind(expiry).push(", pulp_last_updated = ").push_bind(now);
     supersede.push(" where expires_at is null and distribution_id = ").push_bind(distribution);
     if let Some(publication) = publication {
         supersede.push(" and publication_id <> ").push_bind(publication);
@@ -84,26 +88,33 @@ pub async fn note_served<E: Executor + ?Sized>(
 ///
 /// # Errors
 /// If the database cannot be reached.
-pub async fn note_distribution<E: Executor + ?Sized>(executor: &E, distribution: Uuid, now: Timestamp, days: i64) -> Result<(), DbError> {
+pub async fn note_distribution<E: Executor + ?Sized>(
+    executor: &E,
+    distribution: Uuid,
+    now: Timestamp,
+    seconds: i64,
+) -> Result<(), DbError> {
     let find = Sql::new("select * from core_distribution where pulp_id = $1").bind(distribution);
     let Some(found) = executor.optional::<Distribution>(find).await? else {
         return Ok(());
     };
-    let served = PublishedVersion::of_distribution(executor, &found).await?.map(|served| served.publication_id);
-    note_served(executor, distribution, served, now, days).await
+    // Checkpoints stay where they are.
+    let served = if found.checkpoint { None } else { PublishedVersion::of_distribution(executor, &found).await? };
+    let served = served.map(|served| served.publication_id);
+    note_served(executor, distribution, served, now, seconds).await
 }
 
 /// Notes for every distribution of a repository, or of one of its versions, what it serves now: after a publication was completed.
 ///
 /// # Errors
 /// If the database cannot be reached.
-pub async fn note_repository<E: Executor + ?Sized>(executor: &E, repository: Uuid, now: Timestamp, days: i64) -> Result<(), DbError> {
+pub async fn note_repository<E: Executor + ?Sized>(executor: &E, repository: Uuid, now: Timestamp, seconds: i64) -> Result<(), DbError> {
     let concerned = Sql::new(
         "select d.pulp_id from core_distribution d left join core_repositoryversion v on v.pulp_id = d.repository_version_id \
          where d.repository_id = $1 or v.repository_id = $1 order by d.pulp_id",
     );
     for distribution in executor.column::<Uuid>(concerned.bind(repository)).await? {
-        note_distribution(executor, distribution, now, days).await?;
+        note_distribution(executor, distribution, now, seconds).await?;
     }
     Ok(())
 }

@@ -2,24 +2,21 @@
 
 use std::fmt::Write as _;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
 use super::Entry;
+use super::path::encode_name;
 use crate::clock::to_wire;
 
-/// What may stand in a part of a path as it is: the unreserved characters of RFC 3986.
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// Columns of the name, before the date.
-const NAME_WIDTH: usize = 80;
+/// Columns of the name, before the date. Scripts that read listings cut lines here.
+const NAME_WIDTH: usize = 100;
 
 /// How a page begins.
 pub(super) fn head(title: &str, parent: bool) -> String {
     let title = escape(title);
     let up = if parent { "<a href=\"../\">../</a>\n" } else { "" };
     format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>Index of {title}</title></head>\n\
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head><title>Index of {title}</title></head>\n\
          <body>\n<h1>Index of {title}</h1>\n<hr><pre>{up}"
     )
 }
@@ -30,7 +27,7 @@ pub(super) fn lines(entries: &[Entry]) -> String {
     for entry in entries {
         let slash = if entry.directory { "/" } else { "" };
         // With the dot in front, a colon in the name is not taken for the end of a scheme.
-        let href = utf8_percent_encode(&entry.name, PLAIN);
+        let href = encode_name(&entry.name);
         let pad = NAME_WIDTH.saturating_sub(entry.name.chars().count() + slash.len()).max(1);
         let date = entry.modified.map(|at| at.format("%d-%b-%Y %H:%M").to_string()).unwrap_or_default();
         let size = entry.size.map(human_size).unwrap_or_default();
@@ -131,6 +128,7 @@ mod tests {
         let mut lines = text.lines();
         let line = lines.next().unwrap();
         assert!(line.starts_with("<a href=\"./a.txt\">a.txt</a> ") && line.ends_with(" 22-Nov-2026 10:31  120 Bytes"), "{line}");
+        assert_eq!(line.find("22-Nov"), Some("<a href=\"./a.txt\"></a>".len() + 100));
         assert_eq!(lines.next(), Some("<a href=\"./dir/\">dir/</a>"));
     }
 }

@@ -13,6 +13,7 @@
 
 mod artifact;
 mod changes;
+mod checkpoint;
 mod conditional;
 mod error;
 pub mod grace;

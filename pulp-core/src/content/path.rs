@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// The longest path that is looked up, in bytes once decoded.
 const MAX_LEN: usize = 4_096;
@@ -45,6 +45,21 @@ impl fmt::Display for ContentPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// What may stand in a part of a path as it is: the unreserved characters of RFC 3986.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// The same, and the slashes between parts.
+const PLAIN_PATH: &AsciiSet = &PLAIN.remove(b'/');
+
+/// A name as a part of a path.
+pub(super) fn encode_name(name: &str) -> String {
+    utf8_percent_encode(name, PLAIN).to_string()
+}
+
+/// A path as it stands in a URL.
+pub(super) fn encode(path: &str) -> String {
+    utf8_percent_encode(path, PLAIN_PATH).to_string()
 }
 
 /// Decodes what a request line holds; `None` where no stored path can be meant: not UTF-8, control characters, too long.

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{ContentPath, DistributionHandler, Listing, Redirect, ServeContext, ServeError, Served, file_at, grace};
+use super::{ContentPath, DistributionHandler, Listing, Redirect, ServeContext, ServeError, Served, checkpoint, file_at, grace};
 use crate::db::Db;
 use crate::model::{Distribution, PublishedVersion, Tree};
 
@@ -11,30 +11,21 @@ use crate::model::{Distribution, PublishedVersion, Tree};
 ///
 /// A directory shows its `index.html` if the publication has published one, else a listing. Files of publications that the
 /// distribution served until lately are still found. What the publication does not name is found at the path of its unit, if the
-/// publication passes through.
+/// publication passes through. A distribution of checkpoints serves each of them below its moment.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PublishedHandler;
 
 #[async_trait]
 impl DistributionHandler for PublishedHandler {
     async fn handle(&self, cx: &ServeContext<'_>, path: &ContentPath) -> Result<Served, ServeError> {
+        if cx.distribution.checkpoint {
+            return checkpoint::handle(cx, path).await;
+        }
         let db = cx.pulp.db();
         let Some(publication) = PublishedVersion::of_distribution(db, cx.distribution).await? else {
             return Ok(Served::NotFound(without_publication(cx.distribution).to_owned()));
         };
-        if path.is_directory() {
-            let index = format!("{path}index.html");
-            if let Some(file) = publication.published().find(db, &index).await? {
-                return file_at(cx, file).await;
-            }
-        } else {
-            for tree in publication.trees() {
-                if let Some(file) = tree.find(db, path.as_str()).await? {
-                    return file_at(cx, file).await;
-                }
-            }
-        }
-        match directory(cx, publication.trees(), path).await? {
+        match serve_publication(cx, &publication, path).await? {
             Served::NotFound(reason) if !path.is_directory() => {
                 match grace::find(db, cx.distribution.pulp_id, path, cx.pulp.now()).await? {
                     Some(file) => file_at(cx, file).await,
@@ -45,9 +36,32 @@ impl DistributionHandler for PublishedHandler {
         }
     }
 
-    fn remembers(&self, _: &Distribution, decision: &Served) -> bool {
-        matches!(decision, Served::File(_) | Served::Redirect(_) | Served::NotFound(_))
+    fn remembers(&self, distribution: &Distribution, decision: &Served) -> bool {
+        // Which checkpoint a moment leads to changes as time passes; what was published then does not.
+        matches!(decision, Served::File(_)) || (!distribution.checkpoint && matches!(decision, Served::Redirect(_) | Served::NotFound(_)))
     }
+}
+
+/// What one publication has at a path.
+pub(super) async fn serve_publication(
+    cx: &ServeContext<'_>,
+    publication: &PublishedVersion,
+    path: &ContentPath,
+) -> Result<Served, ServeError> {
+    let db = cx.pulp.db();
+    if path.is_directory() {
+        let index = format!("{path}index.html");
+        if let Some(file) = publication.published().find(db, &index).await? {
+            return file_at(cx, file).await;
+        }
+    } else {
+        for tree in publication.trees() {
+            if let Some(file) = tree.find(db, path.as_str()).await? {
+                return file_at(cx, file).await;
+            }
+        }
+    }
+    directory(cx, publication.trees(), path).await
 }
 
 /// Serves the files of a repository version, or of a repository’s newest one, at the paths of their units; no publication is needed.

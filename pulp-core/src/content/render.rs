@@ -94,6 +94,7 @@ impl Rendering<'_> {
             Served::Bytes(memory) => self.bytes(&memory.representation, Origin::Memory(memory.bytes)).await,
             Served::Redirect(super::Redirect::Directory) => Ok(self.add_slash()),
             Served::Redirect(super::Redirect::To(to)) => Ok(redirect(StatusCode::FOUND, &to)),
+            Served::Redirect(super::Redirect::Moved(to)) => Ok(redirect(StatusCode::MOVED_PERMANENTLY, &to)),
             Served::Listing(listing) => Ok(self.listing(listing)),
             Served::NotFound(reason) => Ok(message(StatusCode::NOT_FOUND, &reason)),
         }

@@ -185,4 +185,6 @@ pub enum Redirect {
     Directory,
     /// Elsewhere, for now: 302.
     To(String),
+    /// Elsewhere, for good: 301.
+    Moved(String),
 }

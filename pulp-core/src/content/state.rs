@@ -140,6 +140,14 @@ impl State {
         }
     }
 
+    /// Applies a change.
+    pub(crate) fn apply(&self, change: Change) {
+        if change == Change::Everything {
+            self.small.clear();
+        }
+        self.changes.apply(change);
+    }
+
     /// Forgets a path: what was decided for it turned out to be wrong.
     pub(super) async fn forget(&self, domain: Uuid, path: &str) {
         self.decisions.invalidate(&(domain, path.into())).await;
@@ -166,7 +174,7 @@ async fn follow(state: Weak<State>, db: Db) {
             Err(RecvError::Closed) => return,
         };
         match state.upgrade() {
-            Some(state) => state.changes.apply(change),
+            Some(state) => state.apply(change),
             None => return,
         }
     }

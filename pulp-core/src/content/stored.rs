@@ -37,6 +37,11 @@ impl Default for SmallFiles {
 }
 
 impl SmallFiles {
+    /// Forgets all of them: some may have been replaced.
+    pub(super) fn clear(&self) {
+        self.0.invalidate_all();
+    }
+
     /// The bytes of a stored file, or of a part of it.
     ///
     /// # Errors

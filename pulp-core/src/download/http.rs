@@ -95,6 +95,8 @@ impl HttpDownloader {
         let detail = chain(&error);
         if caused_by_tls(&error) {
             DownloadError::Tls { url, detail }
+        } else if error.is_connect() && detail.contains("proxy authorization required") {
+            wants_proxy_credentials(url)
         } else if error.is_connect() && detail.contains("tunnel") {
             DownloadError::Proxy { url, detail }
         } else if error.is_connect() {
@@ -200,10 +202,15 @@ fn refusal(url: RedactedUrl, status: StatusCode, headers: &HeaderMap) -> Downloa
         404 | 410 => DownloadError::NotFound { url },
         401 => DownloadError::Unauthorized { url },
         403 => DownloadError::Forbidden { url },
-        407 => DownloadError::Proxy { url, detail: "the proxy wants credentials (407)".to_owned() },
+        407 => wants_proxy_credentials(url),
         416 => DownloadError::RangeNotSatisfiable { url },
         _ => DownloadError::Status { url, status, retry_after: retry_after(headers, SystemTime::now()) },
     }
+}
+
+/// In the words that clients look for.
+fn wants_proxy_credentials(url: RedactedUrl) -> DownloadError {
+    DownloadError::Proxy { url, detail: "Proxy Authentication Required (407)".to_owned() }
 }
 
 /// `Retry-After`: seconds or a date (RFC 9110, 10.2.3).

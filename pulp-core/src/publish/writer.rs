@@ -6,10 +6,11 @@ use crate::content::{Change, grace};
 use crate::db::{ExecutorExt, Sql, Tx, Value, rows_per_statement};
 use crate::ids::{Prn, new_id};
 use crate::model::save::{NewArtifact, SavedUnit, UnitFile, save_artifacts, save_files};
-use crate::model::{Artifact, Model, Publication, RepositoryVersion};
+use crate::model::{Artifact, Model, Publication, Repository, RepositoryVersion};
 use crate::resource::access::give_to_creator;
 use crate::storage::Spooled;
 use crate::tasks::{Created, TaskContext};
+use crate::version::retain_checkpoints;
 use crate::{Error, Result};
 
 /// The type of content units that generated files are.
@@ -163,8 +164,8 @@ impl PublicationWriter {
         let detail = values.into_iter().fold(Sql::new(text).bind(self.id), Sql::bind);
         tx.execute(detail).await?;
         let publication = complete(&tx, self).await?;
-        let (now, days) = (self.cx.pulp().now(), self.cx.pulp().settings().distributed_publication_retention_period);
-        grace::note_repository(&tx, self.repository, now, days).await?;
+        let (now, seconds) = (self.cx.pulp().now(), self.cx.pulp().settings().distributed_publication_retention_period);
+        grace::note_repository(&tx, self.repository, now, seconds).await?;
         tx.commit().await?;
         self.created = false;
         Change::Repository(self.repository).announce(self.cx.pulp()).await;
@@ -190,6 +191,11 @@ async fn complete(tx: &Tx, writer: &PublicationWriter) -> Result<Publication> {
         "update core_publication set complete = true, pass_through = $2, checkpoint = $3, pulp_last_updated = $4 where pulp_id = $1",
     );
     tx.execute(sql.bind(writer.id).bind(writer.pass_through).bind(writer.checkpoint).bind(writer.cx.pulp().now())).await?;
+    if writer.checkpoint
+        && let Some(keep) = Repository::find(tx, writer.repository).await?.retain_checkpoints
+    {
+        retain_checkpoints(tx, writer.repository, keep).await?;
+    }
     Publication::find(tx, writer.id).await
 }
 

@@ -120,6 +120,36 @@ pub enum FilterKind {
     Href(Target),
 }
 
+/// How a filter on other objects reads hrefs and PRNs, and what it says of those that it cannot follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Naming {
+    /// A column points to it: one that is gone matches nothing, and the path of a list stands for all that are in it.
+    Pointer,
+    /// It must be there.
+    Object,
+    /// A content unit that must be there; several are told together.
+    Units,
+    /// A version of a repository; a repository stands for its latest version.
+    Version,
+    /// Any object; one of another kind matches nothing.
+    Anything,
+}
+
+impl Naming {
+    /// How Pulp refuses a filter without a value; nothing where it passes such a filter over.
+    fn without_value(self, target: Target) -> Option<&'static str> {
+        match self {
+            Self::Pointer => None,
+            Self::Version => Some("No value supplied for repository version filter"),
+            Self::Units => Some("No value supplied for content filter"),
+            Self::Object if target == Target::CONTENT => Some("No value supplied for content filter"),
+            Self::Object if target == Target::REPOSITORY => Some("No value supplied for repository filter"),
+            Self::Object | Self::Anything => Some("URI not valid: "),
+        }
+    }
+}
+
 /// A value that was read as its filter’s kind wants it.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -136,6 +166,13 @@ pub enum FilterValue {
     Time(Timestamp),
     /// A UUID, or the key of the object that an href or PRN names.
     Id(Uuid),
+    /// Any object of a table, or of a type in it.
+    All {
+        /// The table that has the objects’ keys.
+        table: &'static str,
+        /// The type, where the table holds several.
+        pulp_type: Option<&'static str>,
+    },
     /// Several, for [`Lookup::In`] and [`Lookup::Range`].
     Many(Vec<FilterValue>),
 }
@@ -165,6 +202,21 @@ impl FilterValue {
         }
     }
 
+    /// The condition that a column points to one of these objects.
+    pub(crate) fn pointed_at_by(&self, column: &str) -> Fragment {
+        let mut any = Fragment::new(format!("{column} in ")).list(self.all().iter().filter_map(Self::as_id));
+        for value in self.all() {
+            if let Self::All { table, pulp_type } = value {
+                let of_type = Fragment::new(format!("{column} in (select pulp_id from {table}"));
+                any = any.or(match pulp_type {
+                    Some(pulp_type) => of_type.text(" where pulp_type = ").bind(*pulp_type).text(")"),
+                    None => of_type.text(")"),
+                });
+            }
+        }
+        any
+    }
+
     /// As a statement carries it; null for several.
     pub fn to_sql(&self) -> Value {
         match self {
@@ -174,7 +226,7 @@ impl FilterValue {
             Self::Boolean(value) => (*value).into(),
             Self::Time(value) => (*value).into(),
             Self::Id(value) => value.into(),
-            Self::Many(_) => Value::Text(None),
+            Self::Many(_) | Self::All { .. } => Value::Text(None),
         }
     }
 }
@@ -225,6 +277,10 @@ pub struct Filter {
     pub lookups: &'static [Lookup],
     /// Whether the value `null` asks for rows that have none.
     pub nullable: bool,
+    /// How it reads what names an object, where its value is one.
+    pub naming: Naming,
+    /// How it is refused without a value; passed over then if nothing is said.
+    pub without_value: Option<&'static str>,
     /// How it works where it is no comparison.
     pub condition: Option<Arc<dyn Condition>>,
     /// Whether its condition takes several values, separated by commas.
@@ -245,7 +301,9 @@ impl Filter {
     /// A filter on the base table’s column of the same name.
     pub fn new(name: &'static str, kind: FilterKind, lookups: &'static [Lookup]) -> Self {
         let column = if matches!(kind, FilterKind::Href(_)) { format!("b.{name}_id") } else { format!("b.{name}") };
-        Self { name, column, kind, lookups, nullable: false, condition: None, several: false, repeated: false, help: "" }
+        let (nullable, naming, without_value) = (false, Naming::Pointer, None);
+        let (several, repeated) = (false, false);
+        Self { name, column, kind, lookups, nullable, naming, without_value, condition: None, several, repeated, help: "" }
     }
 
     /// A text of the base table, with the lookups of a name.
@@ -263,11 +321,33 @@ impl Filter {
         Self::new(name, FilterKind::Href(target), lookups)
     }
 
-    /// A filter that is no comparison with a column.
+    /// A filter that is no comparison with a column. One on a version reads [versions](Naming::Version), on another object that
+    /// [object](Naming::Object).
     pub fn custom(name: &'static str, kind: FilterKind, condition: impl Condition + 'static) -> Self {
         let mut filter = Self::new(name, kind, Lookup::EXACT);
         filter.condition = Some(Arc::new(condition));
-        filter
+        match kind {
+            FilterKind::Href(target) if target == Target::REPOSITORY_VERSION => filter.naming(Naming::Version),
+            FilterKind::Href(_) => filter.naming(Naming::Object),
+            _ => filter,
+        }
+    }
+
+    /// How it reads what names an object.
+    #[must_use]
+    pub fn naming(mut self, naming: Naming) -> Self {
+        self.naming = naming;
+        if let FilterKind::Href(target) = self.kind {
+            self.without_value = naming.without_value(target);
+        }
+        self
+    }
+
+    /// How it is refused without a value.
+    #[must_use]
+    pub fn without_value(mut self, message: &'static str) -> Self {
+        self.without_value = Some(message);
+        self
     }
 
     /// It compares with a column of the detail table.

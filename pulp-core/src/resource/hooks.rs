@@ -45,6 +45,14 @@ pub trait Hooks: Send + Sync {
         Ok(())
     }
 
+    /// After the transaction of a change, in the task that made it: what takes more than one transaction.
+    ///
+    /// # Errors
+    /// Any; the change itself stays.
+    async fn settle(&self, _cx: &Context, _before: &Record, _input: &Input) -> Result<()> {
+        Ok(())
+    }
+
     /// Before the object’s rows are removed, in the same transaction.
     ///
     /// # Errors
@@ -86,6 +94,11 @@ impl Hooks for Both {
     async fn may_delete(&self, cx: &Context, current: &Record) -> Result<()> {
         self.0.may_delete(cx, current).await?;
         self.1.may_delete(cx, current).await
+    }
+
+    async fn settle(&self, cx: &Context, before: &Record, input: &Input) -> Result<()> {
+        self.0.settle(cx, before, input).await?;
+        self.1.settle(cx, before, input).await
     }
 
     async fn deleting(&self, cx: &Context, tx: &Tx, id: Uuid) -> Result<()> {

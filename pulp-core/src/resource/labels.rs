@@ -1,4 +1,5 @@
-//! The filter `pulp_label_select`: terms such as `env=prod`, `env!=test`, `env~pro`, `env`, `!env`, separated by commas.
+//! The filter `pulp_label_select`: terms such as `env=prod`, `env!=test`, `env~pro`, `env`, `!env`, separated by commas. A comma
+//! that belongs to a value has a backslash before it.
 
 use serde_json::json;
 
@@ -11,45 +12,83 @@ use crate::{Error, Result};
 /// # Errors
 /// If a term cannot be read.
 pub(crate) fn select(dialect: Dialect, text: &str) -> Result<Fragment> {
-    text.split(',').map(|term| condition(dialect, term.trim())).collect::<Result<Vec<_>>>().map(Fragment::all)
+    let terms = split(text).into_iter().map(|text| Term::read(text).map(|term| term.condition(dialect)));
+    terms.collect::<Result<Vec<_>>>().map(Fragment::all)
 }
 
-fn condition(dialect: Dialect, term: &str) -> Result<Fragment> {
-    let bad = || Error::Refused(json!([format!("Invalid search term: '{term}'.")]));
-    if term.contains('\0') {
-        return Err(bad());
+/// What commas without a backslash separate.
+fn split(text: &str) -> Vec<&str> {
+    let mut terms = Vec::new();
+    let mut begin = 0;
+    for (at, _) in text.match_indices(',') {
+        if !text[..at].ends_with('\\') {
+            terms.push(&text[begin..at]);
+            begin = at + 1;
+        }
     }
-    let is_set = |key: &str| Fragment::template(&dialect.has_label("b.pulp_labels", "{}"), &Value::from(key));
-    let value = |key: &str| Fragment::template(&dialect.label("b.pulp_labels", "{}"), &Value::from(key));
-    if let Some(key) = term.strip_prefix('!') {
-        return if is_key(key) { Ok(!is_set(key)) } else { Err(bad()) };
+    terms.push(&text[begin..]);
+    terms
+}
+
+/// What is asked of one label.
+#[derive(Debug, PartialEq, Eq)]
+enum Term<'a> {
+    Set(&'a str),
+    Unset(&'a str),
+    Equal(&'a str, String),
+    Different(&'a str, String),
+    Holds(&'a str, String),
+}
+
+impl<'a> Term<'a> {
+    /// Nothing is trimmed: keys may have spaces. What follows a key and is no operator is passed over, as Pulp does.
+    fn read(text: &'a str) -> Result<Self> {
+        let refused = |message: String| Err(Error::Refused(json!([message])));
+        let rest = text.strip_prefix('!');
+        let negated = rest.is_some();
+        let rest = rest.unwrap_or(text);
+        let (key, rest) = rest.split_at(rest.find(|c| !in_key(c)).unwrap_or(rest.len()));
+        if key.is_empty() || text.contains('\0') {
+            return refused(format!("Invalid search term: '{text}'."));
+        }
+        let operator = ["!=", "=", "~"].into_iter().find(|operator| rest.starts_with(operator));
+        let value = |operator: &str| rest[operator.len()..].replace("\\,", ",");
+        Ok(match operator {
+            Some(_) if negated => return refused(format!("Cannot use an operator with '!{key}'.")),
+            Some(operator @ "!=") => Self::Different(key, value(operator)),
+            Some(operator @ "=") => Self::Equal(key, value(operator)),
+            Some(operator) => Self::Holds(key, value(operator)),
+            None if negated => Self::Unset(key),
+            None => Self::Set(key),
+        })
     }
-    let Some(at) = term.find(['=', '!', '~']) else {
-        return if is_key(term) { Ok(is_set(term)) } else { Err(bad()) };
-    };
-    let (key, rest) = term.split_at(at);
-    let key = key.trim_end();
-    if !is_key(key) {
-        return Err(bad());
-    }
-    if let Some(wanted) = rest.strip_prefix("!=") {
-        // A label without a value differs from every value; an object without the label does not count.
-        Ok(is_set(key).and(Fragment::new("coalesce(").then(value(key)).text(" <> ").bind(wanted).text(", 1 = 1)")))
-    } else if let Some(wanted) = rest.strip_prefix('=') {
-        Ok(Fragment::new("coalesce(").then(value(key)).text(" = ").bind(wanted).text(", 1 = 0)"))
-    } else if let Some(wanted) = rest.strip_prefix('~') {
-        let like = dialect.ilike("{}", "{}");
-        let mut sides = like.splitn(3, "{}").map(str::to_owned);
-        let (before, between, after) =
-            (sides.next().unwrap_or_default(), sides.next().unwrap_or_default(), sides.next().unwrap_or_default());
-        Ok(Fragment::new("coalesce(").text(before).then(value(key)).text(between).bind(infix(wanted)).text(after).text(", 1 = 0)"))
-    } else {
-        Err(bad())
+
+    fn condition(&self, dialect: Dialect) -> Fragment {
+        let is_set = |key: &str| Fragment::template(&dialect.has_label("b.pulp_labels", "{}"), &Value::from(key));
+        let value = |key: &str| Fragment::template(&dialect.label("b.pulp_labels", "{}"), &Value::from(key));
+        match self {
+            Self::Set(key) => is_set(key),
+            Self::Unset(key) => !is_set(key),
+            Self::Equal(key, wanted) => Fragment::new("coalesce(").then(value(key)).text(" = ").bind(wanted.as_str()).text(", 1 = 0)"),
+            // A label without a value differs from every value; an object without the label does not count.
+            Self::Different(key, other) => {
+                let differs = Fragment::new("coalesce(").then(value(key)).text(" <> ").bind(other.as_str()).text(", 1 = 1)");
+                is_set(key).and(differs)
+            }
+            Self::Holds(key, wanted) => {
+                let like = dialect.ilike("{}", "{}");
+                let mut sides = like.splitn(3, "{}").map(str::to_owned);
+                let (before, between, after) =
+                    (sides.next().unwrap_or_default(), sides.next().unwrap_or_default(), sides.next().unwrap_or_default());
+                Fragment::new("coalesce(").text(before).then(value(key)).text(between).bind(infix(wanted)).text(after).text(", 1 = 0)")
+            }
+        }
     }
 }
 
-fn is_key(key: &str) -> bool {
-    !key.is_empty() && !key.contains(['=', '!', '~', '(', ')'])
+/// What a key is made of.
+fn in_key(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | ' ' | '-' | '.')
 }
 
 /// A `like` pattern, with `\` as the escape character, of texts that hold this one.
@@ -74,7 +113,7 @@ pub(crate) fn escaped(text: &str) -> String {
 /// # Errors
 /// The message for the client.
 pub(crate) fn check(key: &str, value: Option<&str>) -> Result<(), String> {
-    if key.is_empty() || !key.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | ' ' | '-' | '.')) {
+    if key.is_empty() || !key.chars().all(in_key) {
         return Err(format!(
             "Key '{key}' contains invalid characters. Only alphanumerics, underscores, spaces, hyphens, and dots are allowed."
         ));
@@ -83,4 +122,48 @@ pub(crate) fn check(key: &str, value: Option<&str>) -> Result<(), String> {
         return Err(format!("Key '{key}' contains value with parenthesis."));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Term<'_> {
+        Term::read(text).unwrap()
+    }
+
+    #[test]
+    fn a_comma_with_a_backslash_belongs_to_the_value() {
+        assert_eq!(split("a=b\\,c,d"), ["a=b\\,c", "d"]);
+        assert_eq!(read("a=b\\,c"), Term::Equal("a", "b,c".to_owned()));
+        assert_eq!(split("a=b,"), ["a=b", ""]);
+    }
+
+    #[test]
+    fn operators_follow_the_key_at_once() {
+        assert_eq!(read("a b=c"), Term::Equal("a b", "c".to_owned()));
+        assert_eq!(read("a-b.c"), Term::Set("a-b.c"));
+        assert_eq!(read("a!=b"), Term::Different("a", "b".to_owned()));
+        assert_eq!(read("a~b=c"), Term::Holds("a", "b=c".to_owned()));
+        assert_eq!(read("a= b"), Term::Equal("a", " b".to_owned()));
+        for text in ["a!b", "a/b", "a:b", "a\t=b", "a\\,b"] {
+            assert_eq!(read(text), Term::Set("a"), "{text}");
+        }
+        assert_eq!(read("!a/b"), Term::Unset("a"));
+    }
+
+    #[test]
+    fn what_is_no_term_is_refused() {
+        for (text, message) in [
+            ("", "Invalid search term: ''."),
+            ("=b", "Invalid search term: '=b'."),
+            ("(a)", "Invalid search term: '(a)'."),
+            ("!!a", "Invalid search term: '!!a'."),
+            ("!a=b", "Cannot use an operator with '!a'."),
+            ("!a!=", "Cannot use an operator with '!a'."),
+        ] {
+            let Err(Error::Refused(body)) = Term::read(text) else { panic!("{text}") };
+            assert_eq!(body, json!([message]));
+        }
+    }
 }

@@ -38,7 +38,7 @@ pub use access::{AccessPolicy, Grants, Scope};
 pub use action::{Action, ActionHandler, Body, On, Reply, Returns};
 pub use context::Context;
 pub use field::{Check, Compute, Field, Kind, Place, Shape};
-pub use filter::{Condition, Drive, Filter, FilterKind, FilterValue, Fragment, Lookup};
+pub use filter::{Condition, Drive, Filter, FilterKind, FilterValue, Fragment, Lookup, Naming};
 pub use hooks::{Hooks, NoHooks};
 pub use input::{Input, Reference};
 pub use record::Record;

@@ -1,6 +1,7 @@
 //! What a list is asked: filters, order, page, fields.
 
 mod expression;
+mod named;
 pub(super) mod value;
 
 use serde_json::json;
@@ -51,8 +52,14 @@ impl Resource {
                 continue;
             }
             // The last of several counts, as in Django; but for filters that take several.
-            if parameters[at + 1..].iter().any(|(later, _)| later == name) || value.is_empty() {
+            if parameters[at + 1..].iter().any(|(later, _)| later == name) {
                 continue;
+            }
+            if value.is_empty() && name != "pulp_label_select" {
+                match self.find_filter(name).and_then(|(filter, _)| filter.without_value) {
+                    Some(message) => return Err(Error::Refused(json!([message]))),
+                    None => continue,
+                }
             }
             let joined: String;
             let value = if self.find_filter(name).is_some_and(|(filter, _)| filter.several) {
@@ -175,13 +182,11 @@ impl Resource {
             return refused(format!("Not a valid PRN: {text}, must start with 'prn:'"));
         }
         if let Some(rest) = text.strip_prefix("prn:") {
-            let Some((model, id)) = rest.split_once(':') else {
-                return refused(format!("PRN must be of the form 'prn:app_label.model_label:pulp_id': {text}"));
-            };
-            if self.integer_key {
+            let model = rest.split_once(':').map_or(rest, |(model, _)| model);
+            if let Some((_, id)) = rest.split_once(':').filter(|_| self.integer_key) {
                 return Ok(id.parse::<i64>().ok().filter(|_| model == self.model).map(Value::from));
             }
-            let Some(id) = value::uuid(id) else { return refused(format!("Not a valid PRN: {text}, its last part must be a UUID")) };
+            let id = named::key(cx, text)?;
             let ours = match self.pulp_type {
                 None if self.typed() => cx.pulp().registry().resources().iter().any(|one| one.table == self.table && one.model == model),
                 _ => model == self.model,
@@ -268,6 +273,7 @@ fn compare(dialect: Dialect, column: &str, lookup: Lookup, value: &FilterValue) 
     let text = value.as_text().unwrap_or_default();
     let like = |pattern: String| Fragment::template(&dialect.ilike(column, "{}"), &Value::from(pattern));
     match lookup {
+        Lookup::Exact if matches!(value, FilterValue::All { .. }) => value.pointed_at_by(column),
         Lookup::Exact => column_then("=").bind(value.to_sql()),
         Lookup::Ne => column_then("is distinct from").bind(value.to_sql()),
         Lookup::In => column_then("in").list(value.all().iter().map(FilterValue::to_sql)),

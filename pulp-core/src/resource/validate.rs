@@ -382,7 +382,7 @@ fn labels(value: &Json) -> Result<Json, Json> {
                 errors.insert(key.clone(), json!(["Null characters are not allowed."]));
             }
             Some(text) => {
-                all.insert(key.clone(), Json::String(text));
+                all.insert(key.clone(), Json::String(text.trim().to_owned()));
             }
             None if value.is_null() => {
                 all.insert(key.clone(), Json::Null);

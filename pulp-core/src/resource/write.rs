@@ -71,8 +71,9 @@ impl Resource {
         }
         self.hooks.updated(cx, &tx, before, input).await?;
         tx.commit().await?;
+        let settled = self.hooks.settle(cx, before, input).await;
         self.hooks.committed(cx, before.id()).await;
-        Ok(())
+        settled
     }
 
     /// Removes an object; whether it was still there.

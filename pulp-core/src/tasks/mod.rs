@@ -28,6 +28,7 @@ mod presence;
 mod progress;
 mod purge;
 mod reap;
+mod repair;
 mod run;
 mod schedule;
 mod uploads;
@@ -45,6 +46,7 @@ pub use orphan::OrphanCleanup;
 pub use presence::{AppRole, Presence};
 pub use progress::ProgressReport;
 pub use purge::Purge;
+pub use repair::{RepairAll, RepairVersion};
 pub use schedule::{QueuedTask, TaskId, schedule};
 pub use workers::Workers;
 

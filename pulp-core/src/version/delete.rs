@@ -2,9 +2,11 @@
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::commit::count_changes;
+use super::protected_versions;
 use super::sweep::sweep_incomplete;
 use crate::content::Change;
 use crate::db::{Db, Executor, ExecutorExt, Sql};
@@ -44,6 +46,20 @@ pub async fn delete_version(db: &Db, version: &RepositoryVersion) -> Result<()> 
         tx.execute(Sql::new(text).bind(version.pulp_id)).await?;
     }
     tx.commit().await?;
+    Ok(())
+}
+
+/// Refuses to delete what somebody is served from.
+///
+/// # Errors
+/// [`Error::Refused`] if [the version is in use](protected_versions).
+pub(crate) async fn refuse_in_use(db: &Db, version: &RepositoryVersion) -> Result<()> {
+    if protected_versions(db, version.repository_id).await?.contains(&version.pulp_id) {
+        return Err(Error::Refused(json!([
+            "The repository version cannot be deleted because it (or its publications) are currently being used to distribute content. \
+             Please update the necessary distributions first."
+        ])));
+    }
     Ok(())
 }
 
@@ -112,7 +128,10 @@ impl Task for DeleteVersion {
 
     async fn run(self, cx: TaskContext) -> Result<TaskOutput> {
         match RepositoryVersion::find(cx.pulp().db(), self.version).await {
-            Ok(version) => delete_version(cx.pulp().db(), &version).await?,
+            Ok(version) => {
+                refuse_in_use(cx.pulp().db(), &version).await?;
+                delete_version(cx.pulp().db(), &version).await?;
+            }
             // One that is gone already has been deleted as wished.
             Err(Error::NotFound { .. }) => {}
             Err(other) => return Err(other),

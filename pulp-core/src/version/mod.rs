@@ -23,11 +23,13 @@ mod tests;
 
 pub(crate) use create::create_empty_version;
 pub use create::create_repository;
+pub(crate) use delete::refuse_in_use;
 pub use delete::{DeleteVersion, delete_version};
 pub use draft::VersionDraft;
 pub use members::{ContentCount, CountType, Members, content_summary};
 pub use modify::AddAndRemove;
-pub use retain::{protected_versions, retain_versions};
+pub(crate) use retain::retain;
+pub use retain::{protected_versions, retain_checkpoints, retain_versions};
 pub use scan::{Package, ScanVersion};
 pub use sweep::sweep_incomplete;
 

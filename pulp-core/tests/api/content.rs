@@ -1,9 +1,11 @@
 //! Content units: which versions have them, and lists that ask so.
 
+use pulp_core::db::{ExecutorExt, Sql};
+use pulp_core::ids::new_id;
 use pulp_testkit::both_databases;
 use serde_json::{Value as Json, json};
 
-use super::world::{DISTRIBUTIONS, REPOSITORIES, World, nowhere};
+use super::world::{DISTRIBUTIONS, REPOSITORIES, World, nowhere, prn};
 
 const BOOKS: &str = "content/shelf/books/";
 
@@ -77,10 +79,16 @@ both_databases! {
         assert_eq!((&versions["count"], &versions["results"][0]["pulp_href"]), (&json!(1), &json!(first)));
         assert_eq!(count(format!("repository_versions/?content__in={},{}", href(0), href(1))).await, 2);
         assert_eq!(count(format!("{repository}versions/?number__gt=0")).await, 2);
+        // Of a type that is published, nothing is served before.
+        assert_eq!(count(format!("{DISTRIBUTIONS}?with_content={}", href(1))).await, 0);
+        let published = "insert into core_publication (pulp_id, pulp_created, pulp_type, complete, repository_version_id, pulp_domain_id) \
+                         values ($1, $2, 'shelf.shelf', $3, $4, $5)";
+        let (pulp, version) = (world.pulp(), prn(&world.get(&second).await.json()).id);
+        let published = Sql::new(published).bind(new_id()).bind(pulp.now()).bind(true).bind(version).bind(pulp.default_domain().pulp_id);
+        pulp.db().execute(published).await.unwrap();
         let served = world.get(&format!("{DISTRIBUTIONS}?with_content={}", href(1))).await.with(200);
         assert_eq!((&served["count"], &served["results"][0]["name"]), (&json!(1), &json!("latest")));
         assert_eq!(count(format!("{BOOKS}?orphaned_for=0")).await, 0);
-        let _ = second;
     }
 
     async fn versions_that_are_not_there_are_refused(world: World) {

@@ -99,7 +99,7 @@ both_databases! {
             ("name__regex=%00", json!({"name__regex": ["Null characters are not allowed."]})),
             ("name__in=a,%00", json!({"name__in": ["Null characters are not allowed."]})),
             ("pulp_label_select=%00", json!(["Invalid search term: '\u{0}'."])),
-            (&format!("latest_with_content={gone}"), json!([format!("URI {gone} not found for contentunit.")])),
+            (&format!("latest_with_content={gone}"), json!([format!("URI {gone} not found for content.")])),
             ("pulp_href__in=x", json!(["URI not valid: x"])),
             ("pulp_id__in=x", json!({"pulp_id__in": ["Enter a valid UUID."]})),
             ("prn__in=x", json!(["Not a valid PRN: x, must start with 'prn:'"])),
@@ -154,7 +154,7 @@ both_databases! {
             ("limit=1", "Filter 'limit' does not exist."),
             ("q=\"name=a\"", "You cannot use 'q' in complex filtering."),
             ("ordering=name", "An ordering filter cannot be used in complex filtering."),
-            ("retain_repo_versions=x", "{\"retain_repo_versions\":[{\"message\":\"Enter a number.\",\"code\":\"invalid\"}]}"),
+            ("retain_repo_versions=x", "{\"retain_repo_versions\": [{\"message\": \"Enter a number.\", \"code\": \"invalid\"}]}"),
             (&["name=a"; 8].join(" OR "), "Filter expression exceeds allowed complexity."),
         ] {
             let refused = world.get(&format!("{REPOSITORIES}?q={}", encoded(text))).await.with(400);

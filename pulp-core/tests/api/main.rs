@@ -8,6 +8,7 @@ mod domains;
 mod filters;
 mod junk;
 mod lists;
+mod naming;
 mod objects;
 mod permissions;
 mod tasks;

@@ -1,5 +1,6 @@
 //! Serving, as a client sees it, on both databases.
 
+mod checkpoints;
 mod elsewhere;
 mod lazy;
 mod listing;

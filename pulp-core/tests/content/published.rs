@@ -190,12 +190,12 @@ both_databases! {
         let first = world.version(repository, 1, &[one], &[]).await;
         world.publication(first).await;
         world.distribution("d", &[("repository_id", repository)]).await;
-        grace::note_repository(db, repository, world.pulp.now(), 3).await.unwrap();
+        grace::note_repository(db, repository, world.pulp.now(), 3 * 24 * 3_600).await.unwrap();
         let second = world.version(repository, 2, &[two], &[one]).await;
         world.publication(second).await;
         for _ in 0..2 {
             // Noting the same again does not lengthen anything.
-            grace::note_repository(db, repository, world.pulp.now(), 3).await.unwrap();
+            grace::note_repository(db, repository, world.pulp.now(), 3 * 24 * 3_600).await.unwrap();
         }
         let rows: i64 = db.scalar("select count(*) from core_distributedpublication").await.unwrap();
         assert_eq!(rows, 2);
@@ -206,8 +206,8 @@ both_databases! {
         world.changed(repository).await;
         assert_eq!((world.status("/d/one").await, world.status("/d/two").await), (404, 200));
         // A rollback: the first is served again, for good.
-        grace::note_served(db, one, None, world.pulp.now(), 3).await.unwrap();
-        grace::note_repository(db, repository, world.pulp.now(), 3).await.unwrap();
+        grace::note_served(db, one, None, world.pulp.now(), 3 * 24 * 3_600).await.unwrap();
+        grace::note_repository(db, repository, world.pulp.now(), 3 * 24 * 3_600).await.unwrap();
         let rows: i64 = db.scalar("select count(*) from core_distributedpublication").await.unwrap();
         assert_eq!(rows, 1);
     }

@@ -315,6 +315,7 @@ async fn a_proxy_forwards_and_tunnels() {
     for upstream in [&plain, &secure] {
         let error = fetch(&through("wrong"), upstream, "a").await.unwrap_err();
         assert!(matches!(error, DownloadError::Proxy { .. }) && !error.is_transient(), "{error}");
+        assert!(error.to_string().contains("Proxy Authentication Required"), "{error}");
     }
 }
 

@@ -11,6 +11,7 @@ pub(super) mod login;
 mod masters;
 pub(super) mod object_roles;
 pub(super) mod orphans;
+pub(super) mod repair;
 mod roles;
 pub(super) mod root;
 mod signing;

@@ -12,11 +12,13 @@ use crate::api::request::Request;
 use crate::api::response;
 use crate::api::router::Answer;
 use crate::ids::Prn;
+use crate::model::{Model, RepositoryVersion};
 use crate::plugin::Registry;
 use crate::resource::{
-    AccessPolicy, Context, Field, Filter, FilterKind, Fragment, Lookup, Record, Resource, Scope, Shape, Target, bases, mask,
+    AccessPolicy, Context, Field, Filter, FilterKind, Fragment, Lookup, Naming, Record, Resource, Scope, Shape, Target, bases, mask,
 };
-use crate::version::{DeleteVersion, ScanVersion};
+use crate::tasks::RepairVersion;
+use crate::version::{self, DeleteVersion, ScanVersion};
 use crate::{Error, Result};
 
 pub(super) fn register(registry: &mut Registry) {
@@ -43,7 +45,9 @@ pub(super) fn register(registry: &mut Registry) {
             .field(Field::computed("vuln_report", Shape::Text, summary::VulnerabilityReport).help("Where known vulnerabilities are told."))
             .ordered_by(["complete", "info", "number"])
             .filters([
-                Filter::custom("content", FilterKind::Href(Target::CONTENT), bases::VersionContent).lookups(Lookup::EXACT_IN),
+                Filter::custom("content", FilterKind::Href(Target::CONTENT), bases::VersionContent)
+                    .naming(Naming::Units)
+                    .lookups(Lookup::EXACT_IN),
                 Filter::new("number", FilterKind::Integer, NUMBER),
                 Filter::time("pulp_created"),
             ]),
@@ -84,6 +88,7 @@ pub(crate) async fn delete(request: Request, repository: Arc<Resource>) -> Answe
     let (_, row) = find(&request, &repository).await?;
     let cx = &request.cx;
     let owner = row.uuid("repository_id").ok_or_else(ApiError::not_found)?;
+    version::refuse_in_use(cx.pulp().db(), &RepositoryVersion::find(cx.pulp().db(), row.id()).await?).await?;
     let owner = Prn::new(repository.model.as_str(), owner);
     let reply = cx.dispatch(DeleteVersion { repository: owner, version: row.id() }).await?;
     crud::reply(cx, &repository, reply).await
@@ -96,4 +101,15 @@ pub(crate) async fn scan(request: Request, repository: Arc<Resource>) -> Answer 
     let id = row.uuid("repository_id").ok_or_else(|| Error::Internal("a version has no repository".to_owned()))?;
     let task = ScanVersion { repository: Prn::new(repository.model.as_str(), id), version: row.id() };
     crud::reply(cx, &repository, cx.dispatch(task).await?).await
+}
+
+/// Looks after the files of a version, by a task.
+pub(crate) async fn repair(mut request: Request, repository: Arc<Resource>) -> Answer {
+    let (_, row) = find(&request, &repository).await?;
+    let verify_checksums = super::repair::verify_checksums(&mut request).await?;
+    let cx = &request.cx;
+    let owner = row.uuid("repository_id").ok_or_else(ApiError::not_found)?;
+    let repository_prn = Prn::new(repository.model.as_str(), owner);
+    let reply = cx.dispatch(RepairVersion { repository: repository_prn, version: row.id(), verify_checksums }).await?;
+    crud::reply(cx, &repository, reply).await
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::library::Repo;
 use crate::prelude::*;
-use crate::sync::Meter;
 
 /// What a version changed, in files. One that has other content under the same path counts once, as replaced.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

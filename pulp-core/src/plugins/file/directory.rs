@@ -11,7 +11,6 @@ use url::Url;
 
 use super::content::declared;
 use super::manifest::{Entry, Fault, check_path};
-use crate::digest::hash_file;
 use crate::prelude::*;
 
 /// Directories within directories that are followed: each costs an open file.

@@ -138,6 +138,10 @@ impl Clone {
     /// The commit that a reference means.
     async fn resolve(&self, reference: &str) -> Result<String> {
         let mut candidates = vec!["refs/pulp/wanted".to_owned()];
+        // Ours has no HEAD of its own: `HEAD~2` is two before the upstream's.
+        if let Some(rest) = reference.strip_prefix("HEAD") {
+            candidates.push(format!("refs/pulp/head{rest}"));
+        }
         candidates.extend(["refs/heads/", "refs/tags/", ""].map(|prefix| format!("{prefix}{reference}")));
         for candidate in candidates {
             let commit = self.run(&["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{candidate}^{{commit}}")]).await;

@@ -5,9 +5,7 @@ use super::publish::Publish;
 use super::repository::MODEL;
 use super::sync::Synchronize;
 use super::{FileRepository, manifest};
-use crate::model::{TaskRow, TaskState};
 use crate::prelude::*;
-use crate::version::{AddAndRemove, create_repository};
 
 /// The file repositories of a Pulp. Calls wait until what they do is done; it is done in this process, as tasks, so that it is ordered
 /// with whatever else happens to the same repository.
@@ -68,7 +66,7 @@ impl Files {
             Some(found) => found,
             None => {
                 let tx = self.pulp.db().begin().await?;
-                let made = create_repository(&tx, "file.file", name, domain, self.pulp.now()).await?;
+                let made = version::create_repository(&tx, "file.file", name, domain, self.pulp.now()).await?;
                 let detail = Sql::new("insert into file_filerepository (repository_ptr_id, manifest) values ($1, $2)");
                 tx.execute(detail.bind(made.pulp_id).bind(manifest::PULP_MANIFEST)).await?;
                 tx.commit().await?;
@@ -251,8 +249,8 @@ impl Repo {
                 id
             }
         };
-        let days = self.pulp.settings().distributed_publication_retention_period;
-        grace::note_distribution(self.pulp.db(), id, now, days).await?;
+        let seconds = self.pulp.settings().distributed_publication_retention_period;
+        grace::note_distribution(self.pulp.db(), id, now, seconds).await?;
         Change::Distributions.announce(&self.pulp).await;
         Distribution::find(self.pulp.db(), id).await
     }

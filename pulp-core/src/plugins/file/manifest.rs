@@ -6,7 +6,7 @@
 use std::fmt;
 use std::io::{self, BufRead, Write};
 
-use crate::digest::Sha256;
+use crate::prelude::Sha256;
 
 /// The name that a manifest has unless it is told another.
 pub const PULP_MANIFEST: &str = "PULP_MANIFEST";

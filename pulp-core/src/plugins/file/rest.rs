@@ -85,7 +85,7 @@ impl ActionHandler for Sync {
         };
         let mirror = input.boolean("mirror").unwrap_or(false);
         if mirror && FileRepository::find(cx.pulp().db(), id).await?.autopublish {
-            return Err(Error::field("mirror", "Cannot use mirror mode with autopublished repository."));
+            return Err(Error::Refused(json!(["Cannot use mirror mode with autopublished repository."])));
         }
         let task = Synchronize {
             repository: Prn::new(MODEL, id),

@@ -1,6 +1,5 @@
 //! Serving: what is published, and below it what the remote of a distribution has.
 
-use crate::model::save::SavedUnit;
 use crate::prelude::*;
 
 use super::content::unit;

@@ -10,7 +10,8 @@ use url::Url;
 
 use super::content::declared;
 use super::git::GitStage;
-use super::manifest::{Entry, MAX_LINE, ManifestError, Reader};
+use super::manifest::{Entry, MAX_LINE, ManifestError, PULP_MANIFEST, Reader};
+use super::publish::publish;
 use super::repository::FileRepository;
 use crate::prelude::*;
 
@@ -64,6 +65,10 @@ impl Task for Synchronize {
         let sync = SyncContext::new(cx.clone(), remote)?.metered(repository.pulp_id);
         if sync.remote().pulp_type == "file.git" {
             let version = synchronize(&sync, &repository, Box::new(GitStage), SyncOptions::default().mirror(self.mirror)).await?;
+            if let Some(version) = version.as_ref().filter(|_| self.mirror) {
+                let own = FileRepository::find(db, repository.pulp_id).await?;
+                publish(&cx, version, own.manifest.as_deref(), false).await?;
+            }
             return version::output(&cx, version.as_ref()).await;
         }
         let manifest = fetch_manifest(&sync).await?;
@@ -80,6 +85,13 @@ impl Task for Synchronize {
         let version = synchronize(&sync, &repository, first, SyncOptions::default().mirror(self.mirror)).await?;
         let number = version.as_ref().map_or(latest.number, |version| version.number);
         note(&repository, details, number, db).await?;
+        if let Some(version) = version.as_ref().filter(|_| self.mirror) {
+            // A mirror is published as its upstream is.
+            let url = sync.url()?;
+            let name = url.path_segments().and_then(|mut segments| segments.next_back()).filter(|name| !name.is_empty());
+            let name = name.map(|name| percent_encoding::percent_decode_str(name).decode_utf8_lossy());
+            publish(&cx, version, Some(name.as_deref().unwrap_or(PULP_MANIFEST)), false).await?;
+        }
         version::output(&cx, version.as_ref()).await
     }
 }

@@ -309,9 +309,32 @@ pub(super) struct DistributedContent;
 
 #[async_trait]
 impl Condition for DistributedContent {
-    async fn condition(&self, _: &Context, _: Lookup, value: &FilterValue) -> Result<Fragment> {
-        Ok(Fragment::new("exists (select 1 from core_repositoryversion v where (v.pulp_id = b.repository_version_id or v.pulp_id = (select p.repository_version_id from core_publication p where p.pulp_id = b.publication_id) or (v.repository_id = b.repository_id and v.number = (select max(l.number) from core_repositoryversion l where l.complete and l.repository_id = b.repository_id))) and ")
-            .then(version_has(value))
-            .text(")"))
+    async fn condition(&self, cx: &Context, _: Lookup, value: &FilterValue) -> Result<Fragment> {
+        // Types that can serve a publication serve nothing else: of a repository its newest, of a version one of it.
+        let resources = cx.pulp().registry().resources().iter();
+        let published = resources.filter(|one| one.noun == Noun::Distribution && one.find_field("publication").is_some());
+        let published: Vec<&'static str> = published.filter_map(|one| one.pulp_type).collect();
+        Ok(Fragment::new(
+            "exists (select 1 from core_repositoryversion v where (\
+                v.pulp_id = (select p.repository_version_id from core_publication p where p.pulp_id = b.publication_id) \
+                or (b.pulp_type in ",
+        )
+        .list(published.iter().copied())
+        .text(
+            " and ((v.pulp_id = b.repository_version_id \
+                  and exists (select 1 from core_publication p where p.repository_version_id = v.pulp_id and p.complete)) \
+                or (v.repository_id = b.repository_id and v.number = (\
+                    select max(l.number) from core_repositoryversion l join core_publication p on p.repository_version_id = l.pulp_id \
+                    where p.complete and l.repository_id = b.repository_id)))) \
+                or (b.pulp_type not in ",
+        )
+        .list(published.iter().copied().chain([""]))
+        .text(
+            " and (v.pulp_id = b.repository_version_id \
+                or (v.repository_id = b.repository_id and v.number = (\
+                    select max(l.number) from core_repositoryversion l where l.complete and l.repository_id = b.repository_id))))) and ",
+        )
+        .then(version_has(value))
+        .text(")"))
     }
 }

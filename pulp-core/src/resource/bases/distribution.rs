@@ -7,8 +7,8 @@ use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use super::super::{
-    Change as Changed, Compute, Condition, Context, Create, Field, Filter, FilterKind, FilterValue, Fragment, Hooks, Input, Lookup, Noun,
-    Record, Resource, Shape, Target,
+    Change as Changed, Compute, Condition, Context, Create, Field, Filter, FilterKind, FilterValue, Fragment, Hooks, Input, Lookup, Naming,
+    Noun, Record, Resource, Shape, Target,
 };
 use super::content::DistributedContent;
 use crate::clock::to_wire;
@@ -51,8 +51,11 @@ impl Resource {
                 Filter::new("base_path", FilterKind::Text, &[Lookup::Exact, Lookup::Contains, Lookup::IContains, Lookup::In]),
                 Filter::new("checkpoint", FilterKind::Boolean, Lookup::EXACT),
                 Filter::name("name"),
-                Filter::custom("repository", FilterKind::Href(Target::REPOSITORY), ServesRepository).lookups(Lookup::EXACT_IN),
-                Filter::custom("with_content", FilterKind::Href(Target::CONTENT), DistributedContent),
+                Filter::custom("repository", FilterKind::Href(Target::REPOSITORY), ServesRepository)
+                    .naming(Naming::Pointer)
+                    .without_value("No value supplied for repository filter.")
+                    .lookups(Lookup::EXACT_IN),
+                Filter::custom("with_content", FilterKind::Href(Target::CONTENT), DistributedContent).naming(Naming::Anything),
             ])
     }
 }
@@ -161,8 +164,8 @@ async fn overlap(cx: &Context, path: &str, own: Option<Uuid>) -> Result<()> {
 
 /// Notes which publication it serves from now on: the one before stays reachable for a while.
 async fn note(cx: &Context, tx: &Tx, id: Uuid) -> Result<()> {
-    let days = cx.pulp().settings().distributed_publication_retention_period;
-    Ok(grace::note_distribution(tx, id, cx.pulp().now(), days).await?)
+    let seconds = cx.pulp().settings().distributed_publication_retention_period;
+    Ok(grace::note_distribution(tx, id, cx.pulp().now(), seconds).await?)
 }
 
 struct BaseUrl;
@@ -220,6 +223,6 @@ struct ServesRepository;
 #[async_trait]
 impl Condition for ServesRepository {
     async fn condition(&self, _: &Context, _: Lookup, value: &FilterValue) -> Result<Fragment> {
-        Ok(Fragment::new("b.repository_id in ").list(value.all().iter().map(FilterValue::to_sql)))
+        Ok(value.pointed_at_by("b.repository_id"))
     }
 }

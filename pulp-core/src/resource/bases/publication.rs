@@ -7,8 +7,8 @@ use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use super::super::{
-    ActionHandler, Change, Compute, Condition, Context, Field, Filter, FilterKind, FilterValue, Fragment, Hooks, Input, Lookup, Noun,
-    Record, Resource, Returns, Shape, Target,
+    ActionHandler, Change, Compute, Condition, Context, Field, Filter, FilterKind, FilterValue, Fragment, Hooks, Input, Lookup, Naming,
+    Noun, Record, Resource, Returns, Shape, Target,
 };
 use super::content::PublishedContent;
 use crate::db::{ExecutorExt, Sql};
@@ -44,10 +44,12 @@ impl Resource {
             .ordered_by(["checkpoint", "complete", "pass_through", "pulp_type"])
             .filters([
                 Filter::new("checkpoint", FilterKind::Boolean, Lookup::EXACT),
-                Filter::custom("content", FilterKind::Href(Target::CONTENT), PublishedContent).lookups(Lookup::EXACT_IN),
+                Filter::custom("content", FilterKind::Href(Target::CONTENT), PublishedContent)
+                    .naming(Naming::Units)
+                    .lookups(Lookup::EXACT_IN),
                 Filter::time("pulp_created"),
                 Filter::custom("repository", FilterKind::Href(Target::REPOSITORY), OfRepository),
-                Filter::href("repository_version", Target::REPOSITORY_VERSION, Lookup::EXACT),
+                Filter::href("repository_version", Target::REPOSITORY_VERSION, Lookup::EXACT).naming(Naming::Version),
             ])
     }
 }
@@ -62,6 +64,7 @@ impl Hooks for Rules {
         match (input.has("repository"), input.has("repository_version")) {
             (false, false) => refused("Either the 'repository' or 'repository_version' need to be specified"),
             (true, true) => refused("Either the 'repository' or 'repository_version' need to be specified but not both."),
+            (false, true) if input.boolean("checkpoint") == Some(true) => refused("'checkpoint' may only be used with 'repository'"),
             _ => Ok(()),
         }
     }

@@ -6,10 +6,12 @@ use async_trait::async_trait;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use super::super::{Change, Compute, Context, Create, Field, Filter, FilterKind, Hooks, Lookup, Noun, Record, Resource, Shape, Target};
+use super::super::{
+    Change, Compute, Context, Create, Field, Filter, FilterKind, Hooks, Input, Lookup, Noun, Record, Resource, Shape, Target,
+};
 use super::content::{Membership, WithContent};
-use crate::Result;
 use crate::db::{ExecutorExt, Sql};
+use crate::{Result, version};
 
 impl Resource {
     /// A repository type: `pulp_type` is its type’s name (`file.file`), `schema` the name of its schema.
@@ -71,6 +73,13 @@ struct Rules;
 
 #[async_trait]
 impl Hooks for Rules {
+    async fn settle(&self, cx: &Context, before: &Record, input: &Input) -> Result<()> {
+        if input.has("retain_repo_versions") || input.has("retain_checkpoints") {
+            version::retain(cx.pulp().db(), before.id()).await?;
+        }
+        Ok(())
+    }
+
     async fn committed(&self, cx: &Context, id: Uuid) {
         crate::content::Change::Repository(id).announce(cx.pulp()).await;
     }

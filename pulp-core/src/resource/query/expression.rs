@@ -84,25 +84,44 @@ impl Resource {
             "q" => return Err(Error::field("q", "You cannot use 'q' in complex filtering.")),
             "ordering" => return Err(Error::field("q", "An ordering filter cannot be used in complex filtering.")),
             _ if !self.knows_filter(name) => return Err(Error::field("q", format!("Filter '{name}' does not exist."))),
+            "pulp_label_select" => {}
             _ if value.is_empty() => return Ok(Fragment::always()),
             _ => {}
         }
         match self.condition(cx, name, value).await {
             Ok(condition) => Ok(condition.unwrap_or_else(Fragment::always)),
             // Pulp packs the filter's own complaint, as JSON, into one about `q`.
-            Err(Error::Validation(fields)) => {
-                let packed: serde_json::Map<_, _> = fields
-                    .into_iter()
-                    .map(|(field, messages)| {
-                        let messages: Vec<_> = messages.iter().map(|message| json!({"message": message, "code": "invalid"})).collect();
-                        (field, json!(messages))
-                    })
-                    .collect();
-                Err(Error::field("q", serde_json::Value::Object(packed).to_string()))
-            }
+            Err(Error::Validation(fields)) => Err(Error::field("q", packed(&fields))),
             Err(other) => Err(other),
         }
     }
+}
+
+/// Errors of fields as JSON in a text: spaced as Python spaces it, and in ASCII.
+fn packed(fields: &crate::error::FieldErrors) -> String {
+    let fields = fields.iter().map(|(field, messages)| {
+        let messages = messages.iter().map(|message| {
+            let code = match message.as_str() {
+                choice if choice.starts_with("Select a valid choice.") => "invalid_choice",
+                "Null characters are not allowed." => "null_characters_not_allowed",
+                _ => "invalid",
+            };
+            format!("{{\"message\": {}, \"code\": \"{code}\"}}", json!(message))
+        });
+        format!("{}: [{}]", json!(field), messages.collect::<Vec<_>>().join(", "))
+    });
+    let text = format!("{{{}}}", fields.collect::<Vec<_>>().join(", "));
+    let mut ascii = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_ascii() {
+            ascii.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                ascii.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    ascii
 }
 
 fn parse(text: &str) -> Option<Expression> {

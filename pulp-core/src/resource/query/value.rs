@@ -1,12 +1,11 @@
 //! Values of filters.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
-use serde_json::json;
 use uuid::Uuid;
 
-use super::value_kind;
+use super::{named, value_kind};
 use crate::clock::Timestamp;
-use crate::resource::{Context, Filter, FilterKind, FilterValue, Lookup, Target};
+use crate::resource::{Context, Filter, FilterKind, FilterValue, Lookup, Naming};
 use crate::{Error, Result};
 
 /// Each of several values that commas separate.
@@ -48,6 +47,11 @@ pub(super) async fn read(cx: &Context, filter: &Filter, lookup: Lookup, name: &s
     // PostgreSQL has no text with a null character.
     if text.contains('\0') && matches!(lookup, Lookup::In | Lookup::Ne | Lookup::Range | Lookup::Regex | Lookup::IRegex) {
         return Err(Error::field(name, "Null characters are not allowed."));
+    }
+    if matches!(kind, FilterKind::Href(_)) && filter.naming == Naming::Units {
+        let texts: Vec<&str> = if lookup == Lookup::In { text.split(',').map(str::trim).collect() } else { vec![text] };
+        let units = named::units(cx, &texts).await?.into_iter().map(FilterValue::Id).collect();
+        return Ok(Some(FilterValue::Many(units)));
     }
     match lookup {
         Lookup::In | Lookup::Range => {
@@ -109,23 +113,8 @@ async fn single(cx: &Context, filter: &Filter, kind: FilterKind, name: &str, tex
             }
             FilterValue::Text(text.to_owned())
         }
-        FilterKind::Href(target) => FilterValue::Id(object(cx, target, filter.condition.is_some(), text).await?),
+        FilterKind::Href(target) => named::read(cx, target, filter.naming, text).await?,
     }))
-}
-
-/// The object that a filter names.
-async fn object(cx: &Context, target: Target, custom: bool, text: &str) -> Result<Uuid> {
-    let refused = |message: String| Error::Refused(json!([message]));
-    match cx.resolve(target, text).await {
-        Ok(prn) => Ok(prn.id),
-        Err(message) if message.ends_with("does not exist.") => {
-            Err(refused(format!("URI {text} not found for {}.", target.noun.replace(' ', ""))))
-        }
-        // Nothing here has to do with an object of another domain.
-        Err(message) if message.starts_with(crate::resource::context::ELSEWHERE) => Ok(Uuid::nil()),
-        Err(_) if custom => Err(refused(format!("URI not valid: {text}"))),
-        Err(_) => Err(refused(format!("URI couldn't be resolved: {text}"))),
-    }
 }
 
 #[cfg(test)]

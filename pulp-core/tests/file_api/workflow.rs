@@ -1,55 +1,12 @@
-//! The file content type over HTTP: content from anywhere, modify, sync, publish, distribute, fetch.
+//! From content to what is served.
 
 use std::collections::BTreeSet;
 
-use async_trait::async_trait;
-use pulp_core::crypto::password;
 use pulp_core::db::{ExecutorExt, Sql};
-use pulp_core::model::User;
-use pulp_core::settings::Settings;
-use pulp_core::tasks::Workers;
-use pulp_testkit::{Blob, Client, Engine, Kit, Prepare, Server, Tree, Upstream, both_databases};
+use pulp_testkit::{Blob, Tree, Upstream, both_databases};
 use serde_json::{Value, json};
 
-/// A Pulp that is served, with workers, and a client of its admin.
-struct World {
-    client: Client,
-    _workers: Workers,
-    _server: Server,
-    kit: Kit,
-}
-
-#[async_trait]
-impl Prepare for World {
-    async fn prepare(engine: Engine) -> Option<Self> {
-        let kit = Kit::built(engine, |builder| builder.settings(Settings::default())).await?;
-        let hash = password::make("password", 1_000).unwrap();
-        User::create_superuser(kit.pulp().db(), "admin", &hash, kit.pulp().now()).await.unwrap();
-        let (api, content) = (kit.pulp().api(), kit.pulp().content());
-        let server = Server::start(move |request| {
-            let (api, content) = (api.clone(), content.clone());
-            async move {
-                if request.uri().path().starts_with("/pulp/content/") { content.handle(request).await } else { api.handle(request).await }
-            }
-        })
-        .await;
-        let workers = Workers::start(kit.pulp(), 2).await.unwrap();
-        Some(Self { client: server.client().basic_auth("admin", "password"), _workers: workers, _server: server, kit })
-    }
-}
-
-const REPOSITORIES: &str = "repositories/file/file/";
-const FILES: &str = "content/file/files/";
-
-fn href(object: &Value) -> &str {
-    object["pulp_href"].as_str().unwrap()
-}
-
-/// The paths that a version has, sorted.
-async fn paths(client: &Client, version: &str) -> Vec<String> {
-    let units = client.list(&format!("{FILES}?repository_version={version}&ordering=relative_path")).await;
-    units.iter().map(|unit| unit["relative_path"].as_str().unwrap().to_owned()).collect()
-}
+use super::world::{FILES, REPOSITORIES, World, href, paths};
 
 both_databases! {
     async fn a_remote_is_mirrored_published_and_served(world: World) {

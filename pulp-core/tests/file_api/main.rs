@@ -1,0 +1,7 @@
+//! The file content type over HTTP: content from anywhere, modify, sync, publish, distribute, fetch.
+
+mod git;
+mod repair;
+mod versions;
+mod workflow;
+mod world;
