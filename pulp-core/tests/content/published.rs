@@ -124,6 +124,8 @@ both_databases! {
 
     async fn a_remembered_decision_is_forgotten_with_what_it_rests_on(kit: Kit) {
         let world = World::new(kit.pulp());
+        // A listener that begins to listen late makes everything be forgotten.
+        world.listens().await;
         let repository = world.served("d", &[("one", b"1")]).await;
         assert_eq!((world.status("/d/one").await, world.status("/d/two").await), (200, 404));
         let two = world.file("two", b"2").await;

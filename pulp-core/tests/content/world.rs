@@ -1,5 +1,7 @@
 //! Rows and files to serve, made directly.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -38,6 +40,21 @@ impl Answer {
 impl World {
     pub fn new(pulp: &Pulp) -> Self {
         Self { pulp: pulp.clone() }
+    }
+
+    /// Waits until notifications come through.
+    pub async fn listens(&self) {
+        let _listening = self.pulp.content();
+        for word in ["once", "twice"] {
+            let mut told = self.pulp.db().notifications();
+            loop {
+                self.pulp.db().notify("test", word).await.unwrap();
+                match tokio::time::timeout(Duration::from_millis(100), told.recv()).await {
+                    Ok(Ok(notification)) if notification.payload == word => break,
+                    _ => {}
+                }
+            }
+        }
     }
 
     pub async fn sql(&self, sql: Sql) {
