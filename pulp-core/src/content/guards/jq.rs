@@ -17,6 +17,8 @@ use moka::sync::Cache;
 /// Bytes of a filter and of a header.
 const LONGEST_FILTER: usize = 1_024;
 const LONGEST_INPUT: usize = 16 << 10;
+/// Bytes of stack; only what is used of them is ever taken.
+const STACK: usize = 32 << 20;
 /// Iterators of a filter: each can go over all that the header has.
 const MOST_ITERATORS: usize = 2;
 /// Functions of a filter that make longer texts.
@@ -39,13 +41,21 @@ pub(super) enum JqError {
 
 /// The first output of a filter over some JSON, if that is a text.
 pub(super) async fn first_text(filter: String, json: Vec<u8>) -> Result<Option<String>, JqError> {
-    let ran = tokio::task::spawn_blocking(move || run(&filter, &json)).await;
-    ran.map_err(|error| JqError::Failed(error.to_string()))?
+    let ran = tokio::task::spawn_blocking(move || on_deep_stack(|| run(&filter, &json))).await;
+    ran.map_err(|error| JqError::Failed(error.to_string()))?.unwrap_or_else(|| Err(JqError::Failed("its thread ended".to_owned())))
+}
+
+/// Filters are read by recursion: one of [`LONGEST_FILTER`] parentheses takes more than the stack that threads usually have.
+fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
+        thread.ok()?.join().ok()
+    })
 }
 
 fn run(filter: &str, json: &[u8]) -> Result<Option<String>, JqError> {
-    // The other parser goes as deep as the input does.
-    if json.len() > LONGEST_INPUT || serde_json::from_slice::<serde::de::IgnoredAny>(json).is_err() {
+    // The other parser goes as deep as the input does; this one has its limit.
+    if json.len() > LONGEST_INPUT || serde_json::from_slice::<serde_json::Value>(json).is_err() {
         return Err(JqError::Input);
     }
     let filter = compiled(filter)?;
@@ -327,6 +337,31 @@ mod tests {
             assert!(matches!(run(filter, b"{}"), Err(JqError::Syntax | JqError::NotAllowed(_))), "{filter}");
         }
         assert!(matches!(run(&".a".repeat(1_000), b"{}"), Err(JqError::NotAllowed(_))));
+    }
+
+    #[test]
+    fn filters_that_nest_deeply_end() {
+        let closed = |open: &str, close: &str| {
+            let levels = (LONGEST_FILTER - 1) / (open.len() + close.len());
+            format!("{}.{}", open.repeat(levels), close.repeat(levels))
+        };
+        for filter in [
+            closed("(", ")"),
+            closed("[", "]"),
+            closed("try ", ""),
+            closed("-", ""),
+            closed(".[", "]"),
+            closed("if . then ", " end"),
+            closed(".|", ""),
+            closed("not|", ""),
+            closed("first(", ")"),
+            closed("{a:", "}"),
+            closed("", "?"),
+            closed("", ".a"),
+        ] {
+            let ended = on_deep_stack(|| run(&filter, b"{}"));
+            assert!(ended.is_some(), "{}…", &filter[..filter.len().min(20)]);
+        }
     }
 
     #[test]
