@@ -70,7 +70,7 @@ fn whatever_a_route_answers_is_told_and_nothing_else() {
     let answered: BTreeSet<String> = router
         .answered()
         .filter(|(path, _)| !path.is_empty() && !path.starts_with("docs/"))
-        .map(|(path, method)| format!("{} {}", method.as_str().to_ascii_lowercase(), unnamed(path)))
+        .map(|(path, method)| format!("{} {}", method.as_str().to_ascii_lowercase(), unnamed(&path)))
         .collect();
     let document = made(&Options { pk_path: true, ..Options::default() }, false);
     let told: BTreeSet<String> = operations(&document)
