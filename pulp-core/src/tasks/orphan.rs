@@ -48,11 +48,19 @@ impl Task for OrphanCleanup {
         pulp.db().execute(unfinished.bind(until).bind(self.domain)).await?;
 
         let report = cx.progress("Clean up orphan Content", "clean-up.content").total(0);
+        // Where single units are named, their files alone may go with them.
+        let mut theirs: Option<Vec<Uuid>> = self.content.as_ref().map(|_| Vec::new());
         let mut after = Uuid::nil();
         loop {
             let units = self.units(pulp.db(), until, after).await?;
             let Some(last) = units.last() else { break };
             after = *last;
+            if let Some(theirs) = &mut theirs {
+                let mut files =
+                    Sql::new("select distinct artifact_id from core_contentartifact where artifact_id is not null and content_id in ");
+                files.push_list(&units);
+                theirs.extend(pulp.db().column::<Uuid>(files).await?);
+            }
             let gone = remove_units(pulp, &units, until).await?;
             report.increase_total(gone);
             report.increase(gone);
@@ -60,14 +68,22 @@ impl Task for OrphanCleanup {
         report.finish();
 
         let report = cx.progress("Clean up orphan Artifacts", "clean-up.artifacts").total(0);
-        let mut after = Uuid::nil();
-        loop {
-            let artifacts = self.artifacts(pulp.db(), until, after).await?;
-            let Some(last) = artifacts.last() else { break };
-            after = *last;
-            let gone = remove_artifacts(pulp, self.domain, &artifacts, until).await?;
+        let removed = |gone: i64| {
             report.increase_total(gone);
             report.increase(gone);
+        };
+        if let Some(theirs) = theirs {
+            for some in theirs.chunks(200) {
+                removed(remove_artifacts(pulp, self.domain, some, until).await?);
+            }
+        } else {
+            let mut after = Uuid::nil();
+            loop {
+                let artifacts = self.artifacts(pulp.db(), until, after).await?;
+                let Some(last) = artifacts.last() else { break };
+                after = *last;
+                removed(remove_artifacts(pulp, self.domain, &artifacts, until).await?);
+            }
         }
         report.finish();
         Ok(().into())

@@ -1,12 +1,12 @@
 //! Tasks over the API.
 
 use http::Method;
-use pulp_core::db::ExecutorExt;
+use pulp_core::db::{ExecutorExt, Sql};
 use pulp_testkit::both_databases;
 use serde_json::{Value as Json, json};
 use sqlx::types::Json as Column;
 
-use super::world::{DISTRIBUTIONS, World, basic, nowhere};
+use super::world::{DISTRIBUTIONS, World, basic, nowhere, prn};
 
 both_databases! {
     async fn tasks_are_found_by_what_they_are(world: World) {
@@ -140,6 +140,26 @@ both_databases! {
         assert_eq!(task["logging_cid"], given);
         let options: Column<Json> = world.pulp().db().scalar("select profile_options from core_task").await.unwrap();
         assert_eq!(options.0, json!(["memory", "logs"]));
+    }
+
+    async fn what_a_task_recorded_can_be_fetched(world: World) {
+        let repository = world.repository("a").await;
+        let task = world.task(&world.patch(&repository, json!({"description": "x"})).await);
+        let urls = async || world.get(&format!("{task}profile_artifacts/")).await.with(200)["urls"].clone();
+        assert_eq!(urls().await, json!({}));
+        let artifact = prn(&world.form(Method::POST, "artifacts/", &[], Some(b"# Seconds"), None).await.with(201)).id;
+        let id = prn(&world.get(&task).await.with(200)).id;
+        let insert = "insert into core_profileartifact (pulp_id, pulp_created, name, artifact_id, task_id) values ($1, $2, 'memory_profile', $1, $3)";
+        world.pulp().db().execute(Sql::new(insert).bind(artifact).bind(world.pulp().now()).bind(id)).await.unwrap();
+        let urls = urls().await;
+        let url = urls["memory_profile"].as_str().unwrap();
+        assert!(url.starts_with("http://pulp.example/pulp/content/") && url.contains("validate_token="), "{url}");
+        let served = world.pulp().content().handle(http::Request::get(url).body(()).unwrap()).await;
+        assert_eq!(served.status(), 200);
+        let unsigned = url.split('?').next().unwrap();
+        let refused = world.pulp().content().handle(http::Request::get(unsigned).body(()).unwrap()).await;
+        assert_eq!(refused.status(), 403);
+        assert_eq!(world.get(&format!("{}profile_artifacts/", nowhere("tasks/"))).await.with(404), json!({"detail": "No Task matches the given query."}));
     }
 
     async fn schedules_are_shown(world: World) {
