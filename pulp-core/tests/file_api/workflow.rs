@@ -221,6 +221,15 @@ both_databases! {
         }
         let details: i64 = pulp.db().scalar("select count(*) from file_filecontent").await.unwrap();
         assert_eq!(details, 1);
+        // Where units are named, only their files go with them.
+        let named = client.post_form(FILES, &[("relative_path", "named")], Some(b"named")).await;
+        let named = pulp_testkit::client::created(&client.wait(named).await, "content");
+        let loose = client.post_form("artifacts/", &[], Some(b"loose")).await.with(201);
+        let body = json!({"content_hrefs": [named], "orphan_protection_time": 0});
+        client.wait(client.post("orphans/cleanup/", body).await).await;
+        client.try_get(&named).await.with(404);
+        client.get(href(&loose)).await;
+        assert_eq!(client.get("artifacts/").await["count"], 3);
         // The same unit can come again.
         let again = client.post_form(FILES, &[("relative_path", "orphan")], Some(b"orphan")).await;
         client.wait(again).await;
