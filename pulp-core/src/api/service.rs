@@ -112,8 +112,8 @@ impl Api {
     /// key, `…/{pulp_id}/`, rather than by href.
     ///
     /// # Errors
-    /// [`Error::BadRequest`] if there is no such component; [`Error::Internal`] if the descriptions of two resources
-    /// contradict each other.
+    /// [`Error::BadRequest`](crate::Error::BadRequest) if there is no such component; [`Error::Internal`](crate::Error::Internal) if
+    /// the descriptions of two resources contradict each other.
     pub fn openapi(&self, component: Option<&str>, bindings: bool, pk_path: bool) -> crate::Result<serde_json::Value> {
         let Inner { pulp, documents, .. } = &*self.0;
         documents.document(pulp, &Options::new(pulp.registry(), component, bindings, pk_path)?, None)
