@@ -110,7 +110,7 @@ impl Default for Settings {
             envvar_header_content_guard_allowed_vars: Vec::new(),
             hide_guarded_distributions: false,
             sync_max_in_flight_bytes: 256 << 20,
-            sync_max_in_flight_items: 4_000,
+            sync_max_in_flight_items: 6_000,
             spool_quota_bytes: 0,
             verify_before_serving_bytes: 1 << 20,
             lazy_fetch_concurrency: 64,

@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-// Many threads allocate small things of short life: half the time and memory of the system’s allocator.
+// Many threads allocate small things of short life, and a sync needs much for a short time: fast, and given back to the system afterwards.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     pulp_server::main_with(|builder| builder)

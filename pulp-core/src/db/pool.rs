@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,6 +22,9 @@ const RESTED: Duration = Duration::from_secs(1);
 
 /// How long a database may take to say that it is there.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(3);
+
+/// How often SQLite gives back the memory of pages that a bulk of writes left in its cache.
+const RELAX: Duration = Duration::from_secs(20);
 
 /// How to open a database.
 #[derive(Debug, Clone)]
@@ -151,9 +154,12 @@ impl Db {
             .acquire_timeout(options.acquire_timeout)
             .max_lifetime(None)
             .test_before_acquire(false)
-            .connect_with(connect.pragma("query_only", "on").pragma("cache_size", "-8192"))
+            // Little: pages that no one has changed lately come from the mapped file.
+            .connect_with(connect.pragma("query_only", "on").pragma("cache_size", "-2048"))
             .await?;
-        Ok(Self(Arc::new(Inner(Parts { pools: Pools::Sqlite { read, write }, notifier: Notifier::local(), _lock: Some(lock) }))))
+        let inner = Arc::new(Inner(Parts { pools: Pools::Sqlite { read, write }, notifier: Notifier::local(), _lock: Some(lock) }));
+        tokio::spawn(relax(Arc::downgrade(&inner)));
+        Ok(Self(inner))
     }
 
     /// Starts a transaction. On SQLite it is the only one that writes until it ends.
@@ -233,6 +239,21 @@ impl Executor for Db {
         match &self.0.pools {
             Pools::Postgres(pool) => tx::postgres_run(pool, sql).await,
             Pools::Sqlite { write, .. } => tx::sqlite_run(write, sql).await,
+        }
+    }
+}
+
+/// Now and then has the connection that writes forget its unchanged pages, as long as the database is in use.
+async fn relax(database: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(RELAX).await;
+        let Some(inner) = database.upgrade() else { return };
+        let Pools::Sqlite { write, .. } = &inner.0.pools else { return };
+        if write.is_closed() {
+            return;
+        }
+        if let Err(error) = sqlx::query("pragma shrink_memory").execute(write).await {
+            tracing::debug!(%error, "the memory of the database could not be shrunk");
         }
     }
 }

@@ -126,6 +126,7 @@ pub(super) async fn postgres_run<'c>(executor: impl sqlx::Executor<'c, Database 
 pub(super) async fn sqlite_rows<'c>(executor: impl sqlx::Executor<'c, Database = Sqlite>, sql: Sql) -> Result<Vec<Row>, DbError> {
     let (text, values) = sql.into_parts();
     let keep = values.len() <= PREPARED_UP_TO;
+    let text = unnumbered(text, values.len());
     let rows = sqlx::query_with(AssertSqlSafe(text), sqlite_arguments(values)?).persistent(keep).fetch_all(executor).await?;
     Ok(rows.into_iter().map(Row::Sqlite).collect())
 }
@@ -133,7 +134,35 @@ pub(super) async fn sqlite_rows<'c>(executor: impl sqlx::Executor<'c, Database =
 pub(super) async fn sqlite_run<'c>(executor: impl sqlx::Executor<'c, Database = Sqlite>, sql: Sql) -> Result<u64, DbError> {
     let (text, values) = sql.into_parts();
     let keep = values.len() <= PREPARED_UP_TO;
+    let text = unnumbered(text, values.len());
     Ok(sqlx::query_with(AssertSqlSafe(text), sqlite_arguments(values)?).persistent(keep).execute(executor).await?.rows_affected())
+}
+
+/// The text with `?` for each placeholder, where they stand in the order of their numbers, each once. SQLite looks a placeholder that
+/// has a name up in a list of all others, when it reads it and when its value is bound: the square of their number. A list of one row
+/// is not worth the copy.
+fn unnumbered(text: String, values: usize) -> String {
+    if values <= PREPARED_UP_TO {
+        return text;
+    }
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    let mut seen = 0;
+    while let Some(at) = memchr::memchr(b'$', rest.as_bytes()) {
+        plain.push_str(&rest[..at]);
+        plain.push('?');
+        let digits = rest[at + 1..].bytes().take_while(u8::is_ascii_digit).count();
+        seen += 1;
+        if rest[at + 1..at + 1 + digits].parse() != Ok(seen) {
+            return text;
+        }
+        rest = &rest[at + 1 + digits..];
+    }
+    if seen != values {
+        return text;
+    }
+    plain.push_str(rest);
+    plain
 }
 
 macro_rules! bind_all {
@@ -162,4 +191,30 @@ fn postgres_arguments(values: Vec<Value>) -> Result<PgArguments, DbError> {
 fn sqlite_arguments(values: Vec<Value>) -> Result<SqliteArguments, DbError> {
     let mut arguments = SqliteArguments::default();
     bind_all!(arguments, values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_in_order_lose_their_numbers() {
+        let mut list = Sql::new("select * from t where a in ");
+        list.push_list((0..100_i64).collect::<Vec<_>>()).push(" limit ").push_bind(7);
+        let (text, values) = list.into_parts();
+        let plain = unnumbered(text, values.len());
+        assert!(plain.starts_with("select * from t where a in (?, ?, ") && plain.ends_with("?) limit ?"), "{plain}");
+        assert_eq!(plain.matches('?').count(), 101);
+        assert!(!plain.contains('$'));
+    }
+
+    #[test]
+    fn a_placeholder_that_stands_twice_keeps_its_number() {
+        let mut list = Sql::new("select * from t where b = $1 and c = $1 and a in ").bind(1);
+        list.push_list((0..100_i64).collect::<Vec<_>>());
+        let (text, values) = list.into_parts();
+        assert_eq!(unnumbered(text.clone(), values.len()), text);
+        // Nor is one lost that the text does not name.
+        assert_eq!(unnumbered("a = $1".to_owned(), 100), "a = $1");
+    }
 }

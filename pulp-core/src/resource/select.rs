@@ -188,6 +188,18 @@ pub(crate) struct Rows {
     pub(crate) page: Option<(i64, i64)>,
 }
 
+impl Rows {
+    /// Appends what they must meet, and how the tables that they come from join.
+    fn push_where(&self, sql: &mut Sql, join: &Fragment) {
+        sql.push(" where ");
+        if self.drive.is_some() {
+            join.write(sql);
+            sql.push(" and ");
+        }
+        self.condition.write(sql);
+    }
+}
+
 impl Resource {
     /// The condition that a row belongs to this resource and to the domain of `cx`, and that whoever asks may see it.
     pub(crate) fn scope(&self, cx: &Context) -> Fragment {
@@ -245,21 +257,49 @@ impl Resource {
 
     /// Rows of this resource.
     pub(crate) async fn select<E: Executor + ?Sized>(&self, executor: &E, rows: &Rows) -> Result<Vec<Record>, DbError> {
+        let sql = match rows.page {
+            Some((limit, offset)) if offset > 0 => self.later_page(rows, limit, offset),
+            page => self.first_rows(rows, page.map(|(limit, _)| limit)),
+        };
         let selection = self.selection();
-        let drive = rows.drive.as_ref();
-        let (from, join) = self.from(drive, true);
-        let mut sql = Sql::new(format!("select {} from {from}{} where ", selection.expressions, selection.joins));
-        if drive.is_some() {
-            join.write(&mut sql);
-            sql.push(" and ");
-        }
-        rows.condition.write(&mut sql);
-        if let Some((limit, offset)) = rows.page {
-            let own = self.own_order(drive);
-            sql.push(" order by ").push(if rows.order.is_empty() { &own } else { &rows.order });
-            sql.push(" limit ").push_bind(limit).push(" offset ").push_bind(offset);
-        }
         executor.rows(sql).await?.iter().map(|row| selection.read(row)).collect()
+    }
+
+    /// The statement for rows from the first on.
+    fn first_rows(&self, rows: &Rows, limit: Option<i64>) -> Sql {
+        let (selection, drive) = (self.selection(), rows.drive.as_ref());
+        let (from, join) = self.from(drive, true);
+        let mut sql = Sql::new(format!("select {} from {from}{}", selection.expressions, selection.joins));
+        rows.push_where(&mut sql, &join);
+        if let Some(limit) = limit {
+            sql.push(" order by ").push(self.ordering(rows, drive)).push(" limit ").push_bind(limit);
+        }
+        sql
+    }
+
+    /// The statement for a page that others come before: it finds the keys first, so that of the rows which are passed over nothing
+    /// is read but what tells their order.
+    fn later_page(&self, rows: &Rows, limit: i64, offset: i64) -> Sql {
+        let (selection, drive) = (self.selection(), rows.drive.as_ref());
+        let order = Fragment::new(self.ordering(rows, drive));
+        let (from, join) = self.from(drive, rows.condition.mentions("d.") || order.mentions("d."));
+        let mut sql = Sql::new(format!("with page as (select b.{} as id from {from}", self.key));
+        rows.push_where(&mut sql, &join);
+        sql.push(" order by ");
+        order.write(&mut sql);
+        sql.push(" limit ").push_bind(limit).push(" offset ").push_bind(offset);
+        let (from, _) = self.from(None, true);
+        sql.push(format!(
+            ") select {} from page cross join {from}{} where b.{} = page.id",
+            selection.expressions, selection.joins, self.key
+        ));
+        sql.push(" order by ").push(self.ordering(rows, None));
+        sql
+    }
+
+    /// What the rows are ordered by.
+    fn ordering(&self, rows: &Rows, drive: Option<&Drive>) -> String {
+        if rows.order.is_empty() { self.own_order(drive) } else { rows.order.clone() }
     }
 
     /// How many rows there are on all pages.
@@ -273,12 +313,8 @@ impl Resource {
         }
         // The detail table adds no row and takes none away: join it only where the condition speaks of it.
         let (from, join) = self.from(drive, rows.condition.mentions("d."));
-        let mut sql = Sql::new(format!("select count(*) from {from} where "));
-        if drive.is_some() {
-            join.write(&mut sql);
-            sql.push(" and ");
-        }
-        rows.condition.write(&mut sql);
+        let mut sql = Sql::new(format!("select count(*) from {from}"));
+        rows.push_where(&mut sql, &join);
         executor.rows(sql).await?.first().ok_or(DbError::NoRow)?.at(0)
     }
 

@@ -1,12 +1,17 @@
 //! Blocking input and output, in the pieces that storage is made of.
 
 use std::{
+    collections::VecDeque,
+    fmt,
     fs::File,
     io::{self, IoSlice, Write},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use bytes::Bytes;
 use rustix::buffer::spare_capacity;
+use tokio::sync::oneshot;
 
 use super::{Result, StorageError};
 
@@ -21,6 +26,78 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T>
         Ok(result) => result,
         // It panicked, or the runtime is shutting down.
         Err(error) => Err(StorageError::io("a file", io::Error::other(error))),
+    }
+}
+
+/// A few blocking threads for many short pieces of work. Who is at it takes the next piece without being sent for: where pieces come
+/// faster than they are done, that spares waking a thread, and letting it sleep again, for each of them.
+#[derive(Clone)]
+pub(super) struct Crew(Arc<Mutex<Work>>);
+
+struct Work {
+    pieces: VecDeque<Box<dyn FnOnce() + Send>>,
+    at_it: usize,
+    most: usize,
+}
+
+impl Crew {
+    /// Of so many threads at most, which are only there while there is work.
+    pub(super) fn new(most: usize) -> Self {
+        Self(Arc::new(Mutex::new(Work { pieces: VecDeque::new(), at_it: 0, most: most.max(1) })))
+    }
+
+    /// Runs `work` on one of them, as [`blocking`] does.
+    pub(super) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+        let (done, result) = oneshot::channel();
+        let piece = Box::new(move || {
+            // Nobody may be waiting any more.
+            let _ = done.send(work());
+        });
+        if self.add(piece) {
+            let crew = self.clone();
+            tokio::task::spawn_blocking(move || crew.work());
+        }
+        match result.await {
+            Ok(result) => result,
+            // It panicked.
+            Err(error) => Err(StorageError::io("a file", io::Error::other(error))),
+        }
+    }
+
+    /// Adds a piece of work; whether another thread is to come.
+    fn add(&self, piece: Box<dyn FnOnce() + Send>) -> bool {
+        let mut work = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        work.pieces.push_back(piece);
+        let more = work.at_it < work.most;
+        if more {
+            work.at_it += 1;
+        }
+        more
+    }
+
+    /// Works until there is nothing left to do.
+    fn work(&self) {
+        while let Some(piece) = self.next() {
+            if catch_unwind(AssertUnwindSafe(piece)).is_err() {
+                tracing::error!("a piece of file work panicked");
+            }
+        }
+    }
+
+    fn next(&self) -> Option<Box<dyn FnOnce() + Send>> {
+        let mut work = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let piece = work.pieces.pop_front();
+        if piece.is_none() {
+            // Under the same lock: what is added from now on sends for a thread.
+            work.at_it -= 1;
+        }
+        piece
+    }
+}
+
+impl fmt::Debug for Crew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Crew").finish_non_exhaustive()
     }
 }
 
@@ -55,4 +132,51 @@ pub(super) fn write_chunks(mut file: &File, chunks: &[Bytes]) -> io::Result<()> 
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_crew_does_all_the_work_with_no_more_threads_than_it_has() {
+        let crew = Crew::new(2);
+        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let pieces = (0..200).map(|number| {
+            let (now, most) = (Arc::clone(&now), Arc::clone(&most));
+            crew.run(move || {
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                std::thread::sleep(Duration::from_micros(50));
+                now.fetch_sub(1, Ordering::SeqCst);
+                Ok(number)
+            })
+        });
+        assert_eq!(futures::future::try_join_all(pieces).await.unwrap(), (0..200).collect::<Vec<_>>());
+        assert_eq!(most.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_panic_fails_its_own_piece_alone() {
+        let crew = Crew::new(1);
+        let (failed, fine) = tokio::join!(crew.run::<()>(|| panic!("on purpose")), crew.run(|| Ok(7)));
+        assert!(failed.is_err());
+        assert_eq!(fine.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn work_goes_on_when_nobody_waits_for_it() {
+        let crew = Crew::new(1);
+        let (sent, ran) = oneshot::channel();
+        let piece = crew.run(move || {
+            sent.send(()).unwrap();
+            Ok(())
+        });
+        let dropped = tokio::time::timeout(Duration::ZERO, piece);
+        drop(dropped.await);
+        ran.await.unwrap();
+        crew.run(|| Ok(())).await.unwrap();
+    }
 }

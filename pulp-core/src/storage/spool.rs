@@ -26,7 +26,7 @@ pub struct SpoolOptions {
     pub quota: Option<u64>,
     /// The digests that every file gets; by default [`Algorithm::DEFAULT`].
     pub algorithms: Vec<Algorithm>,
-    /// How many large files are hashed at once; by default one per core.
+    /// How many large files are hashed at once, and on how many threads small ones are hashed and written; by default one per core.
     pub hashing: usize,
 }
 

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::download::{Budget, download};
 use super::resolve::resolve;
-use super::save::save;
+use super::save::{adopt, save};
 use super::{FirstStage, Sink, SyncContext};
 use crate::model::{Repository, RepositoryVersion};
 use crate::version::{RepositoryType, VersionDraft, announce};
@@ -84,11 +84,12 @@ async fn finish(cx: &SyncContext, mut draft: VersionDraft, rules: &Arc<dyn Repos
 
 /// The pipeline.
 async fn fill(cx: &SyncContext, draft: &mut VersionDraft, first: Box<dyn FirstStage>) -> Result<()> {
-    // Three channels, and what a stage holds in its hands.
-    let room = (cx.pulp().settings().sync_max_in_flight_items / 4).clamp(1, BATCH);
+    // Three channels; and a batch each being adopted, waiting to be written, and being written.
+    let room = (cx.pulp().settings().sync_max_in_flight_items / 6).clamp(1, BATCH);
     let (out, declared) = mpsc::channel(room);
     let (resolving, resolved) = mpsc::channel(room);
     let (downloading, downloaded) = mpsc::channel(room);
+    let (adopting, adopted) = mpsc::channel(1);
     let budget = Budget::new(cx.pulp().settings().sync_max_in_flight_bytes);
     let since = cx.pulp().now();
     let artifacts = cx.task().progress("Downloading Artifacts", "sync.downloading.artifacts");
@@ -105,7 +106,8 @@ async fn fill(cx: &SyncContext, draft: &mut VersionDraft, first: Box<dyn FirstSt
         first,
         resolve(declared, resolving, cx, since, room),
         download(resolved, downloading, cx, &budget, &artifacts),
-        save(downloaded, cx, draft, &content, since, room),
+        adopt(downloaded, adopting, cx, room),
+        save(adopted, cx, draft, &content, since),
     )?;
     artifacts.finish();
     content.finish();

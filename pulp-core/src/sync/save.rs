@@ -1,8 +1,9 @@
-//! The stage that stores: files durably, then all rows of a batch at once.
+//! The stages that store: files durably, then all rows of a batch at once. While the rows of one batch are written, the files of the
+//! next one go to the disk.
 
 use std::collections::HashMap;
 
-use tokio::sync::mpsc;
+use tokio::sync::{RwLockReadGuard, mpsc};
 use uuid::Uuid;
 
 use super::SyncContext;
@@ -21,19 +22,44 @@ use crate::{Error, Result};
 /// Tries of a batch that lost against another writer.
 const TRIES: usize = 5;
 
-/// Runs until the stage before has no more.
-pub(super) async fn save(
+/// A batch whose files are in the storage, and not yet its rows.
+pub(super) struct Adopted<'a> {
+    ready: Vec<Ready>,
+    artifacts: Vec<NewArtifact>,
+    /// Keeps the files until rows name them.
+    _storing: RwLockReadGuard<'a, ()>,
+}
+
+/// Takes files into the storage, a batch at a time, until the stage before has no more.
+pub(super) async fn adopt<'a>(
     mut from: mpsc::Receiver<Ready>,
+    to: mpsc::Sender<Adopted<'a>>,
+    cx: &'a SyncContext,
+    batch: usize,
+) -> Result<()> {
+    loop {
+        let mut ready = Vec::with_capacity(batch);
+        if from.recv_many(&mut ready, batch).await == 0 {
+            return Ok(());
+        }
+        let storing = cx.pulp().storing().read().await;
+        let artifacts = adopt_files(&mut ready, cx).await?;
+        if to.send(Adopted { ready, artifacts, _storing: storing }).await.is_err() {
+            // The stage that writes has failed and says why.
+            return Ok(());
+        }
+    }
+}
+
+/// Writes the rows of batches until the stage before has no more.
+pub(super) async fn save(
+    mut from: mpsc::Receiver<Adopted<'_>>,
     cx: &SyncContext,
     draft: &mut VersionDraft,
     report: &ProgressReport,
     since: Timestamp,
-    batch: usize,
 ) -> Result<()> {
-    let mut ready = Vec::with_capacity(batch);
-    while from.recv_many(&mut ready, batch).await > 0 {
-        let _storing = cx.pulp().storing().read().await;
-        let artifacts = adopt(&mut ready, cx).await?;
+    while let Some(Adopted { ready, artifacts, _storing }) = from.recv().await {
         let mut tries = 0;
         let added = loop {
             tries += 1;
@@ -45,14 +71,12 @@ pub(super) async fn save(
             }
         };
         report.increase(i64::try_from(added).unwrap_or(i64::MAX));
-        // What they took of the budget is free again.
-        ready.clear();
     }
     Ok(())
 }
 
 /// Takes the spooled files of a batch into the storage. On return they are as durable as the rows that will name them.
-async fn adopt(ready: &mut [Ready], cx: &SyncContext) -> Result<Vec<NewArtifact>> {
+async fn adopt_files(ready: &mut [Ready], cx: &SyncContext) -> Result<Vec<NewArtifact>> {
     let domain = cx.task().domain().pulp_id;
     let domains = cx.pulp().settings().domain_enabled;
     let mut files = Vec::new();

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{
-    super::{Result, StorageError},
+    super::{Result, StorageError, io::Crew},
     SpoolOptions,
 };
 use crate::digest::Algorithm;
@@ -25,6 +25,8 @@ const GATE: &str = "lock";
 /// Held, within an area, as long as its spool lives.
 const HELD: &str = "held";
 const PREFIX: &str = "area-";
+/// Into how many directories the files of an area are spread: whoever makes a file and whoever moves one away lock its directory.
+const DIRECTORIES: u64 = 16;
 
 #[derive(Debug)]
 pub(in super::super) struct Area {
@@ -36,6 +38,7 @@ pub(in super::super) struct Area {
     used: AtomicU64,
     algorithms: Vec<Algorithm>,
     hashing: Arc<Semaphore>,
+    writers: Crew,
 }
 
 impl Area {
@@ -58,6 +61,7 @@ impl Area {
             used: AtomicU64::new(0),
             algorithms: options.algorithms,
             hashing: Arc::new(Semaphore::new(options.hashing.max(1))),
+            writers: Crew::new(options.hashing),
         })
     }
 
@@ -73,9 +77,21 @@ impl Area {
     /// Makes an empty file. Blocking.
     pub(super) fn create(area: &Arc<Self>) -> io::Result<(TempFile, File)> {
         let number = area.next.fetch_add(1, Ordering::Relaxed);
-        let path = area.dir.join(number.to_string());
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+        let directory = area.directory(number % DIRECTORIES);
+        let path = directory.join(number.to_string());
+        let file = match create_new(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // The first file in this directory.
+                create_directory(&directory)?;
+                create_new(&path)?
+            }
+            other => other?,
+        };
         Ok((TempFile { path, leaves: AtomicBool::new(true), area: Arc::clone(area) }, file))
+    }
+
+    fn directory(&self, number: u64) -> PathBuf {
+        self.dir.join(number.to_string())
     }
 
     pub(super) fn algorithms(&self) -> &[Algorithm] {
@@ -84,6 +100,11 @@ impl Area {
 
     pub(super) fn hashing(&self) -> &Arc<Semaphore> {
         &self.hashing
+    }
+
+    /// Who hashes and writes small files.
+    pub(super) fn writers(&self) -> &Crew {
+        &self.writers
     }
 
     pub(super) fn used(&self) -> u64 {
@@ -101,12 +122,24 @@ impl Area {
 
 impl Drop for Area {
     fn drop(&mut self) {
-        // Every file holds the area, so there are none left.
+        // Every file holds the area, so there are none left. Directories that were never needed are not there.
+        for number in 0..DIRECTORIES {
+            let _ = fs::remove_dir(self.directory(number));
+        }
         let removed = fs::remove_file(self.dir.join(HELD)).and_then(|()| fs::remove_dir(&self.dir));
         if let Err(error) = removed {
             tracing::debug!(%error, "a spool area stays until the next start");
         }
     }
+}
+
+/// Makes a directory that others may be making just now.
+fn create_directory(path: &Path) -> io::Result<()> {
+    fs::create_dir(path).or_else(|error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })
+}
+
+fn create_new(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create_new(true).open(path)
 }
 
 fn lock_file(path: &Path) -> io::Result<File> {

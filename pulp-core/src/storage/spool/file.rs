@@ -192,7 +192,8 @@ impl SpoolFile {
             return Err(StorageError::Interrupted);
         };
         let (area, chunks, reserved) = (self.area, self.pending, self.reserved);
-        blocking(move || {
+        let writers = area.writers().clone();
+        let work = move || {
             let (temp, file) = Area::create(&area).map_err(failed)?;
             for chunk in &chunks {
                 hasher.update(chunk);
@@ -200,8 +201,8 @@ impl SpoolFile {
             write_chunks(&file, &chunks).map_err(failed)?;
             let (digests, size) = hasher.finish();
             Ok(Spooled { temp: Arc::new(temp), size, digests, reserved })
-        })
-        .await
+        };
+        writers.run(work).await
     }
 
     /// Brings what is pending into the file, and has it hashed if enough has come together.

@@ -12,12 +12,8 @@ async fn spool(dir: &Path) -> Spool {
 
 /// The files of all areas below a spool directory, without those that locks need.
 fn files(dir: &Path) -> usize {
-    std::fs::read_dir(dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.is_dir())
-        .map(|area| std::fs::read_dir(area).unwrap().count() - 1)
-        .sum()
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| if path.is_dir() { files(&path) } else { usize::from(!path.ends_with("held") && !path.ends_with("lock")) }).sum()
 }
 
 fn bytes(len: usize) -> Bytes {
