@@ -137,8 +137,7 @@ impl Db {
             .foreign_keys(true)
             .with_regexp()
             .statement_cache_capacity(256)
-            .pragma("temp_store", "memory")
-            .pragma("mmap_size", "268435456");
+            .pragma("temp_store", "memory");
         // One connection writes: writers wait in our queue, in order, not in SQLite’s busy loop.
         let write = SqlitePoolOptions::new()
             .max_connections(1)
@@ -147,14 +146,14 @@ impl Db {
             .max_lifetime(None)
             // On a full disk SQLite takes a transaction back by itself; the driver then believes for ever that it is in one.
             .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
-            .connect_with(connect.clone().pragma("cache_size", "-65536").pragma("wal_autocheckpoint", "8000"))
+            .connect_with(connect.clone().pragma("cache_size", "-32768").pragma("wal_autocheckpoint", "8000"))
             .await?;
         let read = SqlitePoolOptions::new()
             .max_connections(options.max_connections.max(1))
             .acquire_timeout(options.acquire_timeout)
             .max_lifetime(None)
             .test_before_acquire(false)
-            // Little: pages that no one has changed lately come from the mapped file.
+            // Little: what a connection has read it forgets when another one writes, and the system caches the file.
             .connect_with(connect.pragma("query_only", "on").pragma("cache_size", "-2048"))
             .await?;
         let inner = Arc::new(Inner(Parts { pools: Pools::Sqlite { read, write }, notifier: Notifier::local(), _lock: Some(lock) }));

@@ -259,8 +259,8 @@ pub struct Drive {
     pub key: &'static str,
     /// Which rows.
     pub condition: Fragment,
-    /// A statement that counts them without going through them, where they are all that is asked for.
-    pub count: Option<Fragment>,
+    /// How many lead to rows of each type, where that is known without going through them.
+    pub counts: Option<Vec<(String, i64)>>,
 }
 
 /// One filter of a list, with its lookups.

@@ -40,6 +40,7 @@ impl Resource {
     /// # Errors
     /// [`Error::Validation`] or [`Error::Refused`] that name the parameter.
     pub(crate) async fn listing(&self, cx: &Context, parameters: &[(String, String)], scope: Fragment) -> Result<Listing> {
+        let plain = scope == self.own_rows(cx);
         let mut conditions = vec![scope];
         let mut unknown = Vec::new();
         let mut drive: Option<Drive> = None;
@@ -89,8 +90,8 @@ impl Resource {
         let offset = number("offset", 0).unwrap_or(0);
         Ok(Listing {
             rows: Rows {
-                // Only of rows that nothing else is asked of the count is known beforehand.
-                drive: drive.map(|drive| if conditions.len() > 1 { Drive { count: None, ..drive } } else { drive }),
+                // Only of rows that nothing else is asked of the number is known beforehand.
+                drive: drive.map(|drive| if plain && conditions.len() == 1 { drive } else { Drive { counts: None, ..drive } }),
                 order: self.order(last("ordering"))?,
                 condition: Fragment::all(conditions),
                 page: Some((limit, offset)),

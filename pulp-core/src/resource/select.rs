@@ -201,8 +201,8 @@ impl Rows {
 }
 
 impl Resource {
-    /// The condition that a row belongs to this resource and to the domain of `cx`, and that whoever asks may see it.
-    pub(crate) fn scope(&self, cx: &Context) -> Fragment {
+    /// The condition that a row belongs to this resource and to the domain of `cx`.
+    pub(super) fn own_rows(&self, cx: &Context) -> Fragment {
         let mut parts: Vec<Fragment> = Vec::new();
         if let Some(pulp_type) = self.pulp_type {
             parts.push(Fragment::new("b.pulp_type = ").bind(pulp_type));
@@ -214,14 +214,17 @@ impl Resource {
         if let Some(visible) = self.visible {
             parts.push(Fragment::new(visible));
         }
+        Fragment::all(parts)
+    }
+
+    /// The condition that a row belongs to this resource and to the domain of `cx`, and that whoever asks may see it.
+    pub(crate) fn scope(&self, cx: &Context) -> Fragment {
+        let own = self.own_rows(cx);
         let seen = access::visible(cx, self).unwrap_or_else(|error| {
             tracing::error!(%error, "an access policy cannot be read: its list shows nothing");
             Fragment::never()
         });
-        if seen != Fragment::always() {
-            parts.push(seen);
-        }
-        Fragment::all(parts)
+        if seen == Fragment::always() { own } else { Fragment::all([own, seen]) }
     }
 
     /// The tables, and where they join. A cross join is an inner one here; SQLite keeps its order.
@@ -280,13 +283,9 @@ impl Resource {
     /// The statement for a page that others come before: it finds the keys first, so that of the rows which are passed over nothing
     /// is read but what tells their order.
     fn later_page(&self, rows: &Rows, limit: i64, offset: i64) -> Sql {
-        let (selection, drive) = (self.selection(), rows.drive.as_ref());
-        let order = Fragment::new(self.ordering(rows, drive));
-        let (from, join) = self.from(drive, rows.condition.mentions("d.") || order.mentions("d."));
-        let mut sql = Sql::new(format!("with page as (select b.{} as id from {from}", self.key));
-        rows.push_where(&mut sql, &join);
-        sql.push(" order by ");
-        order.write(&mut sql);
+        let selection = self.selection();
+        let mut sql = Sql::new("with page as (");
+        self.push_keys(&mut sql, rows);
         sql.push(" limit ").push_bind(limit).push(" offset ").push_bind(offset);
         let (from, _) = self.from(None, true);
         sql.push(format!(
@@ -297,6 +296,27 @@ impl Resource {
         sql
     }
 
+    /// Appends a query that gives the keys of the rows as `id`, in their order.
+    fn push_keys(&self, sql: &mut Sql, rows: &Rows) {
+        let drive = rows.drive.as_ref();
+        let order = Fragment::new(self.ordering(rows, drive));
+        if let Some(drive) = drive.filter(|drive| self.is_led_to_by_all_of(drive) && !order.mentions("b.") && !order.mentions("d.")) {
+            sql.push(format!("select {} as id from {} where ", drive.key, drive.from));
+            drive.condition.write(sql);
+        } else {
+            let (from, join) = self.from(drive, rows.condition.mentions("d.") || order.mentions("d."));
+            sql.push(format!("select b.{} as id from {from}", self.key));
+            rows.push_where(sql, &join);
+        }
+        sql.push(" order by ");
+        order.write(sql);
+    }
+
+    /// Whether all of these rows lead to one of this resource that is asked for.
+    fn is_led_to_by_all_of(&self, drive: &Drive) -> bool {
+        matches!(drive.counts.as_deref(), Some([(only, _)]) if Some(only.as_str()) == self.pulp_type)
+    }
+
     /// What the rows are ordered by.
     fn ordering(&self, rows: &Rows, drive: Option<&Drive>) -> String {
         if rows.order.is_empty() { self.own_order(drive) } else { rows.order.clone() }
@@ -305,11 +325,8 @@ impl Resource {
     /// How many rows there are on all pages.
     pub(crate) async fn count<E: Executor + ?Sized>(&self, executor: &E, rows: &Rows) -> Result<i64, DbError> {
         let drive = rows.drive.as_ref();
-        if let Some((count, pulp_type)) = drive.and_then(|drive| drive.count.as_ref()).zip(self.pulp_type) {
-            let mut sql = Sql::default();
-            count.write(&mut sql);
-            sql.push_bind(pulp_type);
-            return executor.rows(sql).await?.first().map_or(Ok(0), |row| row.at(0));
+        if let Some((counts, pulp_type)) = drive.and_then(|drive| drive.counts.as_ref()).zip(self.pulp_type) {
+            return Ok(counts.iter().find(|(of, _)| of == pulp_type).map_or(0, |(_, count)| *count));
         }
         // The detail table adds no row and takes none away: join it only where the condition speaks of it.
         let (from, join) = self.from(drive, rows.condition.mentions("d."));

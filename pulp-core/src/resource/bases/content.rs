@@ -161,12 +161,11 @@ impl Condition for InVersion {
             VersionPart::Added => (Fragment::new("rc.version_added_id = ").bind(id), "A"),
             VersionPart::Removed => (Fragment::new("rc.version_removed_id = ").bind(id), "R"),
         };
-        let count = Fragment::new("select count from core_repositoryversioncontentdetails where repository_version_id = ")
-            .bind(id)
-            .text(" and count_type = ")
-            .bind(code)
-            .text(" and content_type = ");
-        Ok(Some(Drive { from: "core_repositorycontent rc", key: "rc.content_id", condition, count: Some(count) }))
+        let counts = Sql::new(
+            "select content_type, count from core_repositoryversioncontentdetails where repository_version_id = $1 and count_type = $2",
+        );
+        let counts = cx.pulp().db().all::<(String, i64)>(counts.bind(id).bind(code)).await?;
+        Ok(Some(Drive { from: "core_repositorycontent rc", key: "rc.content_id", condition, counts: Some(counts) }))
     }
 }
 
