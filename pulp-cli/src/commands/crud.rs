@@ -2,6 +2,7 @@
 
 use clap::{Arg, Args, Subcommand};
 
+use crate::client::Query;
 use crate::context::Context;
 use crate::error::Result;
 use crate::list::{NameFilters, Page};
@@ -12,6 +13,9 @@ use crate::resource::{Body, Kind};
 pub(crate) trait Fields {
     /// The arguments that must be given to make a resource, by their ids; to change one, all can be left out.
     const REQUIRED: &'static [&'static str] = &[];
+
+    /// Whether a change prints what became of the resource, as the Python client does for some kinds.
+    const UPDATE_SHOWS: bool = false;
 
     /// The fields that were given.
     ///
@@ -78,7 +82,11 @@ impl<L: Args + Lookup, F: Args + Fields> CrudCommand<L, F> {
             Self::Show(lookup) => cx.print(&lookup.find(cx, kind).await?),
             Self::Update(update) => {
                 let href = update.lookup.href(cx, kind).await?;
-                cx.update(&href, update.fields.body(cx).await?).await
+                cx.update(&href, update.fields.body(cx).await?).await?;
+                if F::UPDATE_SHOWS && !cx.background {
+                    cx.print(&cx.client.get(&href, &Query::new()).await?)?;
+                }
+                Ok(())
             }
             Self::Destroy(lookup) => cx.destroy(&lookup.href(cx, kind).await?).await,
         }

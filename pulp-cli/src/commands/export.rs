@@ -12,8 +12,8 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::resource::Body;
 
-const PULP: Transfers = Transfers { noun: "Pulp export", owner: &exporter::PULP, collection: "exports" };
-const FILESYSTEM: Transfers = Transfers { noun: "filesystem export", owner: &exporter::FILESYSTEM, collection: "exports" };
+static PULP: Transfers = Transfers { noun: "Pulp export", owner: &exporter::PULP, collection: "exports" };
+static FILESYSTEM: Transfers = Transfers { noun: "filesystem export", owner: &exporter::FILESYSTEM, collection: "exports" };
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ExportCommand {

@@ -10,10 +10,10 @@ use crate::reference::{Category, TypedReference};
 use crate::resource::{Body, Kind};
 
 /// Write archives for another Pulp.
-pub(super) const PULP: Kind = Kind::known("Pulp exporter", "exporters/core/pulp/");
+pub(super) static PULP: Kind = Kind::known("Pulp exporter", "exporters/core/pulp/");
 
 /// Write files into a directory.
-pub(super) const FILESYSTEM: Kind = Kind::known("filesystem exporter", "exporters/core/filesystem/");
+pub(super) static FILESYSTEM: Kind = Kind::known("filesystem exporter", "exporters/core/filesystem/");
 
 named_lookup!(
     /// Names an exporter.

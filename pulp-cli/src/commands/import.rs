@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::resource::Body;
 
-const PULP: Transfers = Transfers { noun: "Pulp import", owner: &importer::PULP, collection: "imports" };
+static PULP: Transfers = Transfers { noun: "Pulp import", owner: &importer::PULP, collection: "imports" };
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ImportCommand {

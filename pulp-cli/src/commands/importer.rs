@@ -11,7 +11,7 @@ use crate::lookup::named_lookup;
 use crate::resource::{Body, Kind};
 
 /// Read the archives of another Pulp.
-pub(super) const PULP: Kind = Kind::known("Pulp importer", "importers/core/pulp/");
+pub(super) static PULP: Kind = Kind::known("Pulp importer", "importers/core/pulp/");
 
 named_lookup!(
     /// Names an importer.
@@ -42,6 +42,8 @@ impl RepoMap {
 }
 
 impl Fields for RepoMap {
+    const UPDATE_SHOWS: bool = true;
+
     async fn body(&self, _: &Context) -> Result<Body> {
         Ok(Body::new().with("repo_mapping", self.get()))
     }

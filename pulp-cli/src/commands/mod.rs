@@ -163,7 +163,7 @@ pub(crate) enum RemoteCommand {
     Upload(upload::UploadCommand),
     /// Upstreams: other Pulps whose distributions are replicated
     #[command(subcommand)]
-    UpstreamPulp(Box<upstream_pulp::UpstreamPulpCommand>),
+    UpstreamPulp(upstream_pulp::UpstreamPulpCommand),
     /// Users
     #[command(subcommand)]
     User(Box<user::UserCommand>),

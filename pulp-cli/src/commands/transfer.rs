@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn the_href_of_an_exporter_is_none_of_an_export() {
-        let exports = Transfers { noun: "Pulp export", owner: &super::super::exporter::PULP, collection: "exports" };
+        let exports = Transfers { noun: "Pulp export", owner: &crate::commands::exporter::PULP, collection: "exports" };
         assert!(exports.checked("/pulp/api/v3/exporters/core/pulp/1/exports/2/").is_ok());
         for href in
             ["/pulp/api/v3/exporters/core/pulp/1/", "/pulp/api/v3/exporters/core/pulp/1/exports/", "prn:core.pulpexport:2", "exports/2"]

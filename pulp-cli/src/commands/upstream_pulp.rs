@@ -26,7 +26,7 @@ switch!(
 #[derive(Debug, Subcommand)]
 pub(crate) enum UpstreamPulpCommand {
     #[command(flatten)]
-    Crud(CrudCommand<UpstreamLookup, UpstreamFields>),
+    Crud(Box<CrudCommand<UpstreamLookup, UpstreamFields>>),
     /// Take over the distributions of the upstream; by its policy, what the upstream does not have is deleted here
     Replicate(Replicate),
     /// Roles on an upstream

@@ -95,11 +95,13 @@ fn importers_map_repositories() {
         last_call(&server(), &[&["importer", "pulp", "create", "--name", "i"][..], &maps].concat()),
         ("POST importers/core/pulp/".to_owned(), json!({ "name": "i", "repo_mapping": mapping }))
     );
-    assert_eq!(
-        last_call(&server(), &[&["importer", "pulp", "update", "--name", "one"][..], &maps].concat()),
-        (format!("PATCH importers/core/pulp/{ID}/"), json!({ "repo_mapping": mapping }))
-    );
-    assert_eq!(last_call(&server(), &["importer", "pulp", "create", "--name", "i"]).1, json!({ "name": "i" }));
+    let server = server();
+    let run = pulp(&server, &[&["importer", "pulp", "update", "--name", "one"][..], &maps].concat()).ok();
+    assert_eq!(run.json()["name"], "one");
+    let patch = server.seen().into_iter().find(|request| request.method == "PATCH").unwrap();
+    assert_eq!(patch.path, format!("/pulp/api/v3/importers/core/pulp/{ID}/"));
+    assert_eq!(patch.json(), json!({ "repo_mapping": mapping }));
+    assert_eq!(last_call(&server, &["importer", "pulp", "create", "--name", "i"]).1, json!({ "name": "i" }));
 }
 
 #[test]
