@@ -97,6 +97,11 @@ pub(crate) fn text_or_file_or_null(text: &str) -> Result<OrNull<String>, String>
     Ok(OrNull(Some(text_or_file(text)?).filter(|text| !text.is_empty())))
 }
 
+/// The name of a value of an enumeration, as the API and the command line write it.
+pub(crate) fn name(value: &impl clap::ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
 /// A truth value in any of the ways people write one.
 pub(crate) fn boolean(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {

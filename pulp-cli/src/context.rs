@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::client::{Answer, Client};
+use crate::client::{Answer, Client, Started};
 use crate::error::Result;
 use crate::output::{self, Format};
 use crate::size::Size;
@@ -36,23 +36,26 @@ impl Context {
         output::print(self.format, value)
     }
 
-    /// Follows the task that the answer began, if it began one, to its end: `Ended` has the finished task.
+    /// Follows the task or group of tasks that the answer began, if it began one, to its end: `Ended` has what it became.
     ///
-    /// With `--background` it prints `{"task": href}` and does not wait.
+    /// With `--background` it prints `{"task": href}`, or `{"task_group": href}`, and does not wait.
     ///
     /// # Errors
-    /// When the task fails, is canceled, or the wait times out or is interrupted.
+    /// When a task fails, is canceled, or the wait times out or is interrupted.
     pub(crate) async fn follow(&self, answer: &Answer) -> Result<Followed> {
-        let Some(task) = answer.task() else {
+        let Some(started) = answer.started() else {
             return Ok(Followed::NoTask);
         };
-        wait::announce(self, task);
+        wait::announce(self, started);
         if self.background {
             output::note("Not waiting for the task because of --background.");
-            self.print(&json!({ "task": task }))?;
+            self.print(&match started {
+                Started::Task(href) => json!({ "task": href }),
+                Started::Group(href) => json!({ "task_group": href }),
+            })?;
             return Ok(Followed::Background);
         }
-        Ok(Followed::Ended(wait::task(self, task).await?))
+        Ok(Followed::Ended(wait::started(self, started).await?))
     }
 }
 
@@ -63,6 +66,6 @@ pub(crate) enum Followed {
     NoTask,
     /// It runs on; the user was told.
     Background,
-    /// It completed; this is the task.
+    /// It completed; this is the task, or the group of tasks.
     Ended(Value),
 }

@@ -32,9 +32,10 @@ impl Lookup for Reference {
     }
 }
 
-/// Defines the arguments `--href`, `--name` and one called like the resource, of which exactly one must be given.
+/// Defines the arguments `--href`, `--name` and one called like the resource, of which exactly one must be given. The last
+/// one may have a second name.
 macro_rules! named_lookup {
-    ($(#[$doc:meta])* $name:ident, $flag:literal, $href_alias:literal) => {
+    ($(#[$doc:meta])* $name:ident, $flag:literal, $href_alias:literal $(, $alias:literal)?) => {
         $(#[$doc])*
         #[derive(Debug, Clone, clap::Args)]
         #[group(id = concat!("the ", $flag), required = true, multiple = false)]
@@ -43,7 +44,7 @@ macro_rules! named_lookup {
             href: Option<String>,
             #[arg(long, help = concat!("Name of the ", $flag))]
             name: Option<String>,
-            #[arg(id = $flag, long = $flag, value_name = "NAME|HREF|PRN", help = concat!("The ", $flag, " by name, href or PRN"))]
+            #[arg(id = $flag, long = $flag, $(visible_alias = $alias,)? value_name = "NAME|HREF|PRN", help = concat!("The ", $flag, " by name, href or PRN"))]
             any: Option<crate::reference::Reference>,
         }
 

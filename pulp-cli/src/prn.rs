@@ -17,13 +17,18 @@ pub(crate) struct Prn {
 /// Where the resources of each model lie, below the API root. A domain's name or a repository version's number is not
 /// in its PRN, so those cannot be found this way.
 const PATHS: &[(&str, &str)] = &[
+    ("core.accesspolicy", "access_policies/"),
     ("core.artifact", "artifacts/"),
     ("core.contentredirectcontentguard", "contentguards/core/content_redirect/"),
     ("core.compositecontentguard", "contentguards/core/composite/"),
     ("core.domain", "domains/"),
+    ("core.envvarheadercontentguard", "contentguards/core/envvar_header/"),
+    ("core.filesystemexporter", "exporters/core/filesystem/"),
     ("core.headercontentguard", "contentguards/core/header/"),
     ("core.openpgpdistribution", "distributions/core/openpgp/"),
     ("core.openpgpkeyring", "repositories/core/openpgp_keyring/"),
+    ("core.pulpexporter", "exporters/core/pulp/"),
+    ("core.pulpimporter", "importers/core/pulp/"),
     ("core.rbaccontentguard", "contentguards/core/rbac/"),
     ("core.role", "roles/"),
     ("core.task", "tasks/"),
@@ -32,6 +37,7 @@ const PATHS: &[(&str, &str)] = &[
     ("core.upload", "uploads/"),
     ("core.upstreampulp", "upstream-pulps/"),
     ("core.appstatus", "workers/"),
+    ("core.vulnerabilityreport", "vuln_report/"),
     ("core.worker", "workers/"),
     ("certguard.rhsmcertguard", "contentguards/certguard/rhsm/"),
     ("certguard.x509certguard", "contentguards/certguard/x509/"),

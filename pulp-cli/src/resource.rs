@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::client::Query;
+use crate::client::{Query, Started};
 use crate::context::{Context, Followed};
 use crate::error::{Error, Result};
 use crate::prn::{self, Prn};
@@ -206,6 +206,17 @@ impl Context {
         }
     }
 
+    /// [`Context::target`] for an argument that may be repeated: the hrefs, none if it was left out. A single empty text
+    /// stands for the empty list.
+    pub(crate) async fn targets(&self, category: &Category, references: &[TypedReference]) -> Result<Option<Vec<Value>>> {
+        let mut hrefs = Vec::with_capacity(references.len());
+        for reference in references {
+            hrefs.push(self.target(category, reference).await?);
+        }
+        hrefs.retain(|href| !href.is_null());
+        Ok((!references.is_empty()).then_some(hrefs))
+    }
+
     fn is_href_of(&self, kind: &Kind, href: &str) -> bool {
         // The domain in an href may differ from the one of the settings.
         href.rsplit_once("/api/v3/")
@@ -242,6 +253,8 @@ impl Context {
         match self.follow(answer).await? {
             Followed::NoTask => Ok(Some(answer.body.clone())),
             Followed::Background => Ok(None),
+            // A group does not tell what its tasks made, so it stands for it.
+            Followed::Ended(group) if matches!(answer.started(), Some(Started::Group(_))) => Ok(Some(group)),
             Followed::Ended(task) => {
                 // Servers from 3.82 or so put the resource into the task.
                 if let Some(result @ Value::Object(_)) = task.get("result")

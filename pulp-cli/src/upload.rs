@@ -146,10 +146,10 @@ async fn fill_and_commit(cx: &Context, file: &LocalFile, chunk: Size, upload: &s
         crate::output::note("Upload complete.");
     }
     let answer = cx.client.post(&format!("{upload}commit/"), json!({ "sha256": file.sha256 })).await?;
-    let task = match answer.task() {
-        Some(task) => {
-            crate::wait::announce(cx, task);
-            crate::wait::task(cx, task).await?
+    let task = match answer.started() {
+        Some(started) => {
+            crate::wait::announce(cx, started);
+            crate::wait::started(cx, started).await?
         }
         None => answer.body,
     };

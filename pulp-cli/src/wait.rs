@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::client::Query;
+use crate::client::{Query, Started};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::output::note;
@@ -19,10 +19,24 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 /// How many looks in a row may fail because the server is away, before the wait is given up.
 const FAILED_LOOKS: u32 = 8;
 
-/// Tells the user of a task that was started. Scripts find the href of the task in this line.
-pub(crate) fn announce(cx: &Context, href: &str) {
+/// Tells the user of what was started. Scripts find the href in this line.
+pub(crate) fn announce(cx: &Context, started: Started<'_>) {
     if !cx.quiet {
-        note(&format!("Started background task {href}"));
+        note(&match started {
+            Started::Task(href) => format!("Started background task {href}"),
+            Started::Group(href) => format!("Started background task group {href}"),
+        });
+    }
+}
+
+/// Waits for what was started to end, and gives it.
+///
+/// # Errors
+/// As [`task`] and [`group`].
+pub(crate) async fn started(cx: &Context, started: Started<'_>) -> Result<Value> {
+    match started {
+        Started::Task(href) => task(cx, href).await,
+        Started::Group(href) => group(cx, href).await,
     }
 }
 
@@ -53,9 +67,12 @@ pub(crate) async fn ended(cx: &Context, href: &str) -> Result<Value> {
 /// [`Error::TaskGroup`] when tasks failed or were canceled; else as [`ended`].
 pub(crate) async fn group(cx: &Context, href: &str) -> Result<Value> {
     let count = |group: &Value, state: &str| group.get(state).and_then(Value::as_u64).unwrap_or(0);
+    let none_in = |group: &Value, states: &[&str]| states.iter().all(|state| count(group, state) == 0);
     let group = until(cx, href, |group| {
-        group.get("all_tasks_dispatched") == Some(&Value::Bool(true))
-            && ["waiting", "running", "canceling"].iter().all(|state| count(group, state) == 0)
+        // A task that starts others does so before it ends. Pulp does not always say that all were dispatched.
+        let begun = group.get("all_tasks_dispatched") == Some(&Value::Bool(true))
+            || !none_in(group, &["completed", "failed", "canceled", "skipped"]);
+        begun && none_in(group, &["waiting", "running", "canceling"])
     })
     .await?;
     match (count(&group, "failed"), count(&group, "canceled")) {

@@ -43,10 +43,21 @@ pub(crate) struct Answer {
     pub(crate) body: Value,
 }
 
+/// What a server started for a call, by its href.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Started<'a> {
+    Task(&'a str),
+    Group(&'a str),
+}
+
 impl Answer {
-    /// The href of the task that the server started for the call, if it did.
-    pub(crate) fn task(&self) -> Option<&str> {
-        (self.status == StatusCode::ACCEPTED).then(|| self.body.get("task")?.as_str()).flatten()
+    /// What the server started for the call, if it did.
+    pub(crate) fn started(&self) -> Option<Started<'_>> {
+        if self.status != StatusCode::ACCEPTED {
+            return None;
+        }
+        let href = |field| self.body.get(field).and_then(Value::as_str);
+        href("task").map(Started::Task).or_else(|| href("task_group").map(Started::Group))
     }
 }
 
@@ -135,6 +146,11 @@ impl Client {
     /// A call of any method, with a JSON body if there is one.
     pub(crate) async fn any(&self, method: Method, path: &str, query: &Query, body: Option<Value>) -> Result<Answer> {
         self.call(method, path, query, body.map_or(Body::Empty, Body::Json), true).await
+    }
+
+    /// A call of any method, with a form.
+    pub(crate) async fn any_form(&self, method: Method, path: &str, query: &Query, form: Form) -> Result<Answer> {
+        self.call(method, path, query, Body::Form(form, None), true).await
     }
 
     /// The URL of an href, or of a path relative to the API.

@@ -1,14 +1,12 @@
 //! `pulp content-guard`
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
 
+use super::crud::{CrudCommand, Fields, List};
 use super::object_role::{self, ObjectRoleCommand};
 use crate::args::{OrNull, text_or_file};
-use crate::client::Query;
 use crate::context::Context;
 use crate::error::Result;
-use crate::list::Page;
 use crate::lookup::{Lookup as _, named_lookup};
 use crate::reference::{Category, TypedReference};
 use crate::resource::{Body, Kind};
@@ -28,6 +26,9 @@ pub(crate) enum ContentGuardCommand {
     /// Guards that ask all of several guards
     #[command(subcommand)]
     Composite(GuardCommand<Composite>),
+    /// Guards that compare a header with an environment variable of the server
+    #[command(subcommand)]
+    EnvvarHeader(GuardCommand<EnvvarHeader>),
     /// Guards that look at a header
     #[command(subcommand)]
     Header(GuardCommand<Header>),
@@ -39,34 +40,17 @@ pub(crate) enum ContentGuardCommand {
     Redirect(GuardCommand<Plain>),
     /// Guards that ask for a certificate of Red Hat's subscriptions
     #[command(subcommand)]
-    Rhsm(GuardCommand<Certificate>),
+    Rhsm(CrudCommand<GuardLookup, Guard<Certificate>>),
     /// Guards that ask for a certificate
     #[command(subcommand)]
-    X509(GuardCommand<Certificate>),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct List {
-    #[command(flatten)]
-    page: Page,
-    /// Only the one of this name
-    #[arg(long)]
-    name: Option<String>,
+    X509(CrudCommand<GuardLookup, Guard<Certificate>>),
 }
 
 /// What is done with guards of one type.
 #[derive(Debug, Subcommand)]
-pub(crate) enum GuardCommand<F: Args> {
-    /// Make a guard
-    Create(Create<F>),
-    /// List guards
-    List(List),
-    /// Show a guard
-    Show(GuardLookup),
-    /// Change a guard
-    Update(Update<F>),
-    /// Delete a guard
-    Destroy(GuardLookup),
+pub(crate) enum GuardCommand<F: Args + Fields> {
+    #[command(flatten)]
+    Guard(CrudCommand<GuardLookup, Guard<F>>),
     /// Roles on a guard
     #[command(subcommand)]
     Role(ObjectRoleCommand<GuardLookup>),
@@ -94,11 +78,9 @@ pub(crate) struct Downloaders {
     groups: Vec<String>,
 }
 
+/// What all guards have beside the name, and what those of one type have.
 #[derive(Debug, Args)]
-pub(crate) struct Create<F: Args> {
-    /// Name of the guard: no two have the same
-    #[arg(id = "new name", long = "name", value_name = "NAME")]
-    name: String,
+pub(crate) struct Guard<F: Args> {
     /// What it is for
     #[arg(long)]
     description: Option<OrNull<String>>,
@@ -106,31 +88,19 @@ pub(crate) struct Create<F: Args> {
     fields: F,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct Update<F: Args> {
-    #[command(flatten)]
-    lookup: GuardLookup,
-    /// What it is for
-    #[arg(long)]
-    description: Option<OrNull<String>>,
-    #[command(flatten)]
-    fields: F,
-}
+impl<F: Args + Fields> Fields for Guard<F> {
+    const REQUIRED: &'static [&'static str] = F::REQUIRED;
 
-/// What the guards of one type have beside name and description.
-pub(crate) trait GuardFields {
-    /// The fields that were given.
-    ///
-    /// # Errors
-    /// When another resource is named that is not there.
-    async fn body(&self, cx: &Context) -> Result<Body>;
+    async fn body(&self, cx: &Context) -> Result<Body> {
+        Ok(Body::new().with("description", self.description.as_ref()).and(self.fields.body(cx).await?))
+    }
 }
 
 /// Nothing more.
 #[derive(Debug, Args)]
 pub(crate) struct Plain {}
 
-impl GuardFields for Plain {
+impl Fields for Plain {
     async fn body(&self, _: &Context) -> Result<Body> {
         Ok(Body::new())
     }
@@ -143,15 +113,27 @@ pub(crate) struct Composite {
     guards: Vec<TypedReference>,
 }
 
-impl GuardFields for Composite {
+impl Fields for Composite {
     async fn body(&self, cx: &Context) -> Result<Body> {
-        let mut hrefs: Vec<Value> = Vec::with_capacity(self.guards.len());
-        for guard in &self.guards {
-            hrefs.push(cx.target(&Category::CONTENT_GUARDS, guard).await?);
-        }
-        // A single empty text empties the list.
-        let given = (!hrefs.is_empty()).then(|| hrefs.into_iter().filter(|href| !href.is_null()).collect::<Vec<_>>());
-        Ok(Body::new().with("guards", given))
+        Ok(Body::new().with("guards", cx.targets(&Category::CONTENT_GUARDS, &self.guards).await?))
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EnvvarHeader {
+    /// Name of the header
+    #[arg(long, value_name = "NAME")]
+    header_name: Option<String>,
+    /// Name of the environment variable, one of those that the server's settings allow
+    #[arg(long, value_name = "NAME")]
+    env_var: Option<String>,
+}
+
+impl Fields for EnvvarHeader {
+    const REQUIRED: &'static [&'static str] = &["header_name", "env_var"];
+
+    async fn body(&self, _: &Context) -> Result<Body> {
+        Ok(Body::new().with("header_name", self.header_name.as_deref()).with("env_var", self.env_var.as_deref()))
     }
 }
 
@@ -168,7 +150,9 @@ pub(crate) struct Header {
     jq_filter: Option<OrNull<String>>,
 }
 
-impl GuardFields for Header {
+impl Fields for Header {
+    const REQUIRED: &'static [&'static str] = &["header_name", "header_value"];
+
     async fn body(&self, _: &Context) -> Result<Body> {
         Ok(Body::new()
             .with("header_name", self.header_name.as_deref())
@@ -184,13 +168,16 @@ pub(crate) struct Certificate {
     ca_certificate: Option<String>,
 }
 
-impl GuardFields for Certificate {
+impl Fields for Certificate {
+    const REQUIRED: &'static [&'static str] = &["ca_certificate"];
+
     async fn body(&self, _: &Context) -> Result<Body> {
         Ok(Body::new().with("ca_certificate", self.ca_certificate.as_deref()))
     }
 }
 
 const COMPOSITE: Kind = Kind::known("composite content guard", "contentguards/core/composite/");
+const ENVVAR_HEADER: Kind = Kind::known("environment variable header content guard", "contentguards/core/envvar_header/");
 const HEADER: Kind = Kind::known("header content guard", "contentguards/core/header/");
 const RBAC: Kind = Kind::known("RBAC content guard", "contentguards/core/rbac/");
 const REDIRECT: Kind = Kind::known("content redirect content guard", "contentguards/core/content_redirect/");
@@ -202,6 +189,7 @@ impl ContentGuardCommand {
         match self {
             Self::List(list) => list.exec(cx, "contentguards/").await,
             Self::Composite(command) => command.exec(cx, &COMPOSITE).await,
+            Self::EnvvarHeader(command) => command.exec(cx, &ENVVAR_HEADER).await,
             Self::Header(command) => command.exec(cx, &HEADER).await,
             Self::Rbac(command) => command.exec(cx).await,
             Self::Redirect(command) => command.exec(cx, &REDIRECT).await,
@@ -211,27 +199,10 @@ impl ContentGuardCommand {
     }
 }
 
-impl List {
-    async fn exec(&self, cx: &Context, path: &str) -> Result<()> {
-        self.page.exec(cx, path, Query::new().with("name", self.name.as_deref())).await
-    }
-}
-
-impl<F: Args + GuardFields> GuardCommand<F> {
+impl<F: Args + Fields> GuardCommand<F> {
     async fn exec(&self, cx: &Context, kind: &Kind) -> Result<()> {
         match self {
-            Self::Create(create) => {
-                let body = Body::new().with("name", Some(&create.name)).with("description", create.description.as_ref());
-                cx.create(kind, body.and(create.fields.body(cx).await?)).await
-            }
-            Self::List(list) => list.exec(cx, kind.path()).await,
-            Self::Show(lookup) => cx.print(&lookup.find(cx, kind).await?),
-            Self::Update(update) => {
-                let href = update.lookup.href(cx, kind).await?;
-                let body = Body::new().with("description", update.description.as_ref()).and(update.fields.body(cx).await?);
-                cx.update(&href, body).await
-            }
-            Self::Destroy(lookup) => cx.destroy(&lookup.href(cx, kind).await?).await,
+            Self::Guard(command) => command.exec(cx, kind).await,
             Self::Role(command) => command.exec(cx, kind).await,
         }
     }

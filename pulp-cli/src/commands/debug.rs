@@ -1,5 +1,7 @@
 //! `pulp debug`
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Value, json};
@@ -10,7 +12,9 @@ use crate::client::Query;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::output;
+use crate::progress;
 use crate::specifier::{Specifier, Version};
+use crate::upload::{self, LocalFile};
 
 /// The version of the Python client whose commands and options are followed here; what `has-cli-plugin` answers with.
 const INTERFACE_VERSION: &str = "0.41.1";
@@ -84,6 +88,9 @@ pub(crate) struct Call {
     /// Body of the call: JSON, or @FILE with it
     #[arg(long, value_name = "JSON", value_parser = args::json)]
     body: Option<Value>,
+    /// File to send as the field `file` of a form, whose other fields are those of the body
+    #[arg(long, value_name = "FILE")]
+    upload: Option<PathBuf>,
 }
 
 impl DebugCommand {
@@ -172,7 +179,18 @@ impl Call {
         let (path, query) = self.place(path, operation)?;
         let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes())
             .map_err(|_| Error::usage(format!("'{method}' of operation '{}' is no method", self.id)))?;
-        let answer = cx.client.any(method, &path, &query, self.body.clone()).await?;
+        let answer = match &self.upload {
+            Some(file) => {
+                let file = LocalFile::open(file).await?;
+                let bar = progress::bytes(cx.quiet, file.size, "Uploading");
+                let fields = self.body.as_ref().unwrap_or(&Value::Null);
+                let form = upload::form(fields).part("file", file.part(0, file.size, &bar).await?);
+                let answer = cx.client.any_form(method, &path, &query, form).await?;
+                bar.finish_and_clear();
+                answer
+            }
+            None => cx.client.any(method, &path, &query, self.body.clone()).await?,
+        };
         cx.print(&answer.body)
     }
 
@@ -216,7 +234,8 @@ mod tests {
             {"name": "fields", "in": "query"},
             {"name": "X-Header", "in": "header"},
         ]});
-        let call = Call { id: "x".to_owned(), parameter: parameters.iter().map(|text| (*text).to_owned()).collect(), body: None };
+        let call =
+            Call { id: "x".to_owned(), parameter: parameters.iter().map(|text| (*text).to_owned()).collect(), body: None, upload: None };
         call.place("{task_href}", &operation).map(|(path, query)| format!("{path} {query:?}"))
     }
 

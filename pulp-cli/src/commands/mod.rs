@@ -4,12 +4,19 @@ mod access_policy;
 mod artifact;
 mod completions;
 mod config;
+mod connection;
 mod content;
 mod content_guard;
+mod crud;
 mod debug;
 mod distribution;
+mod domain;
+mod export;
+mod exporter;
 mod file;
 mod group;
+mod import;
+mod importer;
 mod label;
 #[cfg(feature = "embedded")]
 mod mirror;
@@ -25,8 +32,12 @@ mod signing_service;
 mod status;
 mod task;
 mod task_group;
+mod task_schedule;
+mod transfer;
 mod upload;
+mod upstream_pulp;
 mod user;
+mod vulnerability_report;
 mod worker;
 
 use clap::{Args, FromArgMatches, Subcommand};
@@ -95,12 +106,27 @@ pub(crate) enum RemoteCommand {
     /// Distributions of all types
     #[command(subcommand)]
     Distribution(distribution::DistributionCommand),
+    /// Domains: separate places of content
+    #[command(subcommand)]
+    Domain(Box<domain::DomainCommand>),
+    /// Exports: what exporters wrote
+    #[command(subcommand)]
+    Export(Box<export::ExportCommand>),
+    /// Exporters: where repositories are written to
+    #[command(subcommand)]
+    Exporter(Box<exporter::ExporterCommand>),
     /// Repositories of plain files
     #[command(subcommand)]
     File(file::FileCommand),
     /// Groups of users
     #[command(subcommand)]
     Group(Box<group::GroupCommand>),
+    /// Imports: what importers read
+    #[command(subcommand)]
+    Import(Box<import::ImportCommand>),
+    /// Importers: which repositories get what another Pulp exported
+    #[command(subcommand)]
+    Importer(Box<importer::ImporterCommand>),
     /// Content that is in no repository
     #[command(subcommand)]
     Orphan(orphan::OrphanCommand),
@@ -129,12 +155,21 @@ pub(crate) enum RemoteCommand {
     /// Groups of tasks
     #[command(subcommand)]
     TaskGroup(task_group::TaskGroupCommand),
+    /// Schedules: tasks that recur
+    #[command(subcommand)]
+    TaskSchedule(task_schedule::TaskScheduleCommand),
     /// Unfinished uploads
     #[command(subcommand)]
     Upload(upload::UploadCommand),
+    /// Upstreams: other Pulps whose distributions are replicated
+    #[command(subcommand)]
+    UpstreamPulp(upstream_pulp::UpstreamPulpCommand),
     /// Users
     #[command(subcommand)]
     User(Box<user::UserCommand>),
+    /// Reports of vulnerabilities in content
+    #[command(subcommand)]
+    VulnerabilityReport(vulnerability_report::VulnerabilityReportCommand),
     /// Workers
     #[command(subcommand)]
     Worker(worker::WorkerCommand),
@@ -160,8 +195,13 @@ impl RemoteCommand {
             Self::ContentGuard(command) => command.exec(cx).await,
             Self::Debug(command) => command.exec(cx).await,
             Self::Distribution(command) => command.exec(cx).await,
+            Self::Domain(command) => command.exec(cx).await,
+            Self::Export(command) => command.exec(cx).await,
+            Self::Exporter(command) => command.exec(cx).await,
             Self::File(command) => command.exec(cx).await,
             Self::Group(command) => command.exec(cx).await,
+            Self::Import(command) => command.exec(cx).await,
+            Self::Importer(command) => command.exec(cx).await,
             Self::Orphan(command) => command.exec(cx).await,
             Self::Publication(command) => command.exec(cx).await,
             Self::Remote(command) => command.exec(cx).await,
@@ -172,8 +212,11 @@ impl RemoteCommand {
             Self::Status(command) => command.exec(cx).await,
             Self::Task(command) => command.exec(cx).await,
             Self::TaskGroup(command) => command.exec(cx).await,
+            Self::TaskSchedule(command) => command.exec(cx).await,
             Self::Upload(command) => command.exec(cx).await,
+            Self::UpstreamPulp(command) => command.exec(cx).await,
             Self::User(command) => command.exec(cx).await,
+            Self::VulnerabilityReport(command) => command.exec(cx).await,
             Self::Worker(command) => command.exec(cx).await,
         }
     }

@@ -80,23 +80,25 @@ pub(crate) fn content_in(list: Option<&Value>) -> Query {
     Query::new().with_all("content__in", &hrefs)
 }
 
+/// The hrefs of versions that were given as pairs of a repository and a number; none if there is no pair.
+pub(super) async fn version_hrefs(cx: &Context, pairs: &[String]) -> Result<Option<Vec<String>>> {
+    let mut hrefs = Vec::with_capacity(pairs.len() / 2);
+    for pair in pairs.chunks_exact(2) {
+        let repository: TypedReference = pair[0].parse().unwrap_or_else(|never| match never {});
+        let number: u64 = pair[1].parse().map_err(|_| Error::usage(format!("'{}' is no number of a version", pair[1])))?;
+        let href = cx.target(&Category::ANY_REPOSITORY, &repository).await?;
+        hrefs.push(format!("{}versions/{number}/", href.as_str().unwrap_or_default()));
+    }
+    Ok((!pairs.is_empty()).then_some(hrefs))
+}
+
 impl Reclaim {
     async fn exec(&self, cx: &Context) -> Result<()> {
-        let mut hrefs: Vec<Value> = Vec::with_capacity(self.repositories.len());
-        for repository in &self.repositories {
-            hrefs.push(cx.target(&Category::ANY_REPOSITORY, repository).await?);
-        }
+        let mut hrefs = cx.targets(&Category::ANY_REPOSITORY, &self.repositories).await?.unwrap_or_default();
         if self.all {
             hrefs.push("*".into());
         }
-        let mut keep: Vec<String> = Vec::with_capacity(self.keep.len() / 2);
-        for pair in self.keep.chunks_exact(2) {
-            let repository: TypedReference = pair[0].parse().unwrap_or_else(|never| match never {});
-            let number: u64 = pair[1].parse().map_err(|_| Error::usage(format!("'{}' is no number of a version", pair[1])))?;
-            let href = cx.target(&Category::ANY_REPOSITORY, &repository).await?;
-            keep.push(format!("{}versions/{number}/", href.as_str().unwrap_or_default()));
-        }
-        let keep = Some(keep).filter(|keep| !keep.is_empty());
+        let keep = version_hrefs(cx, &self.keep).await?;
         let body = Body::new().with("repo_hrefs", Some(hrefs)).with("repo_versions_keeplist", keep);
         let answer = cx.client.post("repositories/reclaim_space/", body.into()).await?;
         cx.follow(&answer).await.map(drop)

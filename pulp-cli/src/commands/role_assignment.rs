@@ -3,11 +3,12 @@
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
+use super::domain::DOMAIN;
 use crate::client::Query;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::list::Page;
-use crate::resource::{Body, Kind, text};
+use crate::resource::{Body, text};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RoleAssignmentCommand<H: Args> {
@@ -71,9 +72,6 @@ pub(crate) struct List<H: Args> {
     #[arg(long, value_name = "NAME|HREF")]
     domain: Option<String>,
 }
-
-/// Domains separate the content of tenants.
-const DOMAIN: Kind = Kind::known("domain", "domains/");
 
 async fn domain_href(cx: &Context, domain: Option<&String>) -> Result<Option<String>> {
     match domain {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::object_role::ObjectRoleCommand;
 use super::worker::WORKER;
-use crate::args::{moment, switch};
+use crate::args::{moment, name, switch};
 use crate::client::Query;
 use crate::context::{Context, Followed};
 use crate::error::{Error, Result};
@@ -40,11 +40,6 @@ pub(crate) enum FinalState {
     Completed,
     Failed,
     Canceled,
-}
-
-/// The name of a value of an enumeration, as the API and the command line write it.
-fn name(value: &impl ValueEnum) -> String {
-    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::pulp;
-use crate::server::{Answer, Request, Server};
+use crate::server::{Answer, ID, Request, Server};
+use crate::{last_call, pulp};
 
 const GROUP: &str = "/pulp/api/v3/groups/3/";
 const USER: &str = "/pulp/api/v3/users/7/";
@@ -28,13 +28,9 @@ fn server() -> Server {
     })
 }
 
-/// What the last call of a command asked: the line, and the body if there was one.
+/// See [`last_call`].
 fn asked(arguments: &[&str]) -> (String, Value) {
-    let server = server();
-    pulp(&server, arguments).ok();
-    let last = server.seen().pop().unwrap();
-    let body = if last.body.is_empty() { Value::Null } else { last.json() };
-    (last.line().replace("/pulp/api/v3/", ""), body)
+    last_call(&server(), arguments)
 }
 
 fn below(href: &str, action: &str) -> String {
@@ -128,4 +124,70 @@ fn content_guards() {
         ["content-guard", "redirect", "update", "--href", "/pulp/api/v3/contentguards/core/content_redirect/1/", "--description", "d"];
     assert_eq!(asked(&update), ("PATCH contentguards/core/content_redirect/1/".to_owned(), json!({ "description": "d" })));
     assert_eq!(asked(&["content-guard", "list"]).0, "GET contentguards/");
+    assert_eq!(
+        asked(&["content-guard", "envvar-header", "create", "--name", "e", "--header-name", "x", "--env-var", "Y"]),
+        ("POST contentguards/core/envvar_header/".to_owned(), json!({ "name": "e", "header_name": "x", "env_var": "Y" }))
+    );
+}
+
+#[test]
+fn what_a_guard_needs_is_said_when_it_is_made() {
+    for arguments in [
+        &["content-guard", "header", "create", "--name", "h", "--header-name", "x"][..],
+        &["content-guard", "x509", "create", "--name", "x"],
+    ] {
+        assert_eq!(pulp(&server(), arguments).code, 2, "{arguments:?}");
+    }
+    let update = ["content-guard", "header", "update", "--href", "/pulp/api/v3/contentguards/core/header/1/", "--header-value", "z"];
+    assert_eq!(asked(&update), ("PATCH contentguards/core/header/1/".to_owned(), json!({ "header_value": "z" })));
+}
+
+#[test]
+fn domains() {
+    let server = Server::with_one_of_each(|_| None);
+    let storage = ["--storage-class", "STORAGES.backends.s3.S3Storage", "--storage-settings", r#"{"bucket_name": "b"}"#];
+    let create = [&["domain", "create", "--name", "d", "--no-redirect", "--hide-distributions"][..], &storage].concat();
+    let wanted = json!({
+        "name": "d",
+        "storage_class": "storages.backends.s3.S3Storage",
+        "storage_settings": { "bucket_name": "b" },
+        "redirect_to_object_storage": false,
+        "hide_guarded_distributions": true,
+    });
+    assert_eq!(last_call(&server, &create), ("POST domains/".to_owned(), wanted));
+    assert_eq!(
+        last_call(&server, &["domain", "update", "--name", "one", "--description", ""]),
+        (format!("PATCH domains/{ID}/"), json!({ "description": null }))
+    );
+    assert_eq!(last_call(&server, &["domain", "destroy", "--domain", "one"]).0, format!("DELETE domains/{ID}/"));
+    assert_eq!(last_call(&server, &[&["domain", "migrate"][..], &storage].concat()).0, "POST domains/migrate/");
+    pulp(&server, &["domain", "list", "--label-select", "a"]).ok();
+    assert_eq!(server.seen().pop().unwrap().parameter("pulp_label_select"), Some("a"));
+}
+
+#[test]
+fn roles_on_what_the_file_type_has() {
+    let server = Server::with_one_of_each(|_| None);
+    let publication = format!("/pulp/api/v3/publications/file/file/{ID}/");
+    for (noun, lookup, path) in [
+        (&["file", "acs"][..], ["--acs", "one"], "acs/file/file"),
+        (&["file", "distribution"], ["--name", "one"], "distributions/file/file"),
+        (&["file", "publication"], ["--href", &publication], "publications/file/file"),
+        (&["file", "remote"], ["--remote", "one"], "remotes/file/file"),
+        (&["file", "remote", "--type", "git"], ["--remote", "one"], "remotes/file/git"),
+        (&["file", "repository"], ["--repository", "one"], "repositories/file/file"),
+        (&["task-schedule"], ["--name", "one"], "task-schedules"),
+        (&["upstream-pulp"], ["--id", "one"], "upstream-pulps"),
+    ] {
+        let role = |verb: &[&str]| last_call(&server, &[noun, verb, &lookup].concat());
+        let below = |action| format!("{path}/{ID}/{action}/");
+        assert_eq!(role(&["role", "list"]).0, format!("GET {}", below("list_roles")));
+        assert_eq!(role(&["role", "my-permissions"]).0, format!("GET {}", below("my_permissions")));
+        for (verb, action) in [("add", "add_role"), ("remove", "remove_role")] {
+            assert_eq!(
+                role(&["role", verb, "--role", "r", "--user", "ann"]),
+                (format!("POST {}", below(action)), json!({ "role": "r", "users": ["ann"], "groups": [] }))
+            );
+        }
+    }
 }

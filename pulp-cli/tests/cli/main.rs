@@ -5,9 +5,11 @@ mod arguments;
 mod faults;
 #[cfg(feature = "embedded")]
 mod mirror;
+mod moving;
 mod reading;
 mod server;
 mod settings;
+mod sources;
 mod tasks;
 mod uploads;
 
@@ -61,6 +63,14 @@ fn pulp(server: &server::Server, arguments: &[&str]) -> Run {
 /// The same, in a directory that the test looks into afterwards.
 fn pulp_in(directory: &Path, server: &server::Server, arguments: &[&str]) -> Run {
     finish(command(directory).args(["--base-url", &server.url(), "--username", "admin", "--password", "s3cret-word"]).args(arguments))
+}
+
+/// What the last call of a command asked the server: the line without the API root, and the body if there was one.
+fn last_call(server: &server::Server, arguments: &[&str]) -> (String, Value) {
+    pulp(server, arguments).ok();
+    let last = server.seen().pop().unwrap();
+    let body = if last.body.is_empty() { Value::Null } else { last.json() };
+    (last.line().replace("/pulp/api/v3/", ""), body)
 }
 
 /// Runs a prepared command to its end.

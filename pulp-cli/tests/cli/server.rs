@@ -87,6 +87,9 @@ impl Answer {
     }
 }
 
+/// The id of the resources of [`Server::with_one_of_each`].
+pub const ID: &str = "01a202c1-dedb-737b-8c9f-717ea89b188a";
+
 pub struct Server {
     address: std::net::SocketAddr,
     seen: Arc<Mutex<Vec<Request>>>,
@@ -106,6 +109,20 @@ impl Server {
             }
         });
         Self { address, seen }
+    }
+
+    /// A server whose every collection has one resource, with the id [`ID`] and the name `one`, and which lets everything
+    /// happen: it answers a call of an action as `action` says, if it says something.
+    pub fn with_one_of_each(action: impl Fn(&str) -> Option<Answer> + Send + Sync + 'static) -> Self {
+        Self::start(move |request: &Request| {
+            let last = request.path.trim_end_matches('/').rsplit('/').next().unwrap();
+            match request.method.as_str() {
+                "GET" if last == ID => Answer::ok(json!({ "pulp_href": request.path, "name": "one", "paths": ["a", "b"] })),
+                "GET" => Answer::list(vec![json!({ "pulp_href": format!("{}{ID}/", request.path), "name": "one", "paths": ["a", "b"] })]),
+                "DELETE" => Answer::Raw(204, vec![], String::new()),
+                _ => action(last).unwrap_or(Answer::Json(201, json!({ "pulp_href": "/made/" }))),
+            }
+        })
     }
 
     pub fn url(&self) -> String {

@@ -172,3 +172,17 @@ fn a_file_that_is_not_there_is_named() {
     assert!(run.err.contains("cannot read '/no/such/file'"), "{run:?}");
     assert!(server.seen().is_empty());
 }
+
+#[test]
+fn a_call_by_its_operation_id_takes_a_file() {
+    let server = Server::start(|request: &Request| match request.path.as_str() {
+        "/pulp/api/v3/docs/api.json" => Answer::ok(json!({ "paths": { ARTIFACTS: { "post": { "operationId": "artifacts_create" } } } })),
+        _ => Answer::Json(201, json!({ "pulp_href": ARTIFACT })),
+    });
+    let file = file(b"some");
+    let call = ["debug", "openapi", "call", "--id", "artifacts_create", "--body", r#"{"size": 4}"#, "--upload", text(file.path())];
+    assert_eq!(pulp(&server, &call).ok().json()["pulp_href"], ARTIFACT);
+    let sent = server.seen().pop().unwrap();
+    assert_eq!((sent.line(), sent.file()), (format!("POST {ARTIFACTS}"), b"some".to_vec()));
+    assert!(String::from_utf8_lossy(&sent.body).contains("name=\"size\"\r\n\r\n4\r\n"));
+}

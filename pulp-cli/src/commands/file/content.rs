@@ -6,8 +6,8 @@ use clap::{Args, Subcommand};
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
 
-use super::REPOSITORIES;
 use super::repository_content::{add_units, as_href};
+use super::{REPOSITORIES, one_type_group};
 use crate::client::Query;
 use crate::commands::label::LabelCommand;
 use crate::context::Context;
@@ -28,6 +28,11 @@ const UPLOADS_AT_ONCE: usize = 4;
 
 /// How many files of a directory are taken.
 const DIRECTORY_LIMIT: usize = 1_000_000;
+
+one_type_group!(
+    /// `pulp file content`
+    ContentGroup, ContentCommand
+);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ContentCommand {

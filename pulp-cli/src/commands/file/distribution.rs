@@ -8,6 +8,7 @@ use super::{REPOSITORIES, one_type_group};
 use crate::args::{self, Labels, switch};
 use crate::commands::distribution::List;
 use crate::commands::label::LabelCommand;
+use crate::commands::object_role::ObjectRoleCommand;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::lookup::{DistributionLookup, Lookup as _};
@@ -43,6 +44,9 @@ pub(crate) enum DistributionCommand {
     /// Labels of a distribution
     #[command(subcommand)]
     Label(LabelCommand<DistributionLookup>),
+    /// Roles on a distribution
+    #[command(subcommand)]
+    Role(ObjectRoleCommand<DistributionLookup>),
 }
 
 #[derive(Debug, Args)]
@@ -159,6 +163,7 @@ impl DistributionCommand {
             }
             Self::Destroy(lookup) => cx.destroy(&lookup.href(cx, &DISTRIBUTION).await?).await,
             Self::Label(command) => command.exec(cx, &DISTRIBUTION).await,
+            Self::Role(command) => command.exec(cx, &DISTRIBUTION).await,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `pulp file`
 
+mod acs;
 mod content;
 mod distribution;
 mod publication;
@@ -22,9 +23,10 @@ const REMOTES: Category = Category::remotes("file");
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum FileCommand {
+    /// Alternate content sources: where files are fetched from in place of a remote
+    Acs(acs::AcsGroup),
     /// Content units: a file at a path
-    #[command(subcommand)]
-    Content(content::ContentCommand),
+    Content(content::ContentGroup),
     /// Distributions: where publications or repositories are served
     Distribution(distribution::DistributionGroup),
     /// Publications: repository versions with their manifest
@@ -38,7 +40,8 @@ pub(crate) enum FileCommand {
 impl FileCommand {
     pub(crate) async fn exec(&self, cx: &Context) -> Result<()> {
         match self {
-            Self::Content(command) => command.exec(cx).await,
+            Self::Acs(group) => group.command.exec(cx).await,
+            Self::Content(group) => group.command.exec(cx).await,
             Self::Distribution(group) => group.command.exec(cx).await,
             Self::Publication(group) => group.command.exec(cx).await,
             Self::Remote(group) => group.exec(cx).await,

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::repository_version::version_href;
 use super::{REPOSITORIES, one_type_group};
 use crate::client::Query;
+use crate::commands::object_role::ObjectRoleCommand;
 use crate::commands::publication::List;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -31,6 +32,9 @@ pub(crate) enum PublicationCommand {
     Show(HrefLookup),
     /// Delete a publication
     Destroy(HrefLookup),
+    /// Roles on a publication
+    #[command(subcommand)]
+    Role(ObjectRoleCommand<HrefLookup>),
 }
 
 #[derive(Debug, Args)]
@@ -56,6 +60,7 @@ impl PublicationCommand {
             Self::List(list) => list.exec(cx, PUBLICATION.path(), &REPOSITORIES).await,
             Self::Show(lookup) => cx.print(&lookup.find(cx, &PUBLICATION).await?),
             Self::Destroy(lookup) => cx.destroy(&lookup.href(cx, &PUBLICATION).await?).await,
+            Self::Role(command) => command.exec(cx, &PUBLICATION).await,
         }
     }
 }

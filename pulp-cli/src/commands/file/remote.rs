@@ -2,8 +2,10 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::args::{self, Labels, OrNull, text_or_file_or_null};
+use crate::args::{self, Labels, OrNull};
+use crate::commands::connection::{Connection, Policy};
 use crate::commands::label::LabelCommand;
+use crate::commands::object_role::ObjectRoleCommand;
 use crate::commands::remote::List;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -20,19 +22,6 @@ enum Type {
     File,
     /// A Git repository
     Git,
-}
-
-/// When files are fetched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-#[value(rename_all = "snake_case")]
-enum Policy {
-    /// With the sync
-    Immediate,
-    /// When first asked for, and kept
-    OnDemand,
-    /// Whenever asked for, and not kept
-    Streamed,
 }
 
 #[derive(Debug, Args)]
@@ -59,6 +48,9 @@ enum RemoteCommand {
     /// Labels of a remote
     #[command(subcommand)]
     Label(LabelCommand<RemoteLookup>),
+    /// Roles on a remote
+    #[command(subcommand)]
+    Role(ObjectRoleCommand<RemoteLookup>),
 }
 
 #[derive(Debug, Args)]
@@ -90,21 +82,8 @@ struct Options {
     /// When files are fetched
     #[arg(long, value_enum)]
     policy: Option<Policy>,
-    /// PEM text, or @FILE, of the authority that signed the certificate of the remote
-    #[arg(long, value_name = "PEM", allow_hyphen_values = true, value_parser = text_or_file_or_null)]
-    ca_cert: Option<OrNull<String>>,
-    /// PEM text, or @FILE, of the certificate to sign in with
-    #[arg(long, value_name = "PEM", allow_hyphen_values = true, value_parser = text_or_file_or_null)]
-    client_cert: Option<OrNull<String>>,
-    /// PEM text, or @FILE, of the key of that certificate
-    #[arg(long, value_name = "PEM", allow_hyphen_values = true, value_parser = text_or_file_or_null)]
-    client_key: Option<OrNull<String>>,
-    /// Name to sign in with
-    #[arg(long)]
-    username: Option<OrNull<String>>,
-    /// Password to sign in with
-    #[arg(long, allow_hyphen_values = true)]
-    password: Option<OrNull<String>>,
+    #[command(flatten)]
+    connection: Connection,
     /// URL of a proxy
     #[arg(long, value_name = "URL")]
     proxy_url: Option<OrNull<String>>,
@@ -117,27 +96,9 @@ struct Options {
     /// Whether the certificate of the remote is checked
     #[arg(long, value_name = "BOOLEAN", value_parser = args::boolean)]
     tls_validation: Option<bool>,
-    /// How many connections there may be at once
-    #[arg(long, value_name = "COUNT")]
-    download_concurrency: Option<OrNull<u64>>,
     /// How many requests there may be in a second
     #[arg(long, value_name = "COUNT")]
     rate_limit: Option<OrNull<u64>>,
-    /// How often a failed download is tried again
-    #[arg(long, value_name = "COUNT")]
-    max_retries: Option<OrNull<u64>>,
-    /// Seconds for all of a download
-    #[arg(long, value_name = "SECONDS")]
-    total_timeout: Option<OrNull<f64>>,
-    /// Seconds until there is a connection, waiting for a free one included
-    #[arg(long, value_name = "SECONDS")]
-    connect_timeout: Option<OrNull<f64>>,
-    /// Seconds until a new connection stands
-    #[arg(long, value_name = "SECONDS")]
-    sock_connect_timeout: Option<OrNull<f64>>,
-    /// Seconds between two pieces of an answer
-    #[arg(long, value_name = "SECONDS")]
-    sock_read_timeout: Option<OrNull<f64>>,
     /// Header for every request, written name:value; may be repeated
     #[arg(long, value_name = "HEADER")]
     header: Vec<String>,
@@ -154,24 +115,15 @@ impl Options {
         if self.git_ref.is_some() && remote_type != Type::Git {
             return Err(Error::usage("--git-ref is for Git repositories: `pulp file remote --type git …`"));
         }
-        Ok(Body::new()
+        Ok(self
+            .connection
+            .body()
             .with("policy", self.policy)
-            .with("ca_cert", self.ca_cert.as_ref())
-            .with("client_cert", self.client_cert.as_ref())
-            .with("client_key", self.client_key.as_ref())
-            .with("username", self.username.as_ref())
-            .with("password", self.password.as_ref())
             .with("proxy_url", self.proxy_url.as_ref())
             .with("proxy_username", self.proxy_username.as_ref())
             .with("proxy_password", self.proxy_password.as_ref())
             .with("tls_validation", self.tls_validation)
-            .with("download_concurrency", self.download_concurrency.as_ref())
             .with("rate_limit", self.rate_limit.as_ref())
-            .with("max_retries", self.max_retries.as_ref())
-            .with("total_timeout", self.total_timeout.as_ref())
-            .with("connect_timeout", self.connect_timeout.as_ref())
-            .with("sock_connect_timeout", self.sock_connect_timeout.as_ref())
-            .with("sock_read_timeout", self.sock_read_timeout.as_ref())
             .with("headers", args::headers(&self.header)?)
             .with("pulp_labels", self.labels.as_ref())
             .with("git_ref", self.git_ref.as_ref()))
@@ -198,6 +150,7 @@ impl RemoteGroup {
             }
             RemoteCommand::Destroy(lookup) => cx.destroy(&lookup.href(cx, kind).await?).await,
             RemoteCommand::Label(command) => command.exec(cx, kind).await,
+            RemoteCommand::Role(command) => command.exec(cx, kind).await,
         }
     }
 }

@@ -8,6 +8,7 @@ use super::{REMOTES, one_type_group};
 use crate::args::{self, Labels, OrNull, switch};
 use crate::client::Query;
 use crate::commands::label::LabelCommand;
+use crate::commands::object_role::ObjectRoleCommand;
 use crate::commands::repository::List;
 use crate::commands::task;
 use crate::context::Context;
@@ -56,6 +57,9 @@ pub(crate) enum RepositoryCommand {
     /// Labels of a repository
     #[command(subcommand)]
     Label(LabelCommand<RepositoryLookup>),
+    /// Roles on a repository
+    #[command(subcommand)]
+    Role(ObjectRoleCommand<RepositoryLookup>),
     /// Tasks of a repository
     #[command(subcommand)]
     Task(TaskCommand),
@@ -162,6 +166,7 @@ impl RepositoryCommand {
             Self::Content(group) => group.command.exec(cx).await,
             Self::Version(command) => command.exec(cx).await,
             Self::Label(command) => command.exec(cx, &REPOSITORY).await,
+            Self::Role(command) => command.exec(cx, &REPOSITORY).await,
             Self::Task(TaskCommand::List(list)) => list.exec(cx).await,
         }
     }
