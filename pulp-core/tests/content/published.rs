@@ -147,6 +147,7 @@ both_databases! {
 
     async fn an_answer_tells_whether_it_was_remembered(kit: Kit) {
         let world = World::new(kit.pulp());
+        world.listens().await;
         let repository = world.served("d", &[("a", b"1"), ("dir/b", b"2")]).await;
         for word in ["MISS", "HIT"] {
             for (path, status) in [("/d/a", 200), ("/d/dir", 301), ("/d/nope", 404)] {
