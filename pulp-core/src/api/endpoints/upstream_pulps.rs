@@ -73,11 +73,7 @@ pub(super) fn register(registry: &mut Registry) {
         .update(Change::Now)
         .delete(Change::Now)
         .hooks(Selection)
-        .policy(AccessPolicy::usual().role(
-            "core.upstreampulp_user",
-            None,
-            &["core.view_upstreampulp", "core.replicate_upstreampulp"],
-        ))
+        .policy(AccessPolicy::usual().role("core.upstreampulp_user", None, &["core.view_upstreampulp", "core.replicate_upstreampulp"]))
         .action(
             Action::post("replicate", Replicate)
                 .body("UpstreamPulpReplicate", [q_select()])
