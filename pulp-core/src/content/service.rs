@@ -170,14 +170,12 @@ impl Content {
         let registered = self.pulp.registry().distribution_handler(&route.distribution.pulp_type);
         let handler = registered.unwrap_or(&PublishedHandler);
         let served = handler.handle(&cx, &content_path).await?;
-        let mut cache = None;
-        if handler.remembers(&route.distribution, &served)
-            && let Some(decision) = Decision::of(&served)
-        {
-            self.state.remember(domain.pulp_id, path, Arc::new(route), decision, stamp).await;
-            cache = Some("MISS");
-        }
-        Ok(Found { served, guarded, cache })
+        let decision = Decision::of(&served).filter(|_| handler.remembers(&route.distribution, &served));
+        let remembered = match decision {
+            Some(decision) => self.state.remember(domain.pulp_id, path, Arc::new(route), decision, stamp).await,
+            None => false,
+        };
+        Ok(Found { served, guarded, cache: remembered.then_some("MISS") })
     }
 
     async fn guard(&self, request: &http::request::Parts, domain: &Domain, route: &Route, path: &ContentPath) -> Result<(), ServeError> {

@@ -155,7 +155,8 @@ both_databases! {
                 assert_eq!((answer.status.as_u16(), answer.header("x-pulp-cache")), (status, word), "{path}");
             }
             // What is found anew each time.
-            for path in ["/", "/d", "/d/dir/", "/nope"] {
+            let long = format!("/d/{}", "x".repeat(600));
+            for path in ["/", "/d", "/d/dir/", "/nope", long.as_str()] {
                 assert_eq!(world.get(path).await.header("x-pulp-cache"), "", "{path}");
             }
         }
