@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn a_failed_task_says_why() {
         assert_eq!(describe(&json!({"error": {"description": "no such host", "traceback": "…"}})), "no such host");
-        assert_eq!(describe(&json!({"error": {"code": "PLP0000"}})), r#"{"code":"PLP0000"}"#);
+        assert_eq!(describe(&json!({"error": {"error_code": "PLP0000"}})), r#"{"error_code":"PLP0000"}"#);
         assert!(describe(&json!({"error": null})).contains("no reason"));
     }
 

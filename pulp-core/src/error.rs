@@ -113,7 +113,7 @@ impl Error {
         Self::Io { what: what.into(), source }
     }
 
-    /// A stable code: a word that scripts may rely on, the same in responses, tasks and the library.
+    /// A stable code: a word that programs may rely on.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Validation(_) => "validation",
@@ -138,6 +138,11 @@ impl Error {
             Self::Io { .. } => "io",
             Self::Internal(_) => "internal",
         }
+    }
+
+    /// Pulp’s code of this failure, as `PLP0003`: of those that Pulp gives a code.
+    pub fn pulp_code(&self) -> Option<&'static str> {
+        Some(self.code()).filter(|code| code.starts_with("PLP"))
     }
 
     /// What may be told to a client or written into a task: no SQL, no path of this host.

@@ -22,6 +22,7 @@ use pulp_core::{Error, Pulp, PulpBuilder, Result};
 use pulp_testkit::{Engine, Kit, both_databases};
 use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
@@ -68,6 +69,7 @@ enum Act {
     /// Waits for the gate, then makes sure that it still holds its lease.
     GateAndHold,
     Fail,
+    Refuse,
     Panic,
 }
 
@@ -108,6 +110,7 @@ impl Task for Probe {
                 tx.commit().await?;
             }
             Act::Fail => return Err(Error::Coded { code: "PLP0000", message: "the probe broke".to_owned() }),
+            Act::Refuse => return Err(Error::BadRequest("the probe may not".to_owned())),
             Act::Panic => panic!("a probe that panics with hunter2"),
         }
         report.increment();
@@ -408,8 +411,13 @@ both_databases! {
         let fails = dispatch(pulp, &Probe { world: id, act: Act::Fail, ..Probe::default() }).await;
         let failed = pulp.tasks().wait(fails.pulp_id).await.unwrap();
         assert_eq!(failed.state(), TaskState::Failed);
-        assert_eq!(failed.error_text(), Some("[PLP0000] the probe broke"));
-        assert_eq!(failed.error.as_ref().unwrap()["traceback"], serde_json::Value::Null);
+        assert_eq!(
+            failed.error.unwrap().0,
+            json!({"traceback": null, "description": "[PLP0000] the probe broke", "error_code": "PLP0000"})
+        );
+        let refused = dispatch(pulp, &Probe { world: id, act: Act::Refuse, ..Probe::default() }).await;
+        let refused = pulp.tasks().wait(refused.pulp_id).await.unwrap();
+        assert_eq!(refused.error.unwrap().0, json!({"traceback": null, "description": "the probe may not"}));
         let panics = dispatch(pulp, &Probe { world: id, number: 1, act: Act::Panic, ..Probe::default() }).await;
         let panicked = pulp.tasks().wait(panics.pulp_id).await.unwrap();
         assert_eq!(panicked.state(), TaskState::Failed);

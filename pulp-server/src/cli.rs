@@ -67,6 +67,8 @@ pub enum Command {
     Openapi(OpenapiArgs),
     /// Set the password of the user admin, who is made if missing
     ResetAdminPassword(PasswordArgs),
+    /// Print how much room the files of repositories take, as JSON
+    RepositorySize(RepositorySizeArgs),
     /// Add a signing service, after it has signed something that its public key verifies
     AddSigningService(AddSigningServiceArgs),
     /// Remove a signing service
@@ -102,6 +104,22 @@ pub struct PasswordArgs {
     /// Make one up and print it
     #[arg(long)]
     pub random: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RepositorySizeArgs {
+    /// Hrefs or PRNs of repositories, joined by commas; without them all
+    #[arg(long, value_name = "HREFS", value_delimiter = ',', conflicts_with = "domain")]
+    pub repositories: Vec<String>,
+    /// All repositories of this domain
+    #[arg(long, value_name = "NAME")]
+    pub domain: Option<String>,
+    /// Also of each version
+    #[arg(long)]
+    pub include_versions: bool,
+    /// Also of files that are not stored, as their sources tell
+    #[arg(long)]
+    pub include_on_demand: bool,
 }
 
 #[derive(Debug, Args)]

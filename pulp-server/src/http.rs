@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{Request, Response};
+use http::{Extensions, Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
@@ -18,6 +18,7 @@ use pulp_core::body::{Body, ReasonText};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::rest::Whole;
+use crate::spelling;
 
 /// Answers requests; what the listener is mounted on.
 pub trait Answer: Send + Sync + 'static {
@@ -60,6 +61,11 @@ pub async fn serve<A: Answer>(listener: TcpListener, answer: Arc<A>, limits: Lim
         .keep_alive_interval(Duration::from_secs(60))
         .max_concurrent_streams(250);
     let builder = Arc::new(builder);
+    let spelling = spelling::learn().await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "names of headers are written as they come");
+        Extensions::new()
+    });
+    let front = Arc::new(Front { answer, access_log: limits.access_log, spelling });
     let graceful = GracefulShutdown::new();
     tokio::pin!(stop);
     loop {
@@ -70,7 +76,7 @@ pub async fn serve<A: Answer>(listener: TcpListener, answer: Arc<A>, limits: Lim
         match accepted {
             Ok((stream, peer)) => {
                 let watcher = graceful.watcher();
-                tokio::spawn(connection(Arc::clone(&builder), stream, peer, Arc::clone(&answer), limits.access_log, watcher));
+                tokio::spawn(connection(Arc::clone(&builder), stream, peer, Arc::clone(&front), watcher));
             }
             Err(error) => {
                 // Out of file descriptors, mostly: others must end before another can begin.
@@ -85,12 +91,19 @@ pub async fn serve<A: Answer>(listener: TcpListener, answer: Arc<A>, limits: Lim
     }
 }
 
+/// What all connections share.
+struct Front<A> {
+    answer: Arc<A>,
+    access_log: bool,
+    /// For answers of the API, whose heads are read by scripts.
+    spelling: Extensions,
+}
+
 async fn connection<A: Answer>(
     builder: Arc<auto::Builder<TokioExecutor>>,
     stream: TcpStream,
     peer: SocketAddr,
-    answer: Arc<A>,
-    access_log: bool,
+    front: Arc<Front<A>>,
     watcher: hyper_util::server::graceful::Watcher,
 ) {
     // A response is written whole: waiting to fill a packet only delays it.
@@ -98,8 +111,8 @@ async fn connection<A: Answer>(
         tracing::debug!(%error, %peer, "nodelay could not be set");
     }
     let service = service_fn(move |request: Request<Incoming>| {
-        let answer = Arc::clone(&answer);
-        async move { Ok::<_, Infallible>(respond(answer.as_ref(), request, peer, access_log).await) }
+        let front = Arc::clone(&front);
+        async move { Ok::<_, Infallible>(respond(&front, request, peer).await) }
     });
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     if let Err(error) = watcher.watch(connection.into_owned()).await {
@@ -107,8 +120,11 @@ async fn connection<A: Answer>(
     }
 }
 
-async fn respond<A: Answer>(answer: &A, request: Request<Incoming>, peer: SocketAddr, access_log: bool) -> Response<Body> {
-    let mut response = logged(answer, request, peer, access_log).await;
+async fn respond<A: Answer>(front: &Front<A>, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+    let mut response = logged(front, request, peer).await;
+    if response.headers().contains_key("correlation-id") {
+        response.extensions_mut().extend(front.spelling.clone());
+    }
     // A text that cannot stand in the status line stays in the body only.
     if let Some(ReasonText(text)) = response.extensions_mut().remove()
         && let Ok(phrase) = ReasonPhrase::try_from(text)
@@ -118,19 +134,19 @@ async fn respond<A: Answer>(answer: &A, request: Request<Incoming>, peer: Socket
     response
 }
 
-async fn logged<A: Answer>(answer: &A, request: Request<Incoming>, peer: SocketAddr, access_log: bool) -> Response<Body> {
+async fn logged<A: Answer>(front: &Front<A>, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
     let request = if Whole::is_needed(request.version(), request.headers()) {
         request.map(|body| Body::new(Whole::new(body)))
     } else {
         request.map(Body::new)
     };
-    if !access_log {
-        return answer.answer(request).await;
+    if !front.access_log {
+        return front.answer.answer(request).await;
     }
     let began = Instant::now();
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
-    let response = answer.answer(request).await;
+    let response = front.answer.answer(request).await;
     let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("-").to_owned();
     tracing::info!(
         target: "access",

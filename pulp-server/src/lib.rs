@@ -20,6 +20,7 @@ mod open;
 mod rest;
 mod router;
 mod serve;
+mod spelling;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -12,7 +12,7 @@ use super::router::{Access, Acts, Guarded, Route, Router};
 use super::{crud, nested};
 use crate::model::role::Holder;
 use crate::plugin::Registry;
-use crate::resource::{Action, Change, Create, Noun, On, Parent, Purpose, Resource};
+use crate::resource::{Action, Change, Create, On, Parent, Purpose, Resource};
 
 /// The routes of core and of all that is registered.
 pub(super) fn all(registry: &Registry) -> (Router, Arc<Documents>) {
@@ -57,11 +57,7 @@ pub(super) fn all(registry: &Registry) -> (Router, Arc<Documents>) {
             Some(parent) => add_nested(registry, &mut router, resource, parent),
         }
     }
-    for resource in registry
-        .resources()
-        .iter()
-        .filter(|resource| resource.noun == Noun::Repository && resource.versions && resource.pulp_type.is_some())
-    {
+    for resource in registry.resources().iter().filter(|resource| resource.shows_versions()) {
         let path = format!("{}/{{id}}/versions/", resource.path);
         let (list, read, delete, mend) = (Arc::clone(resource), Arc::clone(resource), Arc::clone(resource), Arc::clone(resource));
         let policy = format!("{}/versions", resource.path);
@@ -73,8 +69,7 @@ pub(super) fn all(registry: &Registry) -> (Router, Arc<Documents>) {
                 .get(move |request| versions::read(request, Arc::clone(&read)))
                 .on(Method::DELETE, move |request| versions::delete(request, Arc::clone(&delete))),
         );
-        let rules = resource.pulp_type.and_then(|pulp_type| registry.repository_type(pulp_type));
-        if rules.is_some_and(|rules| rules.has_packages()) {
+        if resource.can_be_scanned(registry) {
             let scan = Arc::clone(resource);
             let route = of_version(Acts::Named("scan")).post(move |request| versions::scan(request, Arc::clone(&scan)));
             router.add(format!("{path}{{number}}/scan/"), route);
@@ -167,7 +162,10 @@ fn add_resource(router: &mut Router, resource: &Arc<Resource>) {
     let mut collection = route(Acts::Collection);
     if resource.list {
         let resource = shared();
-        collection = collection.get(move |request| crud::list(request, Arc::clone(&resource)));
+        collection = match path {
+            "artifacts" => collection.get(move |request| artifacts::list(request, Arc::clone(&resource))),
+            _ => collection.get(move |request| crud::list(request, Arc::clone(&resource))),
+        };
     }
     if !matches!(resource.create, Create::No) {
         let resource = shared();

@@ -99,7 +99,7 @@ impl DistributionHandler for PassThroughHandler {
     }
 }
 
-const POINTS_NOWHERE: &str = "the distribution is not pointing to a publication, repository, repository version, or remote";
+const POINTS_NOWHERE: &str = "Distribution is not pointing to a publication, repository, repository version, or remote.";
 
 fn without_publication(distribution: &Distribution) -> &'static str {
     if distribution.publication_id.is_some() {

@@ -92,18 +92,12 @@ impl Rendering<'_> {
             }
             Served::Stream(stream) => self.bytes(&stream.representation.clone(), Origin::Stream(stream)).await,
             Served::Bytes(memory) => self.bytes(&memory.representation, Origin::Memory(memory.bytes)).await,
-            Served::Redirect(super::Redirect::Directory) => Ok(self.add_slash()),
+            Served::Redirect(super::Redirect::Directory) => Ok(add_slash(self.uri.path())),
             Served::Redirect(super::Redirect::To(to)) => Ok(redirect(StatusCode::FOUND, &to)),
             Served::Redirect(super::Redirect::Moved(to)) => Ok(redirect(StatusCode::MOVED_PERMANENTLY, &to)),
             Served::Listing(listing) => Ok(self.listing(listing)),
             Served::NotFound(reason) => Ok(message(StatusCode::NOT_FOUND, &reason)),
         }
-    }
-
-    /// 301 to the same path with a slash at its end. The query is left behind, as Pulp does.
-    pub(super) fn add_slash(&self) -> Response<Body> {
-        // Two slashes at the start would name another host.
-        redirect(StatusCode::MOVED_PERMANENTLY, &format!("/{}/", self.uri.path().trim_matches('/')))
     }
 
     async fn presigned(&self, presigner: &dyn Presign, file: &ServedFile) -> Result<Response<Body>, ServeError> {
@@ -335,6 +329,12 @@ fn redirect(status: StatusCode, to: &str) -> Response<Body> {
         }
         Err(_) => message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
     }
+}
+
+/// 301 to the same path with a slash at its end. The query is left behind, as Pulp does.
+pub(super) fn add_slash(path: &str) -> Response<Body> {
+    // Two slashes at the start would name another host.
+    redirect(StatusCode::MOVED_PERMANENTLY, &format!("/{}/", path.trim_matches('/')))
 }
 
 /// An error as a response. What is not for clients goes to the log.

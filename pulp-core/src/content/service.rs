@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use uuid::Uuid;
 
 use super::path::{ContentPath, base_paths, decode};
@@ -12,12 +12,15 @@ use super::state::{Decision, Remembered, Route};
 use super::{GuardRequest, Listing, PublishedHandler, Redirect, ServeContext, ServeError, Served, State};
 use crate::Pulp;
 use crate::body::Body;
-use crate::db::{DbError, ExecutorExt as _, Sql};
+use crate::db::{DbError, Sql};
 use crate::model::{Distribution, Domain};
 use crate::storage::StorageError;
 
 /// How long the database may take to confirm what is remembered, before that is served without.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Tells whether the path was found without asking the database.
+const CACHE: HeaderName = HeaderName::from_static("x-pulp-cache");
 
 /// Serves content: a cheap handle, to be mounted under any server.
 ///
@@ -67,15 +70,19 @@ impl Content {
 
     async fn serve(&self, request: &http::request::Parts) -> Result<Response<Body>, ServeError> {
         let settings = self.pulp.settings();
-        let below = request.uri.path().strip_prefix(settings.content_path_prefix.as_str()).and_then(decode);
-        let Some(below) = below else {
+        let (uri, prefix) = (request.uri.path(), settings.content_path_prefix.as_str());
+        if prefix.strip_suffix('/') == Some(uri) {
+            return Ok(render::add_slash(uri));
+        }
+        let Some(below) = uri.strip_prefix(prefix).and_then(decode) else {
             return Ok(render::message(StatusCode::NOT_FOUND, "Not Found"));
         };
         let (domain, path) = if settings.domain_enabled {
-            let (name, path) = below.split_once('/').unwrap_or((&below, ""));
-            match self.domain(name).await? {
-                Some(domain) => (domain, path),
-                None => return Ok(render::message(StatusCode::NOT_FOUND, &format!("there is no domain \"{name}\""))),
+            let (name, path) = below.split_once('/').map_or((below.as_str(), None), |(name, path)| (name, Some(path)));
+            match (self.domain(name).await?, path) {
+                (Some(domain), Some(path)) => (domain, path),
+                (Some(_), None) => return Ok(render::add_slash(uri)),
+                (None, _) => return Ok(render::message(StatusCode::NOT_FOUND, &format!("there is no domain \"{name}\""))),
             }
         } else {
             (Arc::clone(self.pulp.default_domain()), below.as_str())
@@ -102,15 +109,18 @@ impl Content {
             headers: &request.headers,
             guarded: found.guarded,
         };
-        rendering.render(found.served).await
+        let mut response = rendering.render(found.served).await?;
+        if let Some(word) = found.cache {
+            response.headers_mut().insert(CACHE, HeaderValue::from_static(word));
+        }
+        Ok(response)
     }
 
     async fn domain(&self, name: &str) -> Result<Option<Arc<Domain>>, ServeError> {
         if name == Domain::DEFAULT {
             return Ok(Some(Arc::clone(self.pulp.default_domain())));
         }
-        let sql = Sql::new("select * from core_domain where name = $1").bind(name);
-        Ok(self.pulp.db().optional(sql).await?.map(Arc::new))
+        Ok(Domain::named(self.pulp.db(), name).await?.map(Arc::new))
     }
 
     /// What lies at a path, after the guard has let the request pass.
@@ -136,19 +146,19 @@ impl Content {
     ) -> Result<Found, ServeError> {
         let route = &remembered.route;
         self.guard(request, domain, route, &below(&route.distribution, path)).await?;
-        Ok(Found { served: remembered.decision.clone().into(), guarded: route.guard.is_some() })
+        Ok(Found { served: remembered.decision.clone().into(), guarded: route.guard.is_some(), cache: Some("HIT") })
     }
 
     async fn decide(&self, request: &http::request::Parts, domain: &Domain, path: &str) -> Result<Found, ServeError> {
         let stamp = self.state.changes.stamp();
         let Some(route) = self.route(domain, path).await? else {
-            return Ok(Found { served: self.prefix(domain, path).await?, guarded: false });
+            return Ok(Found { served: self.prefix(domain, path).await?, guarded: false, cache: None });
         };
         let content_path = below(&route.distribution, path);
         self.guard(request, domain, &route, &content_path).await?;
         let guarded = route.guard.is_some();
         if path == route.distribution.base_path {
-            return Ok(Found { served: Served::Redirect(Redirect::Directory), guarded });
+            return Ok(Found { served: Served::Redirect(Redirect::Directory), guarded, cache: None });
         }
         let cx = ServeContext {
             pulp: &self.pulp,
@@ -160,12 +170,12 @@ impl Content {
         let registered = self.pulp.registry().distribution_handler(&route.distribution.pulp_type);
         let handler = registered.unwrap_or(&PublishedHandler);
         let served = handler.handle(&cx, &content_path).await?;
-        if handler.remembers(&route.distribution, &served)
-            && let Some(decision) = Decision::of(&served)
-        {
-            self.state.remember(domain.pulp_id, path, Arc::new(route), decision, stamp).await;
-        }
-        Ok(Found { served, guarded })
+        let decision = Decision::of(&served).filter(|_| handler.remembers(&route.distribution, &served));
+        let remembered = match decision {
+            Some(decision) => self.state.remember(domain.pulp_id, path, Arc::new(route), decision, stamp).await,
+            None => false,
+        };
+        Ok(Found { served, guarded, cache: remembered.then_some("MISS") })
     }
 
     async fn guard(&self, request: &http::request::Parts, domain: &Domain, route: &Route, path: &ContentPath) -> Result<(), ServeError> {
@@ -232,10 +242,13 @@ impl Content {
     }
 }
 
-/// What was found, and whether a guard was asked.
+/// What was found.
 struct Found {
     served: Served,
+    /// Whether a guard was asked.
     guarded: bool,
+    /// `HIT` if it was remembered, `MISS` if it is from now on.
+    cache: Option<&'static str>,
 }
 
 /// The part of a path below its distribution.

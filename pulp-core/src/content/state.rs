@@ -132,12 +132,14 @@ impl State {
         self.changes.holds(found.stamp, found.route.repository).then_some(found)
     }
 
-    /// Remembers a decision that began to be made at `stamp`.
-    pub(super) async fn remember(&self, domain: Uuid, path: &str, route: Arc<Route>, decision: Decision, stamp: Stamp) {
-        if path.len() <= LONGEST {
-            let remembered = Arc::new(Remembered { route, decision, stamp, since: Instant::now() });
-            self.decisions.insert((domain, path.into()), remembered).await;
+    /// Remembers a decision that began to be made at `stamp`; whether it does.
+    pub(super) async fn remember(&self, domain: Uuid, path: &str, route: Arc<Route>, decision: Decision, stamp: Stamp) -> bool {
+        if path.len() > LONGEST {
+            return false;
         }
+        let remembered = Arc::new(Remembered { route, decision, stamp, since: Instant::now() });
+        self.decisions.insert((domain, path.into()), remembered).await;
+        true
     }
 
     /// Applies a change.

@@ -42,13 +42,20 @@ impl Domain {
     /// The name of the domain that is always there.
     pub const DEFAULT: &'static str = "default";
 
+    /// The domain of this name.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn named<E: Executor + ?Sized>(executor: &E, name: &str) -> Result<Option<Self>, DbError> {
+        executor.optional(Sql::new("select * from core_domain where name = $1").bind(name)).await
+    }
+
     /// The default domain; made at the first call on a new database.
     ///
     /// # Errors
     /// If the database cannot be reached.
     pub async fn default<E: Executor + ?Sized>(executor: &E, now: Timestamp) -> Result<Self, DbError> {
-        let find = Sql::new("select * from core_domain where name = $1").bind(Self::DEFAULT);
-        if let Some(domain) = executor.optional(find.clone()).await? {
+        if let Some(domain) = Self::named(executor, Self::DEFAULT).await? {
             return Ok(domain);
         }
         let insert = Sql::new(
@@ -59,6 +66,6 @@ impl Domain {
         .bind(Self::DEFAULT)
         .bind("pulpcore.app.models.storage.FileSystem");
         executor.execute(insert).await?;
-        executor.one(find).await
+        executor.one(Sql::new("select * from core_domain where name = $1").bind(Self::DEFAULT)).await
     }
 }

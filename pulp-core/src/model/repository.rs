@@ -42,6 +42,20 @@ pub struct Repository {
 }
 model!(Repository, "core_repository", "repository");
 
+impl Repository {
+    /// Those of a domain, or of all domains.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn of_domain<E: Executor + ?Sized>(executor: &E, domain: Option<Uuid>) -> Result<Vec<Self>, DbError> {
+        let mut sql = Sql::new("select * from core_repository");
+        if let Some(domain) = domain {
+            sql.push(" where pulp_domain_id = ").push_bind(domain);
+        }
+        executor.all(sql).await
+    }
+}
+
 /// A row of `core_repositoryversion`. What is in it is told by `core_repositorycontent`: the units whose `version_added` is
 /// this one or an earlier one of the repository, and whose `version_removed` is null or a later one.
 #[derive(Debug, Clone, FromRow)]
@@ -75,6 +89,15 @@ impl RepositoryVersion {
             "select r.pulp_id, r.pulp_type from core_repositoryversion v join core_repository r on r.pulp_id = v.repository_id where v.pulp_id = $1",
         );
         executor.optional(sql.bind(version)).await
+    }
+
+    /// The versions of a repository that can be seen, in their order.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn all_of<E: Executor + ?Sized>(executor: &E, repository: Uuid) -> Result<Vec<Self>, DbError> {
+        let sql = Sql::new("select * from core_repositoryversion where repository_id = $1 and complete order by number");
+        executor.all(sql.bind(repository)).await
     }
 
     /// The version that counts as the repository’s content now.

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use super::{Context, Field, Input, Kind, Target, bases};
+use super::{Context, Field, GeneralCreate, Input, Kind, Reply, Target, bases};
 use crate::api::uploads;
 use crate::digest::Expected;
 use crate::download::{DownloadRequest, SaveOptions, download_to_spool};
@@ -46,6 +46,26 @@ pub async fn settle(cx: &Context, input: &mut Input) -> Result<()> {
         input.set("artifact", Prn::new("core.artifact", artifact).to_string());
     }
     Ok(())
+}
+
+/// Settles where the file comes from and dispatches the task that makes the unit, of the list at `path`. The task has the repository and
+/// the upload that the body names to itself.
+///
+/// # Errors
+/// As [`settle`]; trouble with the database.
+pub async fn create(cx: &Context, path: &'static str, mut input: Input) -> Result<Reply> {
+    settle(cx, &mut input).await?;
+    let mut options = cx.dispatch_options();
+    for field in ["repository", "upload"] {
+        if let Some(prn) = input.reference(field) {
+            options = options.exclusive(prn);
+        }
+    }
+    // What fetches or puts together a large file takes longer than a request may.
+    if input.text("artifact").is_none() {
+        options.immediate = Some(false);
+    }
+    cx.dispatch_with(GeneralCreate::new(path, input), options).await
 }
 
 /// The artifact that a [settled](settle) body means: an upload is put together, an address is fetched.

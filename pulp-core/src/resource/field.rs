@@ -134,6 +134,8 @@ pub struct Field {
     pub minimum: Option<f64>,
     /// The greatest number.
     pub maximum: Option<f64>,
+    /// What is said of an object of another domain, if that concerns this field and not the whole input.
+    pub elsewhere: Option<&'static str>,
     /// The most characters.
     pub max_length: Option<usize>,
     /// Whether no two objects (of a domain) may have the same value.
@@ -175,6 +177,7 @@ impl Field {
             documented_default: true,
             minimum: None,
             maximum: None,
+            elsewhere: None,
             max_length: None,
             unique: false,
             help: "",
@@ -320,6 +323,13 @@ impl Field {
     #[must_use]
     pub fn at_most(mut self, most: impl Into<f64>) -> Self {
         self.maximum = Some(most.into());
+        self
+    }
+
+    /// What is said of an object of another domain.
+    #[must_use]
+    pub fn elsewhere(mut self, message: &'static str) -> Self {
+        self.elsewhere = Some(message);
         self
     }
 

@@ -60,6 +60,8 @@ use std::sync::{Arc, OnceLock};
 use http::Method;
 use uuid::Uuid;
 
+use crate::plugin::Registry;
+
 /// Which of the shared kinds of object a resource is: says its base table, and which cross-type list shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -490,6 +492,17 @@ impl Resource {
     /// Whether the base table holds several types.
     pub(crate) fn typed(&self) -> bool {
         self.noun != Noun::Other
+    }
+
+    /// Whether it is a type of repositories whose versions the API shows.
+    pub(crate) fn shows_versions(&self) -> bool {
+        self.noun == Noun::Repository && self.versions && self.pulp_type.is_some()
+    }
+
+    /// Whether its versions can be scanned for packages with known vulnerabilities.
+    pub(crate) fn can_be_scanned(&self, registry: &Registry) -> bool {
+        let rules = self.pulp_type.and_then(|pulp_type| registry.repository_type(pulp_type));
+        rules.is_some_and(|rules| rules.has_packages())
     }
 
     /// How hrefs of its objects are made.

@@ -158,7 +158,12 @@ async fn read(cx: &Context, fields: &[Field], body: &RawBody, purpose: Purpose, 
                 Ok(value) => input.set(field.name, value),
                 Err(error) => {
                     let elsewhere = error[0].as_str().is_some_and(|message| message.starts_with(super::context::ELSEWHERE));
-                    errors.insert(if elsewhere { "non_field_errors" } else { field.name }.to_owned(), error);
+                    let (name, error) = match field.elsewhere {
+                        Some(message) if elsewhere => (field.name, json!([message])),
+                        None if elsewhere => ("non_field_errors", error),
+                        _ => (field.name, error),
+                    };
+                    errors.insert(name.to_owned(), error);
                 }
             },
         }

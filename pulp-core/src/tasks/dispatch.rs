@@ -164,6 +164,14 @@ impl Draft {
         Ok(Self { name, args, resources, immediate, domain, cid, options })
     }
 
+    /// What it needs as it is recorded: its domain last, as Pulp has it.
+    fn record(&self) -> Vec<String> {
+        let domain = format!("shared:{}", Prn::new("core.domain", self.domain.pulp_id));
+        let mut record = self.resources.to_record();
+        record.sort_by_key(|entry| *entry == domain);
+        record
+    }
+
     /// Writes the row: running under `lease` if that is given and nothing it needs is taken, else waiting.
     pub(super) async fn insert(self, tasks: &Tasks, tx: &Tx, lease: Option<Uuid>) -> Result<Inserted> {
         let pulp = &tasks.pulp;
@@ -179,6 +187,7 @@ impl Draft {
         };
         let error = refused.then(|| run::ended_from_outside("Resources temporarily unavailable."));
         let started = lease.map(|_| now);
+        let record = self.record();
         let diagnostics = (!self.options.diagnostics.is_empty()).then(|| Json::from(self.options.diagnostics));
         let mut sql = Sql::new(
             "insert into core_task (pulp_id, pulp_created, pulp_last_updated, state, name, logging_cid, unblocked_at, started_at, finished_at, \
@@ -198,7 +207,7 @@ impl Draft {
             error.into(),
             if refused { Json::Object(serde_json::Map::new()) } else { self.args }.into(),
             presence::versions(pulp).into(),
-            Json::from(self.resources.to_record()).into(),
+            Json::from(record).into(),
             self.immediate.into(),
             (!self.options.never_deferred).into(),
             diagnostics.into(),

@@ -17,7 +17,7 @@ use crate::{Pulp, Result};
 /// Units that are looked at in one go.
 const BATCH: i64 = 500;
 
-/// How long it is waited for tasks that may be about to use a file again.
+/// How long it is waited for files that come in, and for tasks that may be about to use a file again.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Files that are waited for; what is beyond is left to orphan cleanup.
@@ -44,6 +44,8 @@ impl Task for ReclaimSpace {
 
     async fn run(self, cx: TaskContext) -> Result<TaskOutput> {
         let pulp = cx.pulp();
+        // What clients have just been given is there to be reclaimed, too.
+        pulp.fetcher().settle(PATIENCE).await;
         let began = pulp.now();
         let report = cx.progress("Reclaim disk space", "reclaim-space.artifact").total(0);
         let mut kept_by_others: Vec<Uuid> = Vec::new();

@@ -31,9 +31,13 @@ pub(super) fn ended_from_outside(reason: &str) -> Json {
     json!({ "reason": reason, "description": reason, "traceback": null })
 }
 
-/// The error of a task that failed by itself. `code` is stable.
+/// The error of a task that failed by itself. Only where Pulp has a code for it, it tells one.
 fn failure(error: &Error) -> Json {
-    json!({ "traceback": null, "description": error.public_message(), "code": error.code() })
+    let mut failure = json!({ "traceback": null, "description": error.public_message() });
+    if let Some(code) = error.pulp_code() {
+        failure["error_code"] = code.into();
+    }
+    failure
 }
 
 /// Ends with the task, however that ends: what runs here is what the table says.

@@ -21,6 +21,7 @@ mod scan;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 pub(crate) use create::create_empty_version;
 pub use create::create_repository;
@@ -34,6 +35,7 @@ pub(crate) use retain::retain;
 pub use retain::{protected_versions, retain_checkpoints, retain_versions};
 pub use scan::{Package, ScanVersion};
 pub use sweep::sweep_incomplete;
+pub use usage::Usage;
 
 use async_trait::async_trait;
 use uuid::Uuid;

@@ -160,9 +160,15 @@ both_databases! {
         assert_eq!(status["versions"][0], json!({"component": "core", "version": "3.123.1", "package": "pulpcore", "module": "pulpcore.app", "domain_compatible": true}));
         assert!(status["versions"].as_array().unwrap().iter().any(|version| version["component"] == "shelf" && version["version"] == "1.2.3"));
         assert_eq!(status["database_connection"], json!({"connected": true}));
+        assert_eq!(status["redis_connection"], json!({"connected": false}));
         assert_eq!(status["content_settings"], json!({"content_origin": null, "content_path_prefix": "/pulp/content/"}));
         assert!(status["storage"]["total"].as_u64().unwrap() > 0);
         assert_eq!(status["domain_enabled"], false);
+    }
+
+    async fn a_role_lets_others_replicate(world: World) {
+        let role = world.get("roles/?name=core.upstreampulp_user").await.with(200)["results"][0].clone();
+        assert_eq!((&role["locked"], &role["permissions"]), (&json!(true), &json!(["core.replicate_upstreampulp", "core.view_upstreampulp"])));
     }
 
     async fn without_a_database_the_status_says_so(world: World) {

@@ -17,6 +17,7 @@ impl Prepare for Tenants {
     async fn prepare(engine: Engine) -> Option<Self> {
         let mut settings = Settings::default();
         settings.domain_enabled = true;
+        settings.allowed_export_paths = vec![std::env::temp_dir()];
         let kit = Kit::built(engine, |builder| builder.plugin(Shelf).settings(settings)).await?;
         let hash = password::make("password", 1_000).unwrap();
         User::create_superuser(kit.pulp().db(), "admin", &hash, kit.pulp().now()).await.unwrap();
@@ -89,6 +90,22 @@ both_databases! {
         let own = tenants.post("acme", REPOSITORIES, json!({"name": "a"})).await.with(201)["pulp_href"].as_str().unwrap().to_owned();
         assert_eq!(tenants.post("acme", &format!("{own}echo/"), json!({"word": "x", "remote": remote["pulp_href"]})).await.with(400), wanted);
         assert_eq!(tenants.get("acme", &format!("{REPOSITORIES}?remote={}", remote["pulp_href"].as_str().unwrap())).await.with(200)["count"], 0);
+    }
+
+    async fn versions_of_another_domain_are_not_the_exporter_s(tenants: Tenants) {
+        tenants.domain("acme").await;
+        let mut repositories = Vec::new();
+        for domain in ["default", "acme"] {
+            let made = tenants.post(domain, REPOSITORIES, json!({"name": "a"})).await.with(201);
+            repositories.push(made["pulp_href"].as_str().unwrap().to_owned());
+        }
+        let exporter = json!({"name": "e", "path": std::env::temp_dir(), "repositories": [repositories[1]]});
+        let exporter = tenants.post("acme", "exporters/core/pulp/", exporter).await.with(201)["pulp_href"].as_str().unwrap().to_owned();
+        let elsewhere = format!("{}versions/0/", repositories[0]);
+        let said = json!(["Requested RepositoryVersions must belong to the Repositories named by the Exporter!"]);
+        let body = json!({"versions": [elsewhere], "start_versions": [elsewhere], "full": false});
+        let refused = tenants.post("acme", &format!("{exporter}exports/"), body).await.with(400);
+        assert_eq!(refused, json!({"versions": said, "start_versions": said}));
     }
 
     async fn what_is_in_no_domain_has_one_href(tenants: Tenants) {
@@ -211,5 +228,12 @@ both_databases! {
             let list = tenants.get(domain, DISTRIBUTIONS).await.with(200);
             assert_eq!(list["results"][0]["base_url"], format!("/pulp/content/{domain}/same/path/"));
         }
+        let content = async |path: &str| {
+            let request = http::Request::get(format!("/pulp/content/{path}")).body(()).unwrap();
+            tenants.0.pulp().content().handle(request).await
+        };
+        assert_eq!(content("acme").await.headers()["location"], "/pulp/content/acme/");
+        assert_eq!(content("acme/").await.status(), 200);
+        assert_eq!(content("nobody").await.status(), 404);
     }
 }

@@ -208,6 +208,8 @@ both_databases! {
         let needs = async |body| {
             let task = world.task(&world.post("repositories/reclaim_space/", body).await);
             let record = world.ended(&task).await["reserved_resources_record"].clone();
+            let last = record.as_array().unwrap().last().unwrap().as_str().unwrap();
+            assert!(last.starts_with("shared:prn:core.domain:"), "{record}");
             prns.each_ref().map(|prn| record.as_array().unwrap().contains(&json!(format!("shared:{}", prn.as_str().unwrap()))))
         };
         assert_eq!(needs(json!({"repo_hrefs": ["*"]})).await, [true, true]);

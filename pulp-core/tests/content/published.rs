@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
+use http::Method;
 use pulp_core::content::{Change, ContentGuard, Denied, GuardRequest, PassThroughHandler, grace};
 use pulp_core::db::{ExecutorExt, Sql};
 use pulp_core::ids::new_id;
@@ -30,7 +31,8 @@ both_databases! {
         world.served("cnt/repo", &[("a.txt", b"a"), ("dir/b.bin", b"b")]).await;
         world.distribution("cnt/empty", &[]).await;
         for (path, status, location) in [
-            ("", 404, ""),
+            // As a proxy before Pulp does it.
+            ("", 301, "/pulp/content/"),
             ("/", 200, ""),
             ("/cnt", 301, "/pulp/content/cnt/"),
             ("/cnt/", 200, ""),
@@ -141,6 +143,28 @@ both_databases! {
         world.sql(Sql::new("update core_distribution set base_path = 'e'")).await;
         Change::Distributions.announce(&world.pulp).await;
         assert_eq!((world.status("/d/two").await, world.status("/e/two").await), (404, 200));
+    }
+
+    async fn an_answer_tells_whether_it_was_remembered(kit: Kit) {
+        let world = World::new(kit.pulp());
+        world.listens().await;
+        let repository = world.served("d", &[("a", b"1"), ("dir/b", b"2")]).await;
+        for word in ["MISS", "HIT"] {
+            for (path, status) in [("/d/a", 200), ("/d/dir", 301), ("/d/nope", 404)] {
+                let answer = world.get(path).await;
+                assert_eq!((answer.status.as_u16(), answer.header("x-pulp-cache")), (status, word), "{path}");
+            }
+            // What is found anew each time.
+            let long = format!("/d/{}", "x".repeat(600));
+            for path in ["/", "/d", "/d/dir/", "/nope", long.as_str()] {
+                assert_eq!(world.get(path).await.header("x-pulp-cache"), "", "{path}");
+            }
+        }
+        let etag = world.get("/d/a").await.header("etag").to_owned();
+        let unchanged = world.ask(Method::GET, "/d/a", &[("if-none-match", etag.as_str())]).await;
+        assert_eq!((unchanged.status.as_u16(), unchanged.header("x-pulp-cache")), (304, "HIT"));
+        world.changed(repository).await;
+        assert_eq!(world.get("/d/a").await.header("x-pulp-cache"), "MISS");
     }
 
     async fn another_process_hears_of_a_change(kit: Kit) {

@@ -495,6 +495,46 @@ async fn who_comes_while_the_file_is_being_stored_shares_it_and_who_comes_later_
 }
 
 #[tokio::test]
+async fn who_looks_for_what_is_kept_waits_for_files_that_have_come_in() {
+    let short = Duration::from_millis(50);
+    let upstream = Upstream::start().await.file("a", Blob::seeded(1, MIB));
+    let mut world = World::new().await;
+    world.fetcher.settle(short).await;
+    world.handler.gate.forget_permits(Semaphore::MAX_PERMITS);
+    world.get(&[&upstream], &Expected::anything()).await.unwrap();
+    world.stored().await;
+    // No longer than was said.
+    world.fetcher.settle(short).await;
+    assert_eq!(world.fetcher.pending(), 1);
+    let settled = async {
+        world.fetcher.settle(Duration::from_secs(60)).await;
+        world.fetcher.pending()
+    };
+    let finish = async {
+        tokio::time::sleep(short).await;
+        world.handler.gate.add_permits(1);
+    };
+    assert_eq!(within(futures::future::join(settled, finish)).await.0, 0);
+}
+
+#[tokio::test]
+async fn nobody_waits_for_files_that_are_under_way_or_not_to_be_kept() {
+    for (streamed, fault, sent) in [(false, Some(Fault::HoldAt(3 * MIB)), 3 * MIB), (true, None, 4 * MIB)] {
+        let upstream = Upstream::start().await.file("a", Blob::seeded(1, 4 * MIB));
+        if let Some(fault) = fault {
+            upstream.plan("a", fault);
+        }
+        let mut world = World::new().await;
+        world.streamed = streamed;
+        let (_, mut body) = world.open(&[&upstream], &Expected::anything()).await.unwrap();
+        read(&mut body, 10).await;
+        within(upstream.wait_bytes("a", sent)).await;
+        within(world.fetcher.settle(Duration::MAX)).await;
+        assert_eq!(world.fetcher.pending(), 1);
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_cannot_be_stored_is_given_and_fetched_again() {
     for outcome in [Outcome::Refused, Outcome::Panic] {
         let upstream = Upstream::start().await.file("a", "hello");

@@ -1,5 +1,7 @@
 //! Which versions and checkpoints stay, what mirrors publish, and which distributions serve a unit.
 
+use pulp_core::model::RepositoryVersion;
+use pulp_core::version::Usage;
 use pulp_testkit::client::created;
 use pulp_testkit::{Upstream, both_databases};
 use serde_json::{Value, json};
@@ -108,6 +110,38 @@ both_databases! {
         assert_eq!(again["created_resources"], json!([]));
         world.patch(href(&repository), json!({"autopublish": true})).await;
         assert_eq!(client.post(&sync, body).await.with(400), json!(["Cannot use mirror mode with autopublished repository."]));
+    }
+
+    async fn only_versions_with_packages_can_be_scanned(world: World) {
+        let policies = world.client.list("access_policies/").await;
+        let actions = |of: &str| {
+            let policy = policies.iter().find(|policy| policy["viewset_name"] == of)?;
+            let rules = policy["statements"].as_array().unwrap();
+            Some(rules.iter().flat_map(|rule| rule["action"].as_array().unwrap().clone()).collect::<Vec<_>>())
+        };
+        assert_eq!(actions("repositories/file/file/versions").unwrap(), ["list", "retrieve", "destroy", "repair"]);
+        assert_eq!(actions("repositories/core/openpgp_keyring/versions"), None, "they are not shown at all");
+    }
+
+    async fn the_room_that_files_take_is_told(world: World) {
+        let client = &world.client;
+        let db = world.kit.pulp().db();
+        let upstream = Upstream::start().await.file("a", "aaa").file("same", "aaa").file("c", "cc").manifest();
+        let mirror = client.file_repo("isos").remote(&upstream).policy("on_demand").mirror().publish().distribute().await;
+        let repository = world.add(&json!({"pulp_href": mirror.version.split("versions/").next().unwrap()}), &[&world.unit("mine", "mine").await]).await;
+        let id = repository.split('/').nth(7).unwrap().parse().unwrap();
+        let usage = async || {
+            let mut all = vec![Usage::of_repository(db, id).await.unwrap()];
+            for version in RepositoryVersion::all_of(db, id).await.unwrap() {
+                all.push(Usage::of_version(db, &version).await.unwrap());
+            }
+            all.iter().map(|usage| (usage.stored, usage.remote)).collect::<Vec<_>>()
+        };
+        assert_eq!(usage().await, [(4, 8), (0, 0), (0, 8), (4, 8)]);
+        assert_eq!(client.try_get(&mirror.path("a")).await.text(), "aaa");
+        assert_eq!(client.get("artifacts/?limit=1").await["count"], 3, "with the manifest, and what was uploaded");
+        assert_eq!(client.try_get(&mirror.path("same")).await.text(), "aaa");
+        assert_eq!(usage().await, [(7, 2), (0, 0), (3, 2), (7, 2)], "one file counts once");
     }
 
     async fn distributions_are_found_by_what_they_serve(world: World) {

@@ -3,6 +3,7 @@
 mod check;
 mod migrate;
 mod openapi;
+mod repository_size;
 mod reset_admin_password;
 mod signing_services;
 
@@ -26,6 +27,7 @@ pub async fn run(command: Option<Command>, config: Config, extend: &impl Fn(Pulp
         Some(Command::Check) => check::exec(&pulp).await,
         Some(Command::Openapi(args)) => openapi::exec(&pulp, &args).await,
         Some(Command::ResetAdminPassword(args)) => reset_admin_password::exec(&pulp, args).await,
+        Some(Command::RepositorySize(args)) => repository_size::exec(&pulp, &args).await,
         Some(Command::AddSigningService(args)) => signing_services::add(&pulp, args).await,
         Some(Command::RemoveSigningService(args)) => signing_services::remove(&pulp, args).await,
         Some(Command::ListSigningServices) => signing_services::list(&pulp).await,

@@ -12,14 +12,29 @@ use crate::world::Server;
 
 const MIB: u64 = 1 << 20;
 
-/// The first line of what comes back for these bytes.
-async fn first_line(url: &str, bytes: &[u8]) -> String {
+/// What comes back for these bytes.
+async fn answer(url: &str, bytes: &[u8]) -> String {
     let mut tcp = TcpStream::connect(url.trim_start_matches("http://")).await.unwrap();
     // It may hang up before it has read all.
     let _ = tcp.write_all(bytes).await;
     let mut all = Vec::new();
     let _ = tokio::time::timeout(Duration::from_secs(5), tcp.read_to_end(&mut all)).await;
-    String::from_utf8_lossy(&all).lines().next().unwrap_or_default().to_owned()
+    String::from_utf8_lossy(&all).into_owned()
+}
+
+async fn first_line(url: &str, bytes: &[u8]) -> String {
+    answer(url, bytes).await.lines().next().unwrap_or_default().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_of_headers_are_written_as_pulp_writes_them() {
+    let server = Server::prepare(Engine::Sqlite).await.unwrap();
+    let process = server.start().await;
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").into_bytes();
+    let status = answer(process.client().base_url(), &get("/pulp/api/v3/status/")).await;
+    assert!(status.contains("\r\nCorrelation-ID: ") && status.contains("\r\nContent-Type: "), "{status}");
+    let refused = answer(process.client().base_url(), &get("/pulp/api/v3/tasks/")).await;
+    assert!(refused.contains("\r\nWWW-Authenticate: "), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

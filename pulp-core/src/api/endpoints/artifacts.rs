@@ -1,11 +1,15 @@
 //! Artifacts: stored files.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use async_trait::async_trait;
 use http::StatusCode;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::small::text;
+use crate::api::crud;
 use crate::api::request::Request;
 use crate::api::router::Answer;
 use crate::digest::Algorithm;
@@ -38,6 +42,15 @@ pub(super) fn register(registry: &mut Registry) {
             ])
             .ordered_by(["file", "md5", "sha1", "sha224", "sha256", "sha384", "sha512", "size", "timestamp_of_interest"]),
     );
+}
+
+/// How long a list waits for files that clients have just been given.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// `GET` of the collection: whoever has fetched a lazy file to its end finds it there.
+pub(crate) async fn list(request: Request, resource: Arc<Resource>) -> Answer {
+    request.cx.pulp().fetcher().settle(PATIENCE).await;
+    crud::list(request, resource).await
 }
 
 /// Stores a file that a client sent.

@@ -26,7 +26,8 @@ pub(crate) async fn status(request: Request) -> Answer {
             "online_api_apps": online(pulp, AppRole::Api, connected).await,
             "online_content_apps": online(pulp, AppRole::Content, connected).await,
             "database_connection": {"connected": connected},
-            "redis_connection": null,
+            // What Pulp says where it has no cache in Redis.
+            "redis_connection": {"connected": false},
             "storage": space(pulp).await,
             "content_settings": {
                 "content_origin": settings.content_origin,

@@ -11,7 +11,7 @@ use crate::model::Model;
 use crate::plugin::Registry;
 use crate::replicate::{self, ReplicateDistributions, UpstreamPulp};
 use crate::resource::{
-    Action, ActionHandler, Change, Context, Create, Field, Filter, Hooks, Input, Record, Reply, Resource, Returns, bases,
+    AccessPolicy, Action, ActionHandler, Change, Context, Create, Field, Filter, Hooks, Input, Record, Reply, Resource, Returns, bases,
 };
 use crate::tasks::DispatchOptions;
 use crate::{Error, Result};
@@ -73,6 +73,7 @@ pub(super) fn register(registry: &mut Registry) {
         .update(Change::Now)
         .delete(Change::Now)
         .hooks(Selection)
+        .policy(AccessPolicy::usual().role("core.upstreampulp_user", None, &["core.view_upstreampulp", "core.replicate_upstreampulp"]))
         .action(
             Action::post("replicate", Replicate)
                 .body("UpstreamPulpReplicate", [q_select()])

@@ -5,7 +5,7 @@ use http::Method;
 use super::operation::{Location, Operation};
 use super::{names, parameters};
 use crate::plugin::Registry;
-use crate::resource::{Action, Change, Create, Field, Kind, Noun, On, Resource, Returns};
+use crate::resource::{Action, Change, Create, Field, Kind, On, Resource, Returns};
 
 /// All operations of a resource.
 pub(super) fn operations(registry: &Registry, resource: &Resource) -> Vec<Operation> {
@@ -75,7 +75,7 @@ pub(super) fn operations(registry: &Registry, resource: &Resource) -> Vec<Operat
         all.extend(roles(resource));
     }
     all.extend(resource.actions.iter().map(|action| of_action(resource, action, &shown)));
-    if resource.noun == Noun::Repository && resource.versions && resource.pulp_type.is_some() {
+    if resource.shows_versions() {
         all.extend(versions(registry, resource));
     }
     all
@@ -136,8 +136,7 @@ fn versions(registry: &Registry, repository: &Resource) -> Vec<Operation> {
     let prefix = format!("{}_versions", repository.operation);
     let at =
         |method, location, verb: &str| Operation::new(method, location, &prefix, verb).beside(&format!("{}/versions", repository.path));
-    let rules = repository.pulp_type.and_then(|pulp_type| registry.repository_type(pulp_type));
-    let scan = rules.is_some_and(|rules| rules.has_packages()).then(|| {
+    let scan = repository.can_be_scanned(registry).then(|| {
         at(Method::POST, Location::version(repository).below("scan/"), "scan")
             .says("Scan a repository version", "Looks up known vulnerabilities of its packages.")
             .gives_task()

@@ -127,7 +127,7 @@ fn status(registry: &mut Registry) {
             apps("online_api_apps", "Processes that serve the API."),
             apps("online_content_apps", "Processes that serve content."),
             Field::new("database_connection", Kind::Object("DatabaseConnection", connected())).required().help("The database."),
-            Field::new("redis_connection", Kind::Object("RedisConnection", connected())).help("Always null: nothing needs it."),
+            Field::new("redis_connection", Kind::Object("RedisConnection", connected())).help("Never connected: nothing needs it."),
             Field::new("storage", Kind::Object("Storage", vec![bytes("total"), bytes("used"), bytes("free")])).help("The file system."),
             Field::new(
                 "content_settings",

@@ -17,6 +17,8 @@ use crate::storage::SpoolTail;
 /// ```
 #[derive(Debug)]
 pub(super) struct Entry {
+    /// Whether the file is passed on only, and not kept.
+    pub(super) streamed: bool,
     pub(super) state: watch::Sender<State>,
 }
 
@@ -39,7 +41,12 @@ pub(super) struct Open {
 }
 
 impl Entry {
-    pub(super) fn new() -> Self {
-        Self { state: watch::Sender::new(State::default()) }
+    pub(super) fn new(streamed: bool) -> Self {
+        Self { streamed, state: watch::Sender::new(State::default()) }
+    }
+
+    /// Whether clients have the whole file, and it is not kept yet.
+    pub(super) fn is_being_kept(&self) -> bool {
+        !self.streamed && matches!(self.state.borrow().ended, Some(Ok(_)))
     }
 }

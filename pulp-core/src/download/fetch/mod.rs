@@ -22,11 +22,12 @@ use std::collections::hash_map::Entry as Slot;
 use std::fmt;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 pub use error::FetchError;
 pub use request::{FetchHandler, FetchKey, FetchMeta, FetchRange, FetchRequest, Source};
@@ -131,7 +132,21 @@ impl Fetcher {
         self.shared.entries().len()
     }
 
-    fn join(&self, request: FetchRequest) -> Result<tokio::sync::watch::Receiver<entry::State>, FetchError> {
+    /// Waits until files that have come in whole are kept as well, but not longer than `patience`. Clients have the last byte of a file
+    /// a moment before that: who looks next for what is kept should not miss it.
+    pub async fn settle(&self, patience: Duration) {
+        let entries = self.shared.entries().values().filter(|entry| entry.is_being_kept()).map(|entry| entry.state.subscribe()).collect();
+        let gone = async |mut entries: Vec<watch::Receiver<entry::State>>| {
+            for state in &mut entries {
+                while state.changed().await.is_ok() {}
+            }
+        };
+        if tokio::time::timeout(patience, gone(entries)).await.is_err() {
+            tracing::warn!("files that were fetched are not stored yet");
+        }
+    }
+
+    fn join(&self, request: FetchRequest) -> Result<watch::Receiver<entry::State>, FetchError> {
         let mut entries = self.shared.entries();
         let pending = entries.len();
         match entries.entry(request.key.clone()) {
@@ -140,7 +155,7 @@ impl Fetcher {
             Slot::Vacant(_) if request.sources.is_empty() => Err(FetchError::NoSource),
             Slot::Vacant(_) if pending >= self.shared.options.pending => Err(FetchError::Busy),
             Slot::Vacant(slot) => {
-                let entry = slot.insert(Arc::new(Entry::new())).clone();
+                let entry = slot.insert(Arc::new(Entry::new(request.streamed))).clone();
                 let state = entry.state.subscribe();
                 tokio::spawn(fill::run(self.shared.clone(), request, entry));
                 Ok(state)

@@ -147,19 +147,8 @@ struct CreateContent;
 
 #[async_trait]
 impl ActionHandler for CreateContent {
-    async fn handle(&self, cx: &Context, _: Option<Uuid>, mut input: Input) -> Result<Reply> {
-        content_file::settle(cx, &mut input).await?;
-        let mut options = cx.dispatch_options();
-        for field in ["repository", "upload"] {
-            if let Some(prn) = input.reference(field) {
-                options = options.exclusive(prn);
-            }
-        }
-        // What fetches or puts together a large file takes longer than a request may.
-        if input.text("artifact").is_none() {
-            options.immediate = Some(false);
-        }
-        cx.dispatch_with(GeneralCreate::new(UNITS, input), options).await
+    async fn handle(&self, cx: &Context, _: Option<Uuid>, input: Input) -> Result<Reply> {
+        content_file::create(cx, UNITS, input).await
     }
 }
 

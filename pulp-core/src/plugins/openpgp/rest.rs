@@ -167,22 +167,12 @@ struct CreateKey;
 
 #[async_trait]
 impl ActionHandler for CreateKey {
-    async fn handle(&self, cx: &Context, _: Option<Uuid>, mut input: Input) -> Result<Reply> {
+    async fn handle(&self, cx: &Context, _: Option<Uuid>, input: Input) -> Result<Reply> {
         let given = ["upload", "file_url"].iter().filter(|field| input.text(field).is_some()).count();
         if given + usize::from(input.has_file("file")) != 1 {
             return Err(Error::Refused(json!({"non_field_errors": ["Exactly one of file, upload, file_url must be specified."]})));
         }
-        content_file::settle(cx, &mut input).await?;
-        let mut options = cx.dispatch_options();
-        for field in ["repository", "upload"] {
-            if let Some(prn) = input.reference(field) {
-                options = options.exclusive(prn);
-            }
-        }
-        if input.text("artifact").is_none() {
-            options.immediate = Some(false);
-        }
-        cx.dispatch_with(GeneralCreate::new(KEYS, input), options).await
+        content_file::create(cx, KEYS, input).await
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use super::policy::{AccessPolicy, LockedRole, Scope};
 use super::{Statement, derive};
 use crate::plugin::Registry;
-use crate::resource::{Noun, Resource};
+use crate::resource::Resource;
 use crate::{Error, Result};
 
 /// A policy as its description says.
@@ -30,8 +30,8 @@ pub(super) fn policies(registry: &Registry) -> Result<BTreeMap<String, Default>>
         let Some(policy) = resource.own_policy() else { continue };
         let statements = resource.statements(registry, &policy);
         all.insert(resource.path.to_owned(), default(resource.path, statements, resource.creation_hooks(&policy), &policy)?);
-        if resource.noun == Noun::Repository && resource.pulp_type.is_some() {
-            let (name, policy) = (format!("{}/versions", resource.path), resource.versions_policy());
+        if resource.shows_versions() {
+            let (name, policy) = (format!("{}/versions", resource.path), resource.versions_policy(registry));
             all.insert(name.clone(), default(&name, derive::statements(&policy.rules), Json::Null, &policy)?);
         }
     }

@@ -223,15 +223,15 @@ impl Resource {
     }
 
     /// The policy of a repository type's versions: they are as their repository.
-    pub(super) fn versions_policy(&self) -> AccessPolicy {
+    pub(super) fn versions_policy(&self, registry: &Registry) -> AccessPolicy {
         let may = |verb: &str| format!("has_repository_model_or_domain_or_obj_perms:{}", permission(&self.model, verb));
         let (view, delete, repair) = (may("view"), may("delete"), may("repair"));
-        AccessPolicy::explicit()
+        let policy = AccessPolicy::explicit()
             .rule(&["list", "retrieve"], &[&view])
             .rule(&["destroy"], &[&delete, &view])
             .rule(&["repair"], &[&repair, &view])
-            .rule(&["scan"], &[&view])
-            .scope(Scope::Everything)
+            .scope(Scope::Everything);
+        if self.can_be_scanned(registry) { policy.rule(&["scan"], &[&view]) } else { policy }
     }
 }
 

@@ -18,6 +18,9 @@ use crate::{Error, Result};
 
 const EXPORTERS: &str = "exporters/core/pulp";
 
+/// What is said of versions of other repositories.
+const NOT_ITS: &str = "Requested RepositoryVersions must belong to the Repositories named by the Exporter!";
+
 pub(super) fn register(registry: &mut Registry) {
     registry.resource(
         exporter(EXPORTERS, "core.pulp", "PulpExporter")
@@ -43,6 +46,7 @@ pub(super) fn register(registry: &mut Registry) {
         Field::list(name, Kind::Href(Target::REPOSITORY_VERSION))
             .write_only()
             .nowhere()
+            .elsewhere(NOT_ITS)
             .keyword("items", json!({"type": "string", "format": "uri", "writeOnly": true}))
             .help(help)
     };
@@ -167,7 +171,7 @@ async fn unfit(cx: &Context, versions: &[Uuid], owned: &[(Uuid, String)]) -> Res
     repositories.sort_unstable();
     repositories.dedup();
     let all = repositories.len() == owned.len() && owned.iter().all(|(id, _)| repositories.contains(id));
-    Ok((!all).then(|| "Requested RepositoryVersions must belong to the Repositories named by the Exporter!".to_owned()))
+    Ok((!all).then(|| NOT_ITS.to_owned()))
 }
 
 /// The body as an export shows it: versions by their hrefs.
