@@ -103,10 +103,9 @@ impl PulpImport {
     /// Notes the import.
     async fn note(&self, cx: &TaskContext) -> Result<()> {
         let (id, now) = (new_id(), cx.pulp().now());
-        let params = match &self.source {
-            Source::Path(path) => json!({"path": path}),
-            Source::Toc(toc) => json!({"toc": toc}),
-        };
+        // Under one name, as in Pulp.
+        let (Source::Path(path) | Source::Toc(path)) = &self.source;
+        let params = json!({"path": path});
         let tx = cx.pulp().db().begin().await?;
         let sql = Sql::new(
             "insert into core_import (pulp_id, pulp_created, pulp_last_updated, params, task_id, importer_id, pulp_domain_id) \

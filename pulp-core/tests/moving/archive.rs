@@ -164,6 +164,7 @@ both_databases! {
         let tasks = there.group(there.client.post(&format!("{importer}imports/"), json!({"toc": toc})).await).await;
         // What has no counterpart is passed over.
         assert_eq!(completed(&tasks), 2);
+        assert_eq!(there.client.list(&format!("{importer}imports/")).await[0]["params"], json!({"path": toc}));
         let target = there.client.get(href(&target)).await;
         assert_eq!(there.paths(target["latest_version_href"].as_str().unwrap()).await, ["a"]);
         assert!(there.client.list("repositories/file/file/?name=two").await.is_empty());
