@@ -172,7 +172,7 @@ impl ActionHandler for CreateKey {
         if given + usize::from(input.has_file("file")) != 1 {
             return Err(Error::Refused(json!({"non_field_errors": ["Exactly one of file, upload, file_url must be specified."]})));
         }
-        content_file::settle(cx, &mut input).await?;
+        content_file::settle(cx, super::PUBLIC_KEY.pulp_type, &mut input).await?;
         let mut options = cx.dispatch_options();
         for field in ["repository", "upload"] {
             if let Some(prn) = input.reference(field) {
