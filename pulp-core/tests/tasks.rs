@@ -411,7 +411,7 @@ both_databases! {
         assert_eq!(failed.error_text(), Some("[PLP0000] the probe broke"));
         assert_eq!(failed.error.as_ref().unwrap()["traceback"], serde_json::Value::Null);
         let panics = dispatch(pulp, &Probe { world: id, number: 1, act: Act::Panic, ..Probe::default() }).await;
-        let panicked = pulp.tasks().wait(panics.pulp_id).await.unwrap();
+        let panicked = tokio::time::timeout(Duration::from_secs(60), pulp.tasks().wait(panics.pulp_id)).await.expect("it ends").unwrap();
         assert_eq!(panicked.state(), TaskState::Failed);
         assert!(!panicked.error.unwrap().to_string().contains("hunter2"));
         // The slot lives on.
