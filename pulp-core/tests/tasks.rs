@@ -419,7 +419,7 @@ both_databases! {
         let refused = pulp.tasks().wait(refused.pulp_id).await.unwrap();
         assert_eq!(refused.error.unwrap().0, json!({"traceback": null, "description": "the probe may not"}));
         let panics = dispatch(pulp, &Probe { world: id, number: 1, act: Act::Panic, ..Probe::default() }).await;
-        let panicked = pulp.tasks().wait(panics.pulp_id).await.unwrap();
+        let panicked = tokio::time::timeout(Duration::from_secs(60), pulp.tasks().wait(panics.pulp_id)).await.expect("it ends").unwrap();
         assert_eq!(panicked.state(), TaskState::Failed);
         assert!(!panicked.error.unwrap().to_string().contains("hunter2"));
         // The slot lives on.

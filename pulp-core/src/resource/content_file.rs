@@ -9,7 +9,7 @@ use crate::digest::Expected;
 use crate::download::{DownloadRequest, SaveOptions, download_to_spool};
 use crate::ids::{Prn, new_id};
 use crate::model::save::{NewArtifact, save_artifacts, touch_artifacts};
-use crate::model::{Artifact, Model, Remote};
+use crate::model::{Artifact, Model, Remote, Repository};
 use crate::storage::Spooled;
 use crate::{Error, Pulp, Result};
 
@@ -31,15 +31,18 @@ pub fn fields() -> Vec<Field> {
     ]
 }
 
-/// Checks that a body says exactly once where the file comes from. One that was sent along is stored right now, so that a task can go
-/// on with the body: it names an artifact then.
+/// Checks that a body says exactly once where the file of the unit comes from, and that its `repository` takes units of the type. A file
+/// that was sent along is stored right now, so that a task can go on with the body: it names an artifact then.
 ///
 /// # Errors
-/// [`Error::Refused`] if the body names no file or several; trouble with the storage.
-pub async fn settle(cx: &Context, input: &mut Input) -> Result<()> {
+/// [`Error::Refused`] if the body names no file or several, or another kind of repository; trouble with the storage.
+pub async fn settle(cx: &Context, unit_type: &str, input: &mut Input) -> Result<()> {
     let given = ["upload", "artifact", "file_url"].iter().filter(|field| input.text(field).is_some()).count();
     if given + usize::from(input.has_file("file")) != 1 {
         return Err(Error::Refused(json!({"non_field_errors": ["Exactly one of upload, artifact, file, file_url must be specified."]})));
+    }
+    if let Some(repository) = input.id("repository") {
+        check_supported(cx, unit_type, repository).await?;
     }
     if let Some(file) = input.take_file("file") {
         let artifact = store(cx.pulp(), cx.domain().pulp_id, file).await?;
@@ -48,13 +51,13 @@ pub async fn settle(cx: &Context, input: &mut Input) -> Result<()> {
     Ok(())
 }
 
-/// Settles where the file comes from and dispatches the task that makes the unit, of the list at `path`. The task has the repository and
-/// the upload that the body names to itself.
+/// Settles where the file comes from and dispatches the task that makes the unit, one of `unit_type` and of the list at `path`. The
+/// task has the repository and the upload that the body names to itself.
 ///
 /// # Errors
 /// As [`settle`]; trouble with the database.
-pub async fn create(cx: &Context, path: &'static str, mut input: Input) -> Result<Reply> {
-    settle(cx, &mut input).await?;
+pub async fn create(cx: &Context, unit_type: &str, path: &'static str, mut input: Input) -> Result<Reply> {
+    settle(cx, unit_type, &mut input).await?;
     let mut options = cx.dispatch_options();
     for field in ["repository", "upload"] {
         if let Some(prn) = input.reference(field) {
@@ -66,6 +69,16 @@ pub async fn create(cx: &Context, path: &'static str, mut input: Input) -> Resul
         options.immediate = Some(false);
     }
     cx.dispatch_with(GeneralCreate::new(path, input), options).await
+}
+
+/// Refuses a repository that takes no units of the type.
+async fn check_supported(cx: &Context, unit_type: &str, repository: Uuid) -> Result<()> {
+    let repository = Repository::find(cx.pulp().db(), repository).await?;
+    let rules = cx.pulp().registry().repository_type(&repository.pulp_type);
+    if rules.is_some_and(|rules| rules.unit_types().contains(&unit_type)) {
+        return Ok(());
+    }
+    Err(Error::Refused(json!({"non_field_errors": ["Content is not supported by this repository."]})))
 }
 
 /// The artifact that a [settled](settle) body means: an upload is put together, an address is fetched.

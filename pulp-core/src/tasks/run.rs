@@ -14,6 +14,7 @@ use super::finish::{Ending, finish};
 use super::hub::{Running, Stop};
 use super::progress::Notes;
 use super::{TaskContext, TaskOutput};
+use crate::db::DbError;
 use crate::model::{Domain, Model, TaskRow, TaskState};
 use crate::{Error, Pulp, Result};
 
@@ -23,7 +24,7 @@ pub(super) const IMMEDIATE_LIMIT: Duration = Duration::from_secs(5);
 /// How often progress is written.
 const WRITE_EVERY: Duration = Duration::from_millis(500);
 
-/// How long the end of a task is tried to be written while the database is away.
+/// How long the end of a task is tried to be written when the database refuses it for a reason that may not pass.
 const KEEP_TRYING: Duration = Duration::from_secs(300);
 
 /// The error of a task that did not fail by itself.
@@ -192,7 +193,7 @@ async fn write_progress(pulp: &Pulp, task: Uuid, notes: &Notes) {
 }
 
 async fn write_ending(pulp: &Pulp, row: &TaskRow, ending: &Ending, notes: &Notes) {
-    let deadline = tokio::time::Instant::now() + KEEP_TRYING;
+    let begun = tokio::time::Instant::now();
     let mut pause = Duration::from_millis(20);
     loop {
         match finish(pulp, row, ending, notes).await {
@@ -201,15 +202,34 @@ async fn write_ending(pulp: &Pulp, row: &TaskRow, ending: &Ending, notes: &Notes
                 tracing::warn!("the task was taken from this process before it ended; its result is dropped");
                 return;
             }
-            Err(error) if tokio::time::Instant::now() + pause < deadline => {
-                tracing::warn!(%error, "the end of the task could not be written; trying again");
-            }
-            Err(error) => {
-                tracing::error!(%error, "the end of the task could not be written; housekeeping will fail it");
+            Err(error) if gives_up(&error, begun.elapsed()) => {
+                tracing::error!(%error, "the end of the task could not be written; it is failed when this process is gone");
                 return;
             }
+            Err(error) => tracing::warn!(%error, "the end of the task could not be written; trying again"),
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(5));
+    }
+}
+
+/// Whether the end of a task is written no more: never because the database is away or full, or nobody would, and what the task had
+/// reserved would stay so.
+fn gives_up(error: &DbError, tried: Duration) -> bool {
+    !error.is_retryable() && !matches!(error, DbError::Full) && tried >= KEEP_TRYING
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_written_however_long_the_database_is_away() {
+        let day = Duration::from_secs(86_400);
+        for passes in [DbError::Unavailable(String::new()), DbError::Retry(String::new()), DbError::Full] {
+            assert!(!gives_up(&passes, day), "{passes}");
+        }
+        assert!(!gives_up(&DbError::NoRow, Duration::from_secs(299)));
+        assert!(gives_up(&DbError::NoRow, KEEP_TRYING));
     }
 }

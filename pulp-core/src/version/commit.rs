@@ -2,9 +2,9 @@
 
 use super::sweep::discard;
 use super::{RepositoryType, VersionDraft, retain_versions};
-use crate::Result;
 use crate::db::{DbError, Executor, ExecutorExt, Sql};
 use crate::model::{Model, RepositoryVersion};
+use crate::{Error, Result};
 use uuid::Uuid;
 
 impl VersionDraft {
@@ -39,6 +39,7 @@ impl VersionDraft {
             task.hold(&tx).await?;
         }
         count_changes(&tx, self.id, "version_added_id", "A").await?;
+        check_types(&tx, self.id, rules.unit_types()).await?;
         count_changes(&tx, self.id, "version_removed_id", "R").await?;
         count_present(&tx, self.id, self.previous).await?;
         let complete = Sql::new("update core_repositoryversion set complete = true, pulp_last_updated = $2 where pulp_id = $1");
@@ -80,6 +81,17 @@ pub(super) async fn count_changes<E: Executor + ?Sized>(executor: &E, version: U
     ));
     executor.execute(sql.bind(version).bind(code)).await?;
     Ok(())
+}
+
+/// Refuses a version to which units of other types were added, worded as Pulp does. Their counts tell.
+async fn check_types<E: Executor + ?Sized>(executor: &E, version: Uuid, supported: &[&str]) -> Result<()> {
+    let added = "select content_type from core_repositoryversioncontentdetails where repository_version_id = $1 and count_type = 'A'";
+    let added: Vec<String> = executor.column(Sql::new(added).bind(version)).await?;
+    let others: Vec<String> = added.iter().filter(|added| !supported.contains(&added.as_str())).map(|other| format!("'{other}'")).collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    Err(Error::BadRequest(format!("Saw unsupported content types {{{}}}", others.join(", "))))
 }
 
 /// Notes how many units of each type a version has: those of the one before, and what changed.

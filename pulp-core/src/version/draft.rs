@@ -257,17 +257,19 @@ impl VersionDraft {
             pairs.join(" and ")
         };
         let list = columns.iter().map(|column| format!("unit.{column}")).collect::<Vec<_>>().join(", ");
+        let shown = columns.iter().map(|column| format!("cast(unit.{column} as text)")).collect::<Vec<_>>().join(" || ', ' || ");
         let double = Sql::new(format!(
-            "select count(*) from (select 1 from core_repositorycontent rc join {table} unit on unit.content_ptr_id = rc.content_id \
+            "select count(*), min(example) from (select min({shown}) as example from core_repositorycontent rc \
+             join {table} unit on unit.content_ptr_id = rc.content_id \
              where rc.version_added_id = $1 group by {list} having count(*) > 1) as doubled"
         ));
-        let doubled: i64 = self.db.scalar(double.bind(self.id)).await?;
+        let (doubled, example): (i64, Option<String>) = self.db.one(double.bind(self.id)).await?;
         if doubled > 0 {
-            let named = columns.join(", ");
+            let (named, example) = (columns.join(", "), example.unwrap_or_default());
             return Err(crate::Error::Coded {
                 code: "PLP0022",
                 message: format!(
-                    "Found {doubled} duplicate contents in repository version: several of the added units have the same {named}; add only one of them."
+                    "Found {doubled} duplicate contents in repository version: several of the added units have the same {named} ({example}); add only one of them."
                 ),
             });
         }

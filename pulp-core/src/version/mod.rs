@@ -78,6 +78,10 @@ pub(crate) fn register(registry: &mut Registry) {
 ///         "repositories/npm/npm"
 ///     }
 ///
+///     fn unit_types(&self) -> &'static [&'static str] {
+///         &["npm.package"]
+///     }
+///
 ///     fn unit_rules(&self) -> &'static [UnitRule] {
 ///         &[UnitRule { pulp_type: "npm.package", table: "npm_package", columns: &["name", "version"] }]
 ///     }
@@ -93,6 +97,9 @@ pub trait RepositoryType: Send + Sync + 'static {
 
     /// The path of the list of such repositories below the API’s base: `repositories/file/file`.
     fn collection(&self) -> &'static str;
+
+    /// The types of the units that it takes; versions with others are refused.
+    fn unit_types(&self) -> &'static [&'static str];
 
     /// Which units replace each other, if some do.
     fn unit_rules(&self) -> &'static [UnitRule] {

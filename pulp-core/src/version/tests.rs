@@ -28,6 +28,9 @@ impl RepositoryType for Anything {
     fn collection(&self) -> &'static str {
         "repositories/test/test"
     }
+    fn unit_types(&self) -> &'static [&'static str] {
+        &["test.unit"]
+    }
     async fn finalize(&self, _: &mut VersionDraft) -> Result<()> {
         Ok(())
     }
@@ -46,6 +49,9 @@ impl RepositoryType for Paths {
     }
     fn collection(&self) -> &'static str {
         "repositories/test/paths"
+    }
+    fn unit_types(&self) -> &'static [&'static str] {
+        &["test.unit"]
     }
 }
 

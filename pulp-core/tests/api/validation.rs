@@ -10,6 +10,7 @@ both_databases! {
     async fn fields_are_refused_in_known_words(world: World) {
         let gone = nowhere(REMOTES);
         let other = world.repository("taken").await;
+        let other_prn = world.get(&other).await.with(200)["prn"].clone();
         let gone_prn = format!("prn:shelf.shelfremote:{}", pulp_core::ids::new_id());
         let cases: Vec<(Json, Json)> = vec![
             (json!({}), json!({"name": ["This field is required."]})),
@@ -37,6 +38,7 @@ both_databases! {
             (json!({"name": "x", "remote": "x"}), json!({"remote": ["Invalid hyperlink - No URL match."]})),
             (json!({"name": "x", "remote": gone}), json!({"remote": ["Invalid hyperlink - Object does not exist."]})),
             (json!({"name": "x", "remote": other}), json!({"remote": ["Invalid hyperlink - Incorrect URL match."]})),
+            (json!({"name": "x", "remote": other_prn}), json!({"remote": ["Invalid hyperlink - Incorrect URL match."]})),
             // Pulp itself fails with 500 on these.
             (json!({"name": "x", "remote": gone_prn}), json!({"remote": ["Invalid hyperlink - Object does not exist."]})),
             (json!({"name": "x", "remote": 5}), json!({"remote": ["Incorrect type. Expected URL string, received int."]})),
@@ -78,6 +80,13 @@ both_databases! {
         }
         let made = world.post(REMOTES, json!({"name": "r", "url": " http://x/ ", "total_timeout": "2.5", "download_concurrency": "5"})).await.with(201);
         assert_eq!((&made["url"], &made["total_timeout"], &made["download_concurrency"]), (&json!("http://x/"), &json!(2.5), &json!(5)));
+    }
+
+    async fn a_remote_of_another_plugin_is_no_source(world: World) {
+        let repository = world.post("repositories/file/file/", json!({"name": "r"})).await.with(201);
+        let sync = format!("{}sync/", repository["pulp_href"].as_str().unwrap());
+        let refused = world.post(&sync, json!({"remote": world.remote("shelf").await})).await.with(400);
+        assert_eq!(refused, json!({"remote": ["Type for Remote 'shelf' (shelf.shelf) does not match Repository type file."]}));
     }
 
     async fn base_paths_must_be_paths_of_their_own(world: World) {

@@ -60,6 +60,10 @@ impl RepositoryType for Rules {
         "repositories/shelf/shelf"
     }
 
+    fn unit_types(&self) -> &'static [&'static str] {
+        &["shelf.book"]
+    }
+
     fn has_packages(&self) -> bool {
         true
     }

@@ -378,6 +378,28 @@ async fn nobody_completes_a_wrong_file() {
 }
 
 #[tokio::test]
+async fn the_end_of_a_large_file_is_withheld_until_it_is_verified() {
+    let blob = Blob::seeded(1, 3 * MIB);
+    for (expected, fault) in [(expected(&blob), None), (unsized_expected(&blob), Some(Fault::NoLength))] {
+        let upstream = Upstream::start().await.file("a", blob.clone()).fault("a", Fault::HoldAt(3 * MIB - 1));
+        if let Some(fault) = fault {
+            upstream.plan("a", fault);
+        }
+        let world = World::new().await;
+        let (_, mut body) = world.open(&[&upstream], &expected).await.unwrap();
+        let mut seen = Vec::new();
+        while let Ok(Some(chunk)) = tokio::time::timeout(Duration::from_millis(500), body.next()).await {
+            seen.extend(chunk.unwrap());
+        }
+        assert_eq!(upstream.bytes_sent("a"), 3 * MIB - 1);
+        assert!(seen.len() as u64 <= 3 * MIB - (64 << 10), "{} bytes", seen.len());
+        upstream.release();
+        seen.extend(rest(body).await.unwrap());
+        assert!(seen == blob.to_bytes());
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_small_file_is_replaced_from_the_next_source_unnoticed() {
     let blob = Blob::seeded(1, MIB);
     let wrong = Upstream::start().await.file("a", blob.clone()).fault("a", Fault::FlipByte(5));

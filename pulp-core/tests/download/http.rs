@@ -216,12 +216,13 @@ async fn a_chunked_body_that_breaks_off_is_noticed_too() {
 
 #[tokio::test]
 async fn silence_and_slowness_have_their_limits() {
-    let upstream = Upstream::start().await.file("a", Blob::seeded(1, 1000)).fault("a", Fault::HoldAt(10));
+    let silence = Fault::Stall { after: 10, lasting: Duration::from_secs(5) };
+    let upstream = Upstream::start().await.file("a", Blob::seeded(1, 1000)).fault("a", silence);
     let error = fetch(&impatient(), &upstream, "a").await.unwrap_err();
     assert!(matches!(error, DownloadError::Timeout { kind: TimeoutKind::Read, .. }), "{error}");
     assert!(error.to_string().contains("sock_read_timeout"), "{error}");
 
-    let slow = Upstream::start().await.file("a", Blob::seeded(1, 100_000)).fault("a", Fault::SlowBytes(1000));
+    let slow = Upstream::start().await.file("a", Blob::seeded(1, 5_000)).fault("a", Fault::SlowBytes(1000));
     let hasty = options(|o| o.timeouts.total = Some(Duration::from_millis(200)));
     let error = fetch(&hasty, &slow, "a").await.unwrap_err();
     assert!(matches!(error, DownloadError::Timeout { kind: TimeoutKind::Total, .. }), "{error}");

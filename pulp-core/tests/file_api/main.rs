@@ -5,3 +5,4 @@ mod repair;
 mod versions;
 mod workflow;
 mod world;
+mod wrong_ids;

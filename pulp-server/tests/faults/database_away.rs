@@ -12,6 +12,7 @@ const AWAY: Duration = Duration::from_secs(10);
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_comes_back_is_used_again_and_nothing_is_lost() {
     let Some(program) = Program::on_postgres_alone(env!("CARGO_BIN_EXE_pulp-server")).await else { return };
+    let program = program.setting("worker_ttl", 2);
     let postgres = program.database().server().unwrap();
     let mut process = program.start().await;
     let client = process.client();
@@ -52,6 +53,13 @@ async fn a_database_that_comes_back_is_used_again_and_nothing_is_lost() {
     }
     assert_eq!(client.try_get(&world.path("data/00002.bin")).await.status, 200);
     assert_eq!(client.get("status/").await["database_connection"], json!({"connected": true}));
+    // Its signs of life, which stopped with the database, go on.
+    let seen = async {
+        while client.get("status/").await["online_workers"] == json!([]) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), seen).await.expect("the worker is online again");
     let mut ended = Vec::new();
     for task in &tasks {
         ended.push(client.ended(task).await);

@@ -3,8 +3,9 @@
 use std::fs::{File, remove_file};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use pulp_testkit::{Blob, Engine, Prepare, Upstream, both_databases};
+use pulp_testkit::{Blob, Engine, Fault, Prepare, Process, Upstream, both_databases};
 use serde_json::json;
 
 use crate::world::{Server, artifacts, fetched, missing};
@@ -87,19 +88,33 @@ fn process_files(media: &Path) -> Vec<String> {
     found
 }
 
+/// Waits until the log says so.
+async fn said(process: &Process, what: &str) {
+    let waiting = async {
+        while !process.log().contains(what) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap_or_else(|_| panic!("not said: {what}\n{}", process.log()));
+}
+
 /// SQLite beside the artifacts, on one disk: the task's end cannot be written either, until there is room.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_room_for_the_database_nothing_is_lost() {
     let server = Server::prepare(Engine::Sqlite).await.unwrap();
-    let Some(program) = server.0.small_disk("", 32 * MIB).await else { return };
+    // Signs of life often: they are the least that is written.
+    let Some(program) = server.0.setting("worker_ttl", 1).small_disk("", 32 * MIB).await else { return };
     let server = Server(program);
     let mut process = server.start().await;
     let client = process.client();
-    let upstream = Upstream::start().await.generate(300, 20_000, 1).manifest();
+    let upstream = Upstream::start().await.generate(10, 20_000, 1).file("held.iso", Blob::seeded(2, 100_000)).manifest();
+    upstream.plan("held.iso", Fault::HoldAt(1_000));
     let isos = client.file_repo("isos").remote(&upstream).await;
     let sync = format!("{}sync/", isos.href());
-    let ballast = fill(&process.inside(&server.dir().join("ballast")), MIB);
     let task = client.post(&sync, json!({})).await.task();
+    upstream.wait_bytes("held.iso", 1_000).await;
+    let disk = process.inside(server.dir());
+    let ballast = fill(&disk.join("ballast"), MIB);
     // Until the disk is full, and SQLite with it.
     let mut number = 0;
     let refused = loop {
@@ -112,7 +127,13 @@ async fn without_room_for_the_database_nothing_is_lost() {
     };
     assert_eq!(refused, json!({"detail": "The database has no space left."}));
     assert_eq!(client.try_get(&isos.href()).await.status, 200, "what there is can be read");
+    let more = fill(&disk.join("more"), 0);
+    said(&process, "this process could not show a sign of life").await;
+    upstream.release();
+    said(&process, "the end of the task could not be written").await;
+    assert_eq!(client.get(&task).await["state"], "running");
     remove_file(ballast).unwrap();
+    remove_file(more).unwrap();
     let ended = client.ended(&task).await;
     assert_eq!(ended["state"], "failed", "{ended:#}");
     let reason = ended["error"]["description"].as_str().unwrap();

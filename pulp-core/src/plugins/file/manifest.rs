@@ -264,8 +264,8 @@ mod tests {
 
     #[test]
     fn an_endless_line_is_not_held_in_memory() {
-        let endless = io::BufReader::with_capacity(4096, io::repeat(b'x'));
-        let mut reader = Reader::new(endless);
+        let endless = io::Read::take(io::repeat(b'x'), 64 << 20);
+        let mut reader = Reader::new(io::BufReader::with_capacity(4096, endless));
         assert!(matches!(reader.next(), Some(Err(ManifestError::Line { line: 1, reason: Fault::TooLong }))));
         assert!(reader.buffer.capacity() <= 2 * MAX_LINE);
         assert!(reader.next().is_none(), "nothing comes after an error");

@@ -46,6 +46,10 @@ impl RepositoryType for Rules {
         "repositories/file/file"
     }
 
+    fn unit_types(&self) -> &'static [&'static str] {
+        &["file.file"]
+    }
+
     fn unit_rules(&self) -> &'static [UnitRule] {
         &[UnitRule { pulp_type: "file.file", table: "file_filecontent", columns: &["relative_path"] }]
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::content::unit;
+use super::content::{FILE, unit};
 use super::manifest::{PULP_MANIFEST, check_path};
 use super::publish::Publish;
 use super::repository::{FileRepository, MODEL};
@@ -148,7 +148,7 @@ struct CreateContent;
 #[async_trait]
 impl ActionHandler for CreateContent {
     async fn handle(&self, cx: &Context, _: Option<Uuid>, input: Input) -> Result<Reply> {
-        content_file::create(cx, UNITS, input).await
+        content_file::create(cx, FILE.pulp_type, UNITS, input).await
     }
 }
 
@@ -173,7 +173,7 @@ struct UploadContent;
 #[async_trait]
 impl ActionHandler for UploadContent {
     async fn handle(&self, cx: &Context, _: Option<Uuid>, mut input: Input) -> Result<Reply> {
-        content_file::settle(cx, &mut input).await?;
+        content_file::settle(cx, FILE.pulp_type, &mut input).await?;
         Ok(Reply::Object(StatusCode::CREATED, save(cx, &input).await?))
     }
 }

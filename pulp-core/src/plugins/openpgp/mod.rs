@@ -82,4 +82,14 @@ impl RepositoryType for Rules {
     fn collection(&self) -> &'static str {
         "repositories/core/openpgp_keyring"
     }
+
+    fn unit_types(&self) -> &'static [&'static str] {
+        &[
+            "core.openpgp_publickey",
+            "core.openpgp_publicsubkey",
+            "core.openpgp_userid",
+            "core.openpgp_userattribute",
+            "core.openpgp_signature",
+        ]
+    }
 }

@@ -172,7 +172,7 @@ impl ActionHandler for CreateKey {
         if given + usize::from(input.has_file("file")) != 1 {
             return Err(Error::Refused(json!({"non_field_errors": ["Exactly one of file, upload, file_url must be specified."]})));
         }
-        content_file::create(cx, KEYS, input).await
+        content_file::create(cx, super::PUBLIC_KEY.pulp_type, KEYS, input).await
     }
 }
 
