@@ -31,6 +31,10 @@ pub(crate) struct Listing {
 const NEVER_NULL: [&str; 11] =
     ["pulp_id", "id", "pulp_created", "pulp_type", "name", "number", "state", "base_path", "size", "sha256", "username"];
 
+/// The columns of `core_content` by which its lists can be ordered.
+const OF_CONTENT: [&str; 7] =
+    ["pulp_id", "pulp_created", "pulp_last_updated", "pulp_type", "pulp_labels", "timestamp_of_interest", "upstream_id"];
+
 /// Parameters that are no filters.
 const NOT_FILTERS: [&str; 9] = ["limit", "offset", "ordering", "fields", "exclude_fields", "minimal", "q", "format", "page_size"];
 
@@ -233,7 +237,7 @@ impl Resource {
                     Error::field("ordering", format!("Select a valid choice. {one} is not one of the available choices."))
                 })?,
             };
-            let table = if self.fields.iter().any(|field| field.column == column && field.place == Place::Detail) { "d" } else { "b" };
+            let table = if self.is_in_base(column) { "b" } else { "d" };
             // NULLs come last in PostgreSQL and first in SQLite; said, they are the same. Where there are none, saying it
             // would only keep SQLite from using an index.
             let nulls = match (NEVER_NULL.contains(&column), direction.is_empty()) {
@@ -250,6 +254,14 @@ impl Resource {
             parts.push(format!("b.{} desc", self.key));
         }
         Ok(parts.join(", "))
+    }
+
+    /// Whether a column is one of the base table, and not of the detail table. Of content, the base has few columns, and the detail may
+    /// have some that no field shows.
+    fn is_in_base(&self, column: &str) -> bool {
+        let shown_of_detail = || self.fields.iter().any(|field| field.column == column && field.place == Place::Detail);
+        let hidden_of_detail = || self.table == Target::CONTENT.table && !OF_CONTENT.contains(&column);
+        self.detail.is_none() || !(shown_of_detail() || hidden_of_detail())
     }
 }
 
