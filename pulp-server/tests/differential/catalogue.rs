@@ -107,11 +107,11 @@ pub fn kinds() -> Vec<Kind> {
         Kind::new("upload", "uploads", "core.upload", 2, json!({"size": 5}))
             .roles()
             .post("commit/", json!({"sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"})),
-        Kind::new("file", "content/file/files", "file.filecontent", 3, json!({"relative_path": "@", "file_url": "<url>", "repository": "<repository>"}))
+        Kind::new("file", "content/file/files", "file.filecontent", 2, json!({"relative_path": "@", "file_url": "<url>", "repository": "<repository>"}))
             .labels()
             .on_list(Method::POST, "", json!({"relative_path": "@", "file_url": "<url>"}))
             .on_list(Method::POST, "", json!({"relative_path": "@", "upload": "<upload>", "repository": "<repository>"})),
-        Kind::new("publication", "publications/file/file", "file.filepublication", 2, json!({"repository": "<repository>"}))
+        Kind::new("publication", "publications/file/file", "file.filepublication", 1, json!({"repository": "<repository>"}))
             .roles()
             .on_list(Method::POST, "", json!({"repository_version": "<repository>versions/0/"})),
         Kind::new("rbac-guard", "contentguards/core/rbac", "core.rbaccontentguard", 2, json!({"name": "@"}))
@@ -120,7 +120,7 @@ pub fn kinds() -> Vec<Kind> {
         Kind::new("header-guard", "contentguards/core/header", "core.headercontentguard", 1, json!({"name": "@", "header_name": "x", "header_value": "y"}))
             .changed(described.clone())
             .roles(),
-        Kind::new("envvar-guard", "contentguards/core/envvar_header", "core.envvarheadercontentguard", 1, json!({"name": "@", "header_name": "x"}))
+        Kind::new("envvar-guard", "contentguards/core/envvar_header", "core.envvarheadercontentguard", 0, json!({"name": "@", "header_name": "x", "env_var": "X"}))
             .changed(described.clone())
             .roles(),
         Kind::new("redirect-guard", "contentguards/core/content_redirect", "core.contentredirectcontentguard", 1, json!({"name": "@"}))
@@ -190,9 +190,6 @@ const LISTS: &[(&str, &str)] = &[
     ("publications", "publications"),
     ("contents", "content"),
     ("guards", "contentguards"),
-    ("exporters", "exporters"),
-    ("importers", "importers"),
-    ("acss", "acs"),
     ("versions", "repository_versions"),
     ("groups of tasks", "task-groups"),
     ("schedules", "task-schedules"),
