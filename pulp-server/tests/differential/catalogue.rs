@@ -143,8 +143,6 @@ pub fn kinds() -> Vec<Kind> {
             .changed(described)
             .roles()
             .labels()
-            .get("versions/")
-            .get("versions/0/")
             .post("modify/", json!({"add_content_units": []})),
         Kind::new("key-distribution", "distributions/core/openpgp", "core.openpgpdistribution", 1, json!({"name": "@", "base_path": "@", "repository": "<keyring>"}))
             .changed(json!({"hidden": true}))

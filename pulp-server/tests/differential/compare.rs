@@ -66,8 +66,9 @@ fn seen(world: &World, side: &Side, request: &Request, answer: &Answer) -> Json 
         let mut visible: Vec<String> = list.iter().filter_map(|object| label(world, side, object)).collect();
         visible.sort_unstable();
         let foreign = list.len() - visible.len();
-        // What others have there is not counted.
-        let count = body["count"].as_u64().map(|count| count.saturating_sub(foreign as u64));
+        // What others have there is not counted; where that is more than a page, nobody knows how much it is.
+        let whole = body["next"].is_null();
+        let count = body["count"].as_u64().filter(|_| whole).map(|count| count.saturating_sub(foreign as u64));
         return serde_json::json!({"count": count, "visible": visible});
     }
     if about_roles || !answer.status.is_success() { sorted(side.shown_json(&body)) } else { Json::Null }

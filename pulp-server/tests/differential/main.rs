@@ -23,7 +23,7 @@ use crate::world::World;
 /// Worlds that are worked on at the same time: a real Pulp is slow to answer.
 const WORLDS: usize = 4;
 /// Requests in a world between two distributions of roles.
-const ROUND: usize = 24;
+const ROUND: usize = 40;
 
 /// A real Pulp, and this one.
 struct Pair {

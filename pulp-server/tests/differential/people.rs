@@ -6,7 +6,8 @@ use serde_json::{Value as Json, json};
 
 use crate::catalogue::Kind;
 use crate::request::Request;
-use crate::world::World;
+use crate::side::Side;
+use crate::world::{DEFAULT_DOMAIN, PEOPLE, World};
 
 /// A role, as both servers have it.
 #[derive(Clone)]
@@ -16,6 +17,11 @@ pub struct Role {
 }
 
 impl Role {
+    fn read(shown: &Json) -> Self {
+        let text = |value: &Json| value.as_str().unwrap().to_owned();
+        Self { name: text(&shown["name"]), permissions: shown["permissions"].as_array().unwrap().iter().map(text).collect() }
+    }
+
     /// Whether it lets anybody do anything with objects of a kind.
     pub fn concerns(&self, kind: &Kind) -> bool {
         let Some((app, model)) = kind.model.split_once('.') else { return false };
@@ -25,17 +31,16 @@ impl Role {
 }
 
 /// All that are the server's own.
-pub async fn locked(world: &World) -> Vec<Role> {
-    let list = world.sides[0].admin.list("roles/?limit=1000&locked=true&ordering=name").await;
-    let text = |value: &Json| value.as_str().unwrap().to_owned();
-    list.iter().map(|role| Role { name: text(&role["name"]), permissions: role["permissions"].as_array().unwrap().iter().map(text).collect() }).collect()
+pub async fn locked(side: &Side) -> Vec<Role> {
+    let list = side.get("roles/?limit=1000&locked=true&ordering=name").await;
+    list["results"].as_array().into_iter().flatten().map(Role::read).collect()
 }
 
 impl World {
     /// Who is there in a round: groups, users, some of them in groups, and roles made up; and what they may.
     pub async fn invite(&mut self) {
         self.assignments.clear();
-        for name in ["role", "group", "user"] {
+        for name in PEOPLE {
             for _ in 0..self.kind(name).count {
                 self.make(name).await;
             }
@@ -65,7 +70,7 @@ impl World {
         let object = if self.rng.random_ratio(2, 3) { of_kinds.choose(&mut self.rng).cloned() } else { None };
         let mut body = json!({"role": role.name, "content_object": object});
         if object.is_none() && self.domains && self.rng.random() {
-            body["domain"] = json!("<default-domain>");
+            body["domain"] = json!(DEFAULT_DOMAIN);
         }
         self.concerned.extend(kinds);
         self.assignments.push(format!("{who} {body}"));
@@ -76,9 +81,7 @@ impl World {
     async fn learn_roles(&mut self) {
         self.roles = self.locked.clone();
         for symbol in self.all("role") {
-            let role = self.sides[0].admin.get(self.sides[0].href(&symbol).unwrap()).await;
-            let permissions = role["permissions"].as_array().unwrap().iter().map(|one| one.as_str().unwrap().to_owned()).collect();
-            self.roles.push(Role { name: self.name_of(&symbol), permissions });
+            self.roles.push(Role::read(&self.sides[0].get(&symbol).await));
         }
     }
 

@@ -1,19 +1,23 @@
 //! One of the two servers, and how its objects are called in the world that both have.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::Method;
 use pulp_testkit::{Answer, Client};
 use serde_json::Value as Json;
 
 use crate::catalogue::PASSWORD;
+
+/// Between two looks at a task.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Who may do everything.
 pub const ADMIN: &str = "<admin>";
 
 /// A server. `<remote-1>` is an object of the world, whose href each server has its own.
 pub struct Side {
-    pub admin: Client,
+    admin: Client,
     /// The same without credentials.
     open: Client,
     hrefs: BTreeMap<String, String>,
@@ -39,10 +43,6 @@ impl Side {
         self.hrefs.remove(symbol);
     }
 
-    pub fn href(&self, symbol: &str) -> Option<&str> {
-        self.hrefs.get(symbol).map(String::as_str)
-    }
-
     /// The text with hrefs for the names of objects.
     pub fn written(&self, text: &str) -> String {
         self.hrefs.iter().fold(text.to_owned(), |text, (symbol, href)| text.replace(symbol, href))
@@ -63,9 +63,9 @@ impl Side {
         serde_json::from_str(&self.shown(&value.to_string())).unwrap_or(Json::Null)
     }
 
-    /// Opens a session: passwords take a server's time.
+    /// Opens a session of a user: passwords take a server's time.
     pub async fn log_in(&mut self, symbol: &str, name: &str) {
-        let client = self.open.clone().basic_auth(name, PASSWORD);
+        let client = if symbol == ADMIN { self.admin.clone() } else { self.open.clone().basic_auth(name, PASSWORD) };
         let opened = client.send(client.request(Method::POST, "login/")).await;
         opened.with(201);
         let given = opened.headers.get_all("set-cookie").iter();
@@ -74,39 +74,58 @@ impl Side {
         self.sessions.insert(symbol.to_owned(), Session { token: token.to_owned(), cookies: cookies.join("; ") });
     }
 
-    /// Asks as a user, as the administrator, or as nobody.
+    /// Asks as a user who has logged in, or as nobody.
     pub async fn ask(&self, user: &str, method: Method, path: &str, body: &Json) -> Answer {
-        let client = if user == ADMIN { &self.admin } else { &self.open };
-        let mut request = client.request(method, &self.written(path));
+        let mut request = self.open.request(method, &self.written(path));
         if let Some(session) = self.sessions.get(user) {
             request = request.header("cookie", &session.cookies).header("x-csrftoken", &session.token);
         }
         if !body.is_null() {
             request = request.header("content-type", "application/json").body(self.written(&body.to_string()));
         }
-        client.send(request).await
+        self.open.send(request).await
     }
 
-    /// Waits for what an answer started; gives what was made, how each task ended, and the first task.
+    /// What is at a path, as the administrator sees it.
+    pub async fn get(&self, path: &str) -> Json {
+        self.ask(ADMIN, Method::GET, path, &Json::Null).await.ok()
+    }
+
+    /// Waits for what an answer started.
     pub async fn outcome(&self, answer: &Answer) -> Outcome {
-        let body = if answer.status.is_success() { answer.ok() } else { Json::Null };
         let mut outcome = Outcome::default();
-        outcome.made.extend(body["pulp_href"].as_str().filter(|_| answer.status == StatusCode::CREATED).map(str::to_owned));
-        if answer.status == StatusCode::ACCEPTED {
-            let mut tasks: Vec<String> = body["task"].as_str().map(str::to_owned).into_iter().collect();
-            if let Some(group) = body["task_group"].as_str() {
-                let group = self.admin.get(group).await;
-                tasks.extend(group["tasks"].as_array().into_iter().flatten().filter_map(|task| Some(task["pulp_href"].as_str()?.to_owned())));
-            }
-            for task in tasks {
-                let ended = self.admin.ended(&task).await;
-                outcome.ends.push(ended["state"].as_str().unwrap_or_default().to_owned());
-                outcome.made.extend(ended["created_resources"].as_array().into_iter().flatten().filter_map(|href| href.as_str().map(str::to_owned)));
-                outcome.task.get_or_insert(task);
-            }
+        if !answer.status.is_success() {
+            return outcome;
+        }
+        let body = answer.ok();
+        outcome.made.extend(text(&body["pulp_href"]));
+        let mut tasks: Vec<String> = text(&body["task"]).into_iter().collect();
+        if let Some(group) = text(&body["task_group"]) {
+            tasks.extend(self.get(&group).await["tasks"].as_array().into_iter().flatten().filter_map(|task| text(&task["pulp_href"])));
+        }
+        for href in tasks {
+            let task = self.ended(&href).await;
+            outcome.ends.extend(text(&task["state"]));
+            outcome.made.extend(task["created_resources"].as_array().into_iter().flatten().filter_map(text));
+            outcome.task.get_or_insert(href);
         }
         outcome
     }
+
+    /// A task when it has ended.
+    async fn ended(&self, href: &str) -> Json {
+        loop {
+            let task = self.get(href).await;
+            if matches!(task["state"].as_str(), Some("completed" | "failed" | "canceled")) {
+                return task;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+fn text(value: &Json) -> Option<String> {
+    value.as_str().map(str::to_owned)
 }
 
 /// What came of a request.

@@ -16,6 +16,12 @@ use crate::people::{self, Role};
 use crate::request::Request;
 use crate::side::{ADMIN, Outcome, Side};
 
+/// The domain that is always there.
+pub const DEFAULT_DOMAIN: &str = "<default-domain>";
+
+/// Who is there for a round only.
+pub const PEOPLE: [&str; 3] = ["role", "group", "user"];
+
 pub struct World {
     /// The real Pulp, and ours.
     pub sides: [Side; 2],
@@ -68,11 +74,15 @@ impl World {
 
     /// Tries so many triples; gives what differs.
     pub async fn run(mut self, triples: usize) -> Vec<Difference> {
-        self.locked = people::locked(&self).await;
-        for first in (0..triples).step_by(ROUND) {
+        let [real, ours] = &mut self.sides;
+        futures::join!(real.log_in(ADMIN, ""), ours.log_in(ADMIN, ""));
+        self.locked = people::locked(&self.sides[0]).await;
+        let mut tried = 0;
+        while tried < triples {
             self.furnish().await;
             self.invite().await;
-            for _ in first..triples.min(first + ROUND) {
+            for _ in 0..ROUND.min(triples - tried) {
+                tried += 1;
                 let request = Request::random(&mut self);
                 if !self.attempt(&request).await {
                     self.leave().await;
@@ -80,6 +90,7 @@ impl World {
                 }
             }
             self.tidy().await;
+            eprintln!("seed {}: {tried} tried, {} differences", self.seed, self.found.len());
         }
         self.leave().await;
         self.found
@@ -124,15 +135,15 @@ impl World {
     /// Makes what is not there.
     async fn furnish(&mut self) {
         let missing: Vec<(&str, usize)> = self.kinds.iter().map(|kind| (kind.name, kind.count.saturating_sub(self.all(kind.name).len()))).collect();
-        for (kind, count) in missing.into_iter().filter(|(kind, _)| !["user", "group", "role"].contains(kind)) {
+        for (kind, count) in missing.into_iter().filter(|(kind, _)| !PEOPLE.contains(kind)) {
             for _ in 0..count {
                 self.make(kind).await;
             }
         }
-        if self.domains && self.sides[0].href("<default-domain>").is_none() {
+        if self.domains {
             for side in &mut self.sides {
-                let href = side.admin.list("domains/?name=default").await[0]["pulp_href"].as_str().unwrap().to_owned();
-                side.know("<default-domain>", &href);
+                let found = side.get("domains/?name=default").await;
+                side.know(DEFAULT_DOMAIN, found["results"][0]["pulp_href"].as_str().expect("the default domain"));
             }
         }
     }
@@ -181,7 +192,7 @@ impl World {
         self.concerned.clear();
         for at in (0..self.kinds.len()).rev() {
             let (name, count) = (self.kinds[at].name, self.kinds[at].count);
-            let kept = if ["user", "group", "role"].contains(&name) { 0 } else { count };
+            let kept = if PEOPLE.contains(&name) { 0 } else { count };
             for symbol in self.all(name).split_off(kept.min(self.all(name).len())) {
                 self.remove(&symbol).await;
             }
