@@ -107,34 +107,64 @@ pub fn kinds() -> Vec<Kind> {
         Kind::new("upload", "uploads", "core.upload", 2, json!({"size": 5}))
             .roles()
             .post("commit/", json!({"sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"})),
-        Kind::new("file", "content/file/files", "file.filecontent", 2, json!({"relative_path": "@", "file_url": "<url>", "repository": "<repository>"}))
-            .labels()
-            .on_list(Method::POST, "", json!({"relative_path": "@", "file_url": "<url>"}))
-            .on_list(Method::POST, "", json!({"relative_path": "@", "upload": "<upload>", "repository": "<repository>"})),
+        Kind::new(
+            "file",
+            "content/file/files",
+            "file.filecontent",
+            2,
+            json!({"relative_path": "@", "file_url": "<url>", "repository": "<repository>"}),
+        )
+        .labels()
+        .on_list(Method::POST, "", json!({"relative_path": "@", "file_url": "<url>"}))
+        .on_list(Method::POST, "", json!({"relative_path": "@", "upload": "<upload>", "repository": "<repository>"})),
         Kind::new("publication", "publications/file/file", "file.filepublication", 1, json!({"repository": "<repository>"}))
             .roles()
             .on_list(Method::POST, "", json!({"repository_version": "<repository>versions/0/"})),
         Kind::new("rbac-guard", "contentguards/core/rbac", "core.rbaccontentguard", 2, json!({"name": "@"}))
             .changed(described.clone())
             .roles(),
-        Kind::new("header-guard", "contentguards/core/header", "core.headercontentguard", 1, json!({"name": "@", "header_name": "x", "header_value": "y"}))
-            .changed(described.clone())
-            .roles(),
-        Kind::new("envvar-guard", "contentguards/core/envvar_header", "core.envvarheadercontentguard", 0, json!({"name": "@", "header_name": "x", "env_var": "X"}))
-            .changed(described.clone())
-            .roles(),
+        Kind::new(
+            "header-guard",
+            "contentguards/core/header",
+            "core.headercontentguard",
+            1,
+            json!({"name": "@", "header_name": "x", "header_value": "y"}),
+        )
+        .changed(described.clone())
+        .roles(),
+        Kind::new(
+            "envvar-guard",
+            "contentguards/core/envvar_header",
+            "core.envvarheadercontentguard",
+            0,
+            json!({"name": "@", "header_name": "x", "env_var": "X"}),
+        )
+        .changed(described.clone())
+        .roles(),
         Kind::new("redirect-guard", "contentguards/core/content_redirect", "core.contentredirectcontentguard", 1, json!({"name": "@"}))
             .changed(described.clone())
             .roles(),
-        Kind::new("composite-guard", "contentguards/core/composite", "core.compositecontentguard", 1, json!({"name": "@", "guards": ["<rbac-guard>"]}))
-            .changed(described.clone())
-            .roles(),
-        Kind::new("distribution", "distributions/file/file", "file.filedistribution", 2, json!({"name": "@", "base_path": "@", "repository": "<repository>"}))
-            .changed(json!({"publication": "<publication>", "repository": null}))
-            .with(Method::PATCH, "", json!({"content_guard": "<rbac-guard>"}))
-            .on_list(Method::POST, "", json!({"name": "@", "base_path": "@", "publication": "<publication>"}))
-            .roles()
-            .labels(),
+        Kind::new(
+            "composite-guard",
+            "contentguards/core/composite",
+            "core.compositecontentguard",
+            1,
+            json!({"name": "@", "guards": ["<rbac-guard>"]}),
+        )
+        .changed(described.clone())
+        .roles(),
+        Kind::new(
+            "distribution",
+            "distributions/file/file",
+            "file.filedistribution",
+            2,
+            json!({"name": "@", "base_path": "@", "repository": "<repository>"}),
+        )
+        .changed(json!({"publication": "<publication>", "repository": null}))
+        .with(Method::PATCH, "", json!({"content_guard": "<rbac-guard>"}))
+        .on_list(Method::POST, "", json!({"name": "@", "base_path": "@", "publication": "<publication>"}))
+        .roles()
+        .labels(),
         Kind::new("acs", "acs/file/file", "file.filealternatecontentsource", 1, json!({"name": "@", "remote": "<remote>"}))
             .changed(json!({"paths": ["a/"]}))
             .roles()
@@ -144,21 +174,47 @@ pub fn kinds() -> Vec<Kind> {
             .roles()
             .labels()
             .post("modify/", json!({"add_content_units": []})),
-        Kind::new("key-distribution", "distributions/core/openpgp", "core.openpgpdistribution", 1, json!({"name": "@", "base_path": "@", "repository": "<keyring>"}))
-            .changed(json!({"hidden": true}))
-            .labels(),
-        Kind::new("exporter", "exporters/core/pulp", "core.pulpexporter", 1, json!({"name": "@", "path": "<directory>", "repositories": ["<repository>"]}))
-            .changed(json!({"path": "<directory>"}))
-            .get("exports/")
-            .post("exports/", json!({})),
-        Kind::new("directory-exporter", "exporters/core/filesystem", "core.filesystemexporter", 1, json!({"name": "@", "path": "<directory>"}))
-            .changed(json!({"method": "write"}))
-            .get("exports/"),
-        Kind::new("importer", "importers/core/pulp", "core.pulpimporter", 1, json!({"name": "@"})).changed(json!({"repo_mapping": {}})).get("imports/"),
-        Kind::new("upstream", "upstream-pulps", "core.upstreampulp", 1, json!({"name": "@", "base_url": "<nowhere>", "api_root": "pulp", "username": "a", "password": "b"}))
-            .changed(json!({"policy": "nodelete"}))
-            .roles()
-            .post("replicate/", json!({})),
+        Kind::new(
+            "key-distribution",
+            "distributions/core/openpgp",
+            "core.openpgpdistribution",
+            1,
+            json!({"name": "@", "base_path": "@", "repository": "<keyring>"}),
+        )
+        .changed(json!({"hidden": true}))
+        .labels(),
+        Kind::new(
+            "exporter",
+            "exporters/core/pulp",
+            "core.pulpexporter",
+            1,
+            json!({"name": "@", "path": "<directory>", "repositories": ["<repository>"]}),
+        )
+        .changed(json!({"path": "<directory>"}))
+        .get("exports/")
+        .post("exports/", json!({})),
+        Kind::new(
+            "directory-exporter",
+            "exporters/core/filesystem",
+            "core.filesystemexporter",
+            1,
+            json!({"name": "@", "path": "<directory>"}),
+        )
+        .changed(json!({"method": "write"}))
+        .get("exports/"),
+        Kind::new("importer", "importers/core/pulp", "core.pulpimporter", 1, json!({"name": "@"}))
+            .changed(json!({"repo_mapping": {}}))
+            .get("imports/"),
+        Kind::new(
+            "upstream",
+            "upstream-pulps",
+            "core.upstreampulp",
+            1,
+            json!({"name": "@", "base_url": "<nowhere>", "api_root": "pulp", "username": "a", "password": "b"}),
+        )
+        .changed(json!({"policy": "nodelete"}))
+        .roles()
+        .post("replicate/", json!({})),
         Kind::new("group", "groups", "core.group", 2, json!({"name": "@"}))
             .roles()
             .get("users/")
@@ -171,10 +227,11 @@ pub fn kinds() -> Vec<Kind> {
             .post("roles/", assignment),
         Kind::new("role", "roles", "core.role", 2, json!({"name": "@", "permissions": ["<permission>", "<permission>", "<permission>"]}))
             .changed(json!({"description": "another"})),
-        Kind::new("task", "tasks", "core.task", 0, Json::Null)
-            .roles()
-            .get("profile_artifacts/")
-            .with(Method::PATCH, "", json!({"state": "canceled"})),
+        Kind::new("task", "tasks", "core.task", 0, Json::Null).roles().get("profile_artifacts/").with(
+            Method::PATCH,
+            "",
+            json!({"state": "canceled"}),
+        ),
     ];
     all.extend(LISTS.iter().map(|(name, path)| Kind::list(name, path)));
     all

@@ -38,7 +38,8 @@ impl fmt::Display for Difference {
 
 pub fn compare(world: &World, request: &Request, answers: &[Answer; 2], outcomes: &[Outcome; 2]) -> Option<Difference> {
     let [real, ours] = answers;
-    let shape = format!("{} {}", request.method, request.path.split('?').next()?.chars().filter(|one| !one.is_ascii_digit()).collect::<String>());
+    let shape =
+        format!("{} {}", request.method, request.path.split('?').next()?.chars().filter(|one| !one.is_ascii_digit()).collect::<String>());
     let difference = |what, real: String, ours: String, diverged| Some(Difference { what, shape: shape.clone(), real, ours, diverged });
     if real.status != ours.status {
         let text = |answer: &Answer| format!("{} {}", answer.status, answer.text());
@@ -48,7 +49,11 @@ pub fn compare(world: &World, request: &Request, answers: &[Answer; 2], outcomes
         return difference("tasks", format!("{:?}", outcomes[0].ends), format!("{:?}", outcomes[1].ends), true);
     }
     let [real, ours] = [0, 1].map(|at| seen(world, &world.sides[at], request, &answers[at]));
-    if real == ours || (SHOW_LESS.contains(&request.path.as_str()) && within(&ours, &real)) { None } else { difference("body", real.to_string(), ours.to_string(), false) }
+    if real == ours || (SHOW_LESS.contains(&request.path.as_str()) && within(&ours, &real)) {
+        None
+    } else {
+        difference("body", real.to_string(), ours.to_string(), false)
+    }
 }
 
 /// Whether everything that is visible here is visible there.

@@ -25,7 +25,8 @@ impl Role {
     /// Whether it lets anybody do anything with objects of a kind.
     pub fn concerns(&self, kind: &Kind) -> bool {
         let Some((app, model)) = kind.model.split_once('.') else { return false };
-        let of_model = |permission: &String| permission.split_once('.').is_some_and(|(of, verb)| of == app && verb.ends_with(&format!("_{model}")));
+        let of_model =
+            |permission: &String| permission.split_once('.').is_some_and(|(of, verb)| of == app && verb.ends_with(&format!("_{model}")));
         self.permissions.iter().any(of_model)
     }
 }

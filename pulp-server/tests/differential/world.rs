@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use http::{Method, StatusCode};
 use pulp_testkit::{Answer, Client, Upstream};
+use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
-use rand::SeedableRng;
 use serde_json::{Value as Json, json};
 
 use crate::ROUND;
@@ -134,7 +134,8 @@ impl World {
 
     /// Makes what is not there.
     async fn furnish(&mut self) {
-        let missing: Vec<(&str, usize)> = self.kinds.iter().map(|kind| (kind.name, kind.count.saturating_sub(self.all(kind.name).len()))).collect();
+        let missing: Vec<(&str, usize)> =
+            self.kinds.iter().map(|kind| (kind.name, kind.count.saturating_sub(self.all(kind.name).len()))).collect();
         for (kind, count) in missing.into_iter().filter(|(kind, _)| !PEOPLE.contains(kind)) {
             for _ in 0..count {
                 self.make(kind).await;
@@ -243,7 +244,8 @@ impl World {
     /// The objects of a kind, the oldest first.
     pub fn all(&self, kind: &str) -> Vec<String> {
         let start = format!("<{kind}-");
-        let numbered = |symbol: &&String| symbol.strip_prefix(&start).is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()));
+        let numbered =
+            |symbol: &&String| symbol.strip_prefix(&start).is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()));
         self.objects.keys().filter(numbered).cloned().collect()
     }
 
