@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use http::StatusCode;
 use pulp_testkit::Answer;
 use serde_json::Value as Json;
 
@@ -41,6 +42,10 @@ pub fn compare(world: &World, request: &Request, answers: &[Answer; 2], outcomes
     let shape =
         format!("{} {}", request.method, request.path.split('?').next()?.chars().filter(|one| !one.is_ascii_digit()).collect::<String>());
     let difference = |what, real: String, ours: String, diverged| Some(Difference { what, shape: shape.clone(), real, ours, diverged });
+    // No request makes this server fail: what Pulp fails at is refused here.
+    if real.status == StatusCode::INTERNAL_SERVER_ERROR && ours.status.is_client_error() {
+        return None;
+    }
     if real.status != ours.status {
         let text = |answer: &Answer| format!("{} {}", answer.status, answer.text());
         return difference("status", text(real), text(ours), real.status.is_success() || ours.status.is_success());
