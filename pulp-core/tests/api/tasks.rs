@@ -48,6 +48,19 @@ both_databases! {
         }
     }
 
+    async fn who_dispatched_a_task_is_not_for_others_to_say(world: World) {
+        let repository = world.repository("a").await;
+        let href = world.task(&world.patch(&repository, json!({"description": "x"})).await);
+        let body = json!({"role": "core.task_user_dispatcher", "users": ["admin"]});
+        for task in [href.clone(), nowhere("tasks/")] {
+            for action in ["add_role", "remove_role"] {
+                let refused = world.post(&format!("{task}{action}/"), body.clone()).await;
+                assert_eq!(refused.with(400), json!(["core.task_user_dispatcher can not be added/removed from a task."]), "{task} {action}");
+            }
+        }
+        world.post(&format!("{href}add_role/"), json!({"role": "core.task_viewer", "users": ["admin"]})).await.with(201);
+    }
+
     async fn a_task_that_has_ended_is_not_canceled_but_deleted(world: World) {
         let repository = world.repository("a").await;
         let href = world.task(&world.patch(&repository, json!({"description": "x"})).await);

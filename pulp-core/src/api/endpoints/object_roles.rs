@@ -41,6 +41,7 @@ pub(crate) async fn mine(request: Request, resource: Arc<Resource>) -> Answer {
 
 /// `POST …/add_role/`.
 pub(crate) async fn add(mut request: Request, resource: Arc<Resource>) -> Answer {
+    refuse_reserved(&mut request, &resource).await?;
     let (model, id) = object(&request, &resource).await?;
     let change = read(&mut request, model).await?;
     let pulp = request.cx.pulp();
@@ -56,6 +57,7 @@ pub(crate) async fn add(mut request: Request, resource: Arc<Resource>) -> Answer
 
 /// `POST …/remove_role/`.
 pub(crate) async fn remove(mut request: Request, resource: Arc<Resource>) -> Answer {
+    refuse_reserved(&mut request, &resource).await?;
     let (model, id) = object(&request, &resource).await?;
     let change = read(&mut request, model).await?;
     let tx = request.cx.pulp().db().begin().await?;
@@ -74,6 +76,19 @@ async fn object(request: &Request, resource: &Resource) -> Result<(i64, Uuid), A
     let model = request.cx.pulp().access().model(&resource.model);
     let model = model.ok_or_else(|| Error::Internal(format!("the model {} has no permissions", resource.model)))?;
     Ok((model, id))
+}
+
+/// Refuses a role that the server alone gives, whether the object is there or not.
+async fn refuse_reserved(request: &mut Request, resource: &Resource) -> Result<(), ApiError> {
+    let Some(policy) = resource.policy.as_ref().filter(|policy| !policy.reserved.is_empty()) else { return Ok(()) };
+    let body = request.peek().await?;
+    match body.values.get("role").and_then(Json::as_str) {
+        Some(role) if policy.reserved.contains(&role) => {
+            let object = resource.model_name().to_lowercase();
+            Err(Error::Refused(json!([format!("{role} can not be added/removed from a {object}.")])).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What a body asks for.

@@ -156,6 +156,7 @@ fn task_policy() -> AccessPolicy {
         .role("core.task_owner", Some("Allow all actions on a task."), &owner)
         .role("core.task_viewer", None, &["core.view_task"])
         .role("core.task_user_dispatcher", None, &["core.add_task"])
+        .reserved("core.task_user_dispatcher")
 }
 
 fn resource(cx: &Context, path: &str) -> Result<std::sync::Arc<Resource>> {

@@ -56,6 +56,8 @@ pub struct AccessPolicy {
     pub(crate) permissions: Vec<&'static str>,
     /// Roles that whoever makes an object gets on it; nothing means the owner's, if there is one.
     pub(crate) creator: Option<Vec<String>>,
+    /// Roles that nobody gives or takes on an object: the server does.
+    pub(crate) reserved: Vec<&'static str>,
     pub(crate) scope: Scope,
     /// Whether `access_policies/` shows it.
     pub(crate) listed: bool,
@@ -71,6 +73,7 @@ impl AccessPolicy {
             roles: Vec::new(),
             permissions: Vec::new(),
             creator: None,
+            reserved: Vec::new(),
             scope: Scope::Viewed,
             listed: true,
         }
@@ -114,6 +117,13 @@ impl AccessPolicy {
     #[must_use]
     pub fn creator(mut self, roles: &[&str]) -> Self {
         self.creator = Some(roles.iter().map(|one| (*one).to_owned()).collect());
+        self
+    }
+
+    /// Nobody gives or takes this role on an object: the server does.
+    #[must_use]
+    pub fn reserved(mut self, role: &'static str) -> Self {
+        self.reserved.push(role);
         self
     }
 
