@@ -24,6 +24,7 @@ mod html;
 mod lazy;
 mod listing;
 mod mime;
+mod page;
 mod path;
 mod published;
 mod pull_through;
@@ -33,6 +34,7 @@ mod served;
 mod service;
 mod state;
 mod stored;
+mod view;
 
 pub(crate) use artifact::Artifacts;
 pub use changes::Change;

@@ -101,13 +101,13 @@ impl Content {
 
     async fn render(&self, request: &http::request::Parts, domain: &Domain, found: Found) -> Result<Response<Body>, ServeError> {
         let rendering = Rendering {
+            pulp: &self.pulp,
             state: &self.state,
-            storage: self.pulp.storage(),
             redirects: domain.redirect_to_object_storage,
             method: &request.method,
             uri: &request.uri,
             headers: &request.headers,
-            guarded: found.guarded,
+            route: found.route.as_deref(),
         };
         let mut response = rendering.render(found.served).await?;
         if let Some(word) = found.cache {
@@ -146,19 +146,18 @@ impl Content {
     ) -> Result<Found, ServeError> {
         let route = &remembered.route;
         self.guard(request, domain, route, &below(&route.distribution, path)).await?;
-        Ok(Found { served: remembered.decision.clone().into(), guarded: route.guard.is_some(), cache: Some("HIT") })
+        Ok(Found { served: remembered.decision.clone().into(), route: Some(Arc::clone(route)), cache: Some("HIT") })
     }
 
     async fn decide(&self, request: &http::request::Parts, domain: &Domain, path: &str) -> Result<Found, ServeError> {
         let stamp = self.state.changes.stamp();
-        let Some(route) = self.route(domain, path).await? else {
-            return Ok(Found { served: self.prefix(domain, path).await?, guarded: false, cache: None });
+        let Some(route) = self.route(domain, path).await?.map(Arc::new) else {
+            return Ok(Found { served: self.prefix(domain, path).await?, route: None, cache: None });
         };
         let content_path = below(&route.distribution, path);
         self.guard(request, domain, &route, &content_path).await?;
-        let guarded = route.guard.is_some();
         if path == route.distribution.base_path {
-            return Ok(Found { served: Served::Redirect(Redirect::Directory), guarded, cache: None });
+            return Ok(Found { served: Served::Redirect(Redirect::Directory), route: Some(route), cache: None });
         }
         let cx = ServeContext {
             pulp: &self.pulp,
@@ -172,10 +171,10 @@ impl Content {
         let served = handler.handle(&cx, &content_path).await?;
         let decision = Decision::of(&served).filter(|_| handler.remembers(&route.distribution, &served));
         let remembered = match decision {
-            Some(decision) => self.state.remember(domain.pulp_id, path, Arc::new(route), decision, stamp).await,
+            Some(decision) => self.state.remember(domain.pulp_id, path, Arc::clone(&route), decision, stamp).await,
             None => false,
         };
-        Ok(Found { served, guarded, cache: remembered.then_some("MISS") })
+        Ok(Found { served, route: Some(route), cache: remembered.then_some("MISS") })
     }
 
     async fn guard(&self, request: &http::request::Parts, domain: &Domain, route: &Route, path: &ContentPath) -> Result<(), ServeError> {
@@ -245,8 +244,8 @@ impl Content {
 /// What was found.
 struct Found {
     served: Served,
-    /// Whether a guard was asked.
-    guarded: bool,
+    /// The distribution, whose guard has let the request pass; none where only other distributions lie below.
+    route: Option<Arc<Route>>,
     /// `HIT` if it was remembered, `MISS` if it is from now on.
     cache: Option<&'static str>,
 }
