@@ -6,6 +6,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Response, StatusCode};
 
 use super::html::{self, Head};
+use super::missing::wants_json;
 use super::path::{decode, encode};
 use super::render::{Rendering, respond};
 use super::view::View;
@@ -22,7 +23,7 @@ impl Rendering<'_> {
         if self.is_guarded() {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
         }
-        let json = self.wants_json();
+        let json = wants_json(self.uri, self.headers);
         let kind = if json { "application/json" } else { "text/html; charset=utf-8" };
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
         if let Ok(policy) = HeaderValue::try_from(html::POLICY.as_str())

@@ -14,6 +14,7 @@ use http_body_util::BodyExt as _;
 use rand::RngExt as _;
 
 use super::conditional::{Outcome, Validators, evaluate, range_counts};
+use super::missing::{Unresolved, not_found};
 use super::range::{Requested, parse};
 use super::state::Route;
 use super::stored::{SmallFiles, slice};
@@ -103,7 +104,10 @@ impl Rendering<'_> {
             Served::Redirect(super::Redirect::To(to)) => Ok(redirect(StatusCode::FOUND, &to)),
             Served::Redirect(super::Redirect::Moved(to)) => Ok(redirect(StatusCode::MOVED_PERMANENTLY, &to)),
             Served::Listing(listing) => Ok(self.listing(listing)),
-            Served::NotFound(reason) => Ok(message(StatusCode::NOT_FOUND, &reason)),
+            Served::NotFound(reason) => {
+                let part = if self.route.is_some() { Unresolved::Path } else { Unresolved::Distribution };
+                Ok(not_found(self.uri, self.headers, part, &reason))
+            }
         }
     }
 
@@ -179,9 +183,9 @@ impl Rendering<'_> {
     fn entity_headers(&self, representation: &Representation, validators: &Validators) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(&representation.name)));
-        // The same path may serve another file after the next publication: keep it, but ask each time.
-        let cache = if self.is_guarded() { "private, max-age=0, must-revalidate" } else { "public, max-age=0, must-revalidate" };
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+        if let Some(route) = self.route {
+            headers.insert(header::CACHE_CONTROL, route.cache_control.clone());
+        }
         if let Some(etag) = &validators.etag {
             headers.insert(header::ETAG, etag.clone());
         }
@@ -203,17 +207,6 @@ impl Rendering<'_> {
         }
         headers.extend(representation.headers.clone());
         headers
-    }
-
-    /// Whether JSON is asked for: by `?format=json`, or because the client names that type and not HTML.
-    pub(super) fn wants_json(&self) -> bool {
-        let query = self.uri.query().unwrap_or_default();
-        if let Some((_, format)) = url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "format") {
-            return format == "json";
-        }
-        let accept = self.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let names = |kind: &str| accept.split(',').any(|part| part.split(';').next().is_some_and(|name| name.trim() == kind));
-        names("application/json") && !names("text/html")
     }
 }
 
@@ -309,11 +302,12 @@ pub(super) fn add_slash(path: &str) -> Response<Body> {
 }
 
 /// An error as a response. What is not for clients goes to the log.
-pub(super) fn error(error: &ServeError, path: &str) -> Response<Body> {
+pub(super) fn error(error: &ServeError, uri: &http::Uri, asked: &HeaderMap) -> Response<Body> {
     use crate::db::DbError;
+    let path = uri.path();
     match error {
         ServeError::Denied(reason) => message(StatusCode::FORBIDDEN, reason),
-        ServeError::NotFound(reason) => message(StatusCode::NOT_FOUND, reason),
+        ServeError::NotFound(reason) => not_found(uri, asked, Unresolved::Source, reason),
         ServeError::BadGateway(reason) => message(StatusCode::BAD_GATEWAY, reason),
         ServeError::GatewayTimeout(reason) => message(StatusCode::GATEWAY_TIMEOUT, reason),
         ServeError::Busy(reason) => retry_later(reason),

@@ -6,6 +6,8 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use uuid::Uuid;
 
+use super::freshness::cache_control;
+use super::missing::{Unresolved, not_found};
 use super::path::{ContentPath, base_paths, decode};
 use super::render::{self, Rendering};
 use super::state::{Decision, Remembered, Route};
@@ -60,7 +62,7 @@ impl Content {
         }
         let mut response = match self.serve(request).await {
             Ok(response) => response,
-            Err(error) => render::error(&error, request.uri.path()),
+            Err(error) => render::error(&error, &request.uri, &request.headers),
         };
         if request.method == Method::HEAD {
             *response.body_mut() = Body::empty();
@@ -75,14 +77,17 @@ impl Content {
             return Ok(render::add_slash(uri));
         }
         let Some(below) = uri.strip_prefix(prefix).and_then(decode) else {
-            return Ok(render::message(StatusCode::NOT_FOUND, "Not Found"));
+            return Ok(not_found(&request.uri, &request.headers, Unresolved::Distribution, "Not Found"));
         };
         let (domain, path) = if settings.domain_enabled {
             let (name, path) = below.split_once('/').map_or((below.as_str(), None), |(name, path)| (name, Some(path)));
             match (self.domain(name).await?, path) {
                 (Some(domain), Some(path)) => (domain, path),
                 (Some(_), None) => return Ok(render::add_slash(uri)),
-                (None, _) => return Ok(render::message(StatusCode::NOT_FOUND, &format!("there is no domain \"{name}\""))),
+                (None, _) => {
+                    let reason = format!("there is no domain \"{name}\"");
+                    return Ok(not_found(&request.uri, &request.headers, Unresolved::Domain, &reason));
+                }
             }
         } else {
             (Arc::clone(self.pulp.default_domain()), below.as_str())
@@ -224,7 +229,8 @@ impl Content {
         let repository: Option<Uuid> = row.get("followed")?;
         // A guard of a type that is gone from its table still guards.
         let guard = distribution.content_guard_id.map(|guard| (guard, guard_type.unwrap_or_default()));
-        Ok(Some(Route { distribution, guard, repository }))
+        let cache_control = cache_control(self.pulp.settings(), domain, &distribution);
+        Ok(Some(Route { distribution, guard, repository, cache_control }))
     }
 
     /// A path that no distribution has: perhaps some lie below it.

@@ -11,11 +11,7 @@ pub(super) fn handler() -> Chain {
 }
 
 fn usage(url: &str) -> Vec<String> {
-    vec![
-        format!("curl -O {url}{PULP_MANIFEST}"),
-        format!("wget {url}{PULP_MANIFEST}"),
-        format!("pulp mirror {url}{PULP_MANIFEST}"),
-    ]
+    vec![format!("curl -O {url}{PULP_MANIFEST}"), format!("wget {url}{PULP_MANIFEST}"), format!("pulp mirror {url}{PULP_MANIFEST}")]
 }
 
 /// A file that is pulled through is a unit at its path; the manifest may change any time.
