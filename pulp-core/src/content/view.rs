@@ -257,7 +257,7 @@ mod tests {
     async fn a_page_stays_where_it_is_when_its_edge_is_gone() {
         assert_eq!(names(&page("after=0:c&limit=2").await), ["d/", "e"]);
         assert_eq!(names(&page("before=0:c&limit=2").await), ["a", "b&c"]);
-        let beyond = page("after=0:zzz\u{ffff}").await;
+        let beyond = page("after=0:\u{ffff}").await;
         assert!(beyond.entries.is_empty() && beyond.next.is_none() && beyond.previous.is_none());
     }
 
