@@ -2,6 +2,7 @@
 //!
 //! A front end fills them from a file, the environment (`PULP_<NAME>`) and flags; an embedding program sets the fields.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,9 @@ pub struct Settings {
     pub remote_content_fetch_failure_cooldown: i64,
     /// Environment variables that content guards may compare a header with.
     pub envvar_header_content_guard_allowed_vars: Vec<String>,
+    /// `Cache-Control` of files by the base path of their distribution, with the domain in front where there are domains; a `*` at its end
+    /// stands for anything, and the longest that fits counts: `"release/*" = "public, max-age=3600"`. Behind a guard it is made private.
+    pub content_cache_control: BTreeMap<String, String>,
     /// Whether guarded distributions are left out of listings.
     pub hide_guarded_distributions: bool,
     /// Bytes that a sync may hold in memory and on its way to storage.
@@ -108,6 +112,7 @@ impl Default for Settings {
             worker_slots: 2,
             remote_content_fetch_failure_cooldown: 5 * 60,
             envvar_header_content_guard_allowed_vars: Vec::new(),
+            content_cache_control: BTreeMap::new(),
             hide_guarded_distributions: false,
             sync_max_in_flight_bytes: 256 << 20,
             sync_max_in_flight_items: 6_000,

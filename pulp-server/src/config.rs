@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use http::HeaderValue;
 use pulp_core::settings::Settings;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -68,6 +69,10 @@ pub enum LogFormat {
 pub struct Server {
     /// Address and port of API and content.
     pub listen: SocketAddr,
+    /// The chain of certificates of the listener, PEM: with it and a key, TLS is spoken. Read again when it changes.
+    pub tls_certificate: Option<PathBuf>,
+    /// The certificate’s private key, PEM.
+    pub tls_key: Option<PathBuf>,
     /// What this process does.
     pub roles: Vec<Role>,
     /// Directory of database, artifacts, keys and unfinished files.
@@ -99,6 +104,8 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 24817)),
+            tls_certificate: None,
+            tls_key: None,
             roles: Role::ALL.to_vec(),
             data_dir: PathBuf::from("pulp-data"),
             database: None,
@@ -119,6 +126,11 @@ impl Server {
     /// Whether this process has the role.
     pub fn has(&self, role: Role) -> bool {
         self.roles.contains(&role)
+    }
+
+    /// Certificate and key, if the listener is to speak TLS.
+    pub fn tls_files(&self) -> Option<(&Path, &Path)> {
+        self.tls_certificate.as_deref().zip(self.tls_key.as_deref())
     }
 }
 
@@ -186,7 +198,7 @@ pub struct ConfigBuilder {
 }
 
 /// Optional keys have no default that would show them in the table of defaults.
-const OPTIONAL_SERVER: [&str; 2] = ["database", "storage"];
+const OPTIONAL_SERVER: [&str; 4] = ["database", "storage", "tls_certificate", "tls_key"];
 const OPTIONAL_SETTINGS: [&str; 2] = ["content_origin", "db_encryption_key"];
 
 /// Variables of this prefix that belong to other programs.
@@ -370,8 +382,19 @@ impl Config {
                 return wrong(key, "the path must begin and end with a slash");
             }
         }
+        for (key, one, other) in [
+            ("tls_certificate", &self.server.tls_certificate, &self.server.tls_key),
+            ("tls_key", &self.server.tls_key, &self.server.tls_certificate),
+        ] {
+            if one.is_some() && other.is_none() {
+                return wrong(key, "TLS needs both, tls_certificate and tls_key");
+            }
+        }
         if !self.settings.allowed_content_checksums.iter().any(|name| name == "sha256") {
             return wrong("allowed_content_checksums", "sha256 must be among the checksums");
+        }
+        if let Some(value) = self.settings.content_cache_control.values().find(|value| HeaderValue::try_from(*value).is_err()) {
+            return wrong("content_cache_control", &format!("`{value}` cannot stand in a header"));
         }
         if let Some(origin) = &self.settings.content_origin
             && (!(origin.starts_with("http://") || origin.starts_with("https://")) || origin.ends_with('/'))
@@ -482,6 +505,8 @@ mod tests {
             ("PULP_API_ROOT", "pulp", "slash"),
             ("PULP_ALLOWED_CONTENT_CHECKSUMS", r#"["md5"]"#, "sha256"),
             ("PULP_CONTENT_ORIGIN", "pulp.example.com", "https://host:port"),
+            ("PULP_CONTENT_CACHE_CONTROL", r#"{ "a/*" = "caf\u0007" }"#, "header"),
+            ("PULP_TLS_KEY", "key.pem", "tls_certificate"),
         ] {
             let mut builder = ConfigBuilder::new();
             builder.environment(env(&[(variable, text)])).unwrap();

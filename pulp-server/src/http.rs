@@ -1,4 +1,4 @@
-//! The listener: accepts connections, speaks HTTP/1.1 and HTTP/2 on them, and drains them at the end.
+//! The listener: accepts connections, speaks HTTP/1.1 and HTTP/2 on them, with or without TLS, and drains them at the end.
 
 use std::convert::Infallible;
 use std::io;
@@ -6,19 +6,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{Extensions, Request, Response};
+use http::{Extensions, HeaderName, HeaderValue, Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use pulp_core::body::{Body, ReasonText};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::rest::Whole;
 use crate::spelling;
+use crate::tls::Tls;
 
 /// Answers requests; what the listener is mounted on.
 pub trait Answer: Send + Sync + 'static {
@@ -35,16 +37,21 @@ pub struct Limits {
     pub shutdown_timeout: Duration,
     /// Whether each request is written to the log.
     pub access_log: bool,
+    /// Time between two looks at the files of the certificate.
+    pub certificate_check: Duration,
 }
 
 /// Larger request heads are refused with 431: client certificates come in headers, up to 16 KiB each.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 
-/// Serves until `stop` is ready, then lets open requests end.
+/// Tells in which scheme the client spoke; of HTTP/1.1, the request itself does not.
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Serves until `stop` is ready, then lets open requests end. With `tls`, nothing else is spoken.
 ///
 /// # Errors
 /// None in use: a connection that fails ends alone, and a failing `accept` is tried again.
-pub async fn serve<A: Answer>(listener: TcpListener, answer: Arc<A>, limits: Limits, stop: impl Future<Output = ()>) {
+pub async fn serve<A: Answer>(listener: TcpListener, tls: Option<Tls>, answer: Arc<A>, limits: Limits, stop: impl Future<Output = ()>) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -65,12 +72,14 @@ pub async fn serve<A: Answer>(listener: TcpListener, answer: Arc<A>, limits: Lim
         tracing::warn!(%error, "names of headers are written as they come");
         Extensions::new()
     });
-    let front = Arc::new(Front { answer, access_log: limits.access_log, spelling });
+    let front = Arc::new(Front { answer, access_log: limits.access_log, spelling, tls });
     let graceful = GracefulShutdown::new();
-    tokio::pin!(stop);
+    let certificate = follow(front.tls.as_ref(), limits.certificate_check);
+    tokio::pin!(stop, certificate);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
+            () = &mut certificate => continue,
             () = &mut stop => break,
         };
         match accepted {
@@ -97,6 +106,15 @@ struct Front<A> {
     access_log: bool,
     /// For answers of the API, whose heads are read by scripts.
     spelling: Extensions,
+    tls: Option<Tls>,
+}
+
+/// Keeps the certificate up to date. Never ends.
+async fn follow(tls: Option<&Tls>, every: Duration) {
+    match tls {
+        Some(tls) => tls.follow(every).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn connection<A: Answer>(
@@ -104,12 +122,28 @@ async fn connection<A: Answer>(
     stream: TcpStream,
     peer: SocketAddr,
     front: Arc<Front<A>>,
-    watcher: hyper_util::server::graceful::Watcher,
+    watcher: Watcher,
 ) {
     // A response is written whole: waiting to fill a packet only delays it.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, %peer, "nodelay could not be set");
     }
+    match &front.tls {
+        None => speak(builder, stream, peer, front, watcher).await,
+        Some(tls) => match tls.accept(stream).await {
+            Ok(stream) => speak(builder, stream, peer, Arc::clone(&front), watcher).await,
+            Err(error) => tracing::debug!(%error, %peer, "the handshake failed"),
+        },
+    }
+}
+
+async fn speak<A: Answer, S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    builder: Arc<auto::Builder<TokioExecutor>>,
+    stream: S,
+    peer: SocketAddr,
+    front: Arc<Front<A>>,
+    watcher: Watcher,
+) {
     let service = service_fn(move |request: Request<Incoming>| {
         let front = Arc::clone(&front);
         async move { Ok::<_, Infallible>(respond(&front, request, peer).await) }
@@ -120,7 +154,10 @@ async fn connection<A: Answer>(
     }
 }
 
-async fn respond<A: Answer>(front: &Front<A>, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+async fn respond<A: Answer>(front: &Front<A>, mut request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+    if front.tls.is_some() {
+        request.headers_mut().entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static("https"));
+    }
     let mut response = logged(front, request, peer).await;
     if response.headers().contains_key("correlation-id") {
         response.extensions_mut().extend(front.spelling.clone());

@@ -21,6 +21,7 @@ mod rest;
 mod router;
 mod serve;
 mod spelling;
+pub mod tls;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -10,10 +10,14 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, Role};
 use crate::http::{self, Limits};
+use crate::tls::{Tls, TlsError};
 use crate::{Failure, Router, admin};
 
 /// How long connections to the database may take to close.
 const CLOSING: Duration = Duration::from_secs(5);
+
+/// Time between two looks at the files of the certificate.
+const CERTIFICATE_CHECK: Duration = Duration::from_secs(10);
 
 /// Why serving did not start.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +26,9 @@ pub enum ServeError {
     /// The address cannot be listened on.
     #[error(transparent)]
     Listen(#[from] std::io::Error),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The library failed.
     #[error(transparent)]
     Pulp(#[from] pulp_core::Error),
@@ -32,11 +39,12 @@ pub enum ServeError {
 /// `ready` is called with the address once requests are answered.
 ///
 /// # Errors
-/// If the address cannot be listened on, or the database fails at the start.
+/// If the address cannot be listened on, the certificate cannot be used, or the database fails at the start.
 pub async fn serve(pulp: &Pulp, config: &Config, ready: impl FnOnce(SocketAddr), stop: impl Future<Output = ()>) -> Result<(), ServeError> {
     let server = &config.server;
     let listens = server.has(Role::Api) || server.has(Role::Content);
-    // Before anything shows this process as online: a taken port must leave no trace.
+    // Before anything shows this process as online: a taken port or a wrong certificate must leave no trace.
+    let tls = server.tls_files().filter(|_| listens).map(|(certificate, key)| Tls::new(certificate, key)).transpose()?;
     let listener = if listens { Some(http::bind(server.listen).await?) } else { None };
     let mut presences = Vec::new();
     for (role, app) in [(Role::Api, AppRole::Api), (Role::Content, AppRole::Content)] {
@@ -51,8 +59,9 @@ pub async fn serve(pulp: &Pulp, config: &Config, ready: impl FnOnce(SocketAddr),
             header_read_timeout: Duration::from_secs(server.header_read_timeout),
             shutdown_timeout: Duration::from_secs(server.shutdown_timeout),
             access_log: server.access_log,
+            certificate_check: CERTIFICATE_CHECK,
         };
-        http::serve(listener, Arc::new(Router::new(pulp, server)), limits, stop).await;
+        http::serve(listener, tls, Arc::new(Router::new(pulp, server)), limits, stop).await;
     } else {
         ready(server.listen);
         stop.await;
@@ -86,7 +95,8 @@ pub(crate) async fn command(pulp: Pulp, config: &Config) -> Result<(), Failure> 
     };
     let password = if config.server.has(Role::Api) { admin::ensure(&pulp).await? } else { None };
     let announce = |address: SocketAddr| {
-        let origin = format!("http://{address}");
+        let scheme = if config.server.tls_files().is_some() { "https" } else { "http" };
+        let origin = format!("{scheme}://{address}");
         println!("Pulp is ready.");
         if config.server.has(Role::Api) {
             println!("  API      {origin}{}", pulp.hrefs().base("default"));

@@ -31,6 +31,7 @@ mod session;
 
 pub(crate) use auth::user_of;
 pub(crate) use endpoints::uploads;
+pub(crate) use negotiate::origin;
 pub use service::Api;
 
 use crate::plugin::Registry;

@@ -21,7 +21,7 @@ pub(super) fn accepts_json(headers: &HeaderMap) -> bool {
 }
 
 /// Scheme, host and port as the client sees them. A header that no host can have is not taken over into a response.
-pub(super) fn origin(headers: &HeaderMap, uri: &Uri) -> Option<String> {
+pub(crate) fn origin(headers: &HeaderMap, uri: &Uri) -> Option<String> {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).or_else(|| uri.authority().map(|authority| authority.as_str()))?;
     if host.is_empty() || !host.chars().all(|c| c.is_ascii_alphanumeric() || "-._:[]".contains(c)) {
         return None;

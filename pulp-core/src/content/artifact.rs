@@ -11,6 +11,9 @@ use crate::ids::new_id;
 use crate::model::{Artifact, Distribution, Domain};
 use crate::{Error, Pulp, Result};
 
+/// The type of the distribution that serves artifacts by their key.
+pub(super) const ARTIFACT_DISTRIBUTION: &str = "core.artifact";
+
 /// What the artifact distribution serves.
 pub(crate) struct Artifacts;
 

@@ -64,11 +64,21 @@ pub trait DistributionHandler: Send + Sync {
         let _ = (distribution, decision);
         false
     }
+
+    /// Commands that use, with the clients of the type, the repository whose root lies at `url`, which ends with a slash: a listing
+    /// shows them.
+    fn usage(&self, url: &str) -> Vec<String> {
+        let _ = url;
+        Vec::new()
+    }
 }
 
 /// Asks one handler after the other until one finds something.
 #[derive(Clone, Default)]
-pub struct Chain(Vec<Arc<dyn DistributionHandler>>);
+pub struct Chain {
+    handlers: Vec<Arc<dyn DistributionHandler>>,
+    usage: Option<fn(&str) -> Vec<String>>,
+}
 
 impl Chain {
     /// No handler yet.
@@ -79,14 +89,21 @@ impl Chain {
     /// Asks this one, too, if those before found nothing.
     #[must_use]
     pub fn then(mut self, handler: impl DistributionHandler + 'static) -> Self {
-        self.0.push(Arc::new(handler));
+        self.handlers.push(Arc::new(handler));
+        self
+    }
+
+    /// Says how clients use what it serves: see [`DistributionHandler::usage`].
+    #[must_use]
+    pub fn used_by(mut self, usage: fn(url: &str) -> Vec<String>) -> Self {
+        self.usage = Some(usage);
         self
     }
 }
 
 impl fmt::Debug for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Chain of {}", self.0.len())
+        write!(f, "Chain of {}", self.handlers.len())
     }
 }
 
@@ -94,7 +111,7 @@ impl fmt::Debug for Chain {
 impl DistributionHandler for Chain {
     async fn handle(&self, cx: &ServeContext<'_>, path: &ContentPath) -> Result<Served, ServeError> {
         let mut nothing = None;
-        for handler in &self.0 {
+        for handler in &self.handlers {
             match handler.handle(cx, path).await? {
                 // The first knows best what should have been there.
                 Served::NotFound(reason) => nothing = nothing.or(Some(reason)),
@@ -105,6 +122,10 @@ impl DistributionHandler for Chain {
     }
 
     fn remembers(&self, distribution: &Distribution, decision: &Served) -> bool {
-        self.0.iter().all(|handler| handler.remembers(distribution, decision))
+        self.handlers.iter().all(|handler| handler.remembers(distribution, decision))
+    }
+
+    fn usage(&self, url: &str) -> Vec<String> {
+        self.usage.map(|usage| usage(url)).unwrap_or_default()
     }
 }

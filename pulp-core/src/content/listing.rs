@@ -37,9 +37,14 @@ impl Entry {
     pub fn file(name: impl Into<String>, modified: Option<Timestamp>, size: Option<u64>) -> Self {
         Self { name: name.into(), directory: false, modified, size }
     }
+
+    /// The name, of a directory with a slash at its end.
+    pub(super) fn path(&self) -> String {
+        format!("{}{}", self.name, if self.directory { "/" } else { "" })
+    }
 }
 
-/// Pages of entries, in the order of their names.
+/// Pages of entries, in the order of the bytes of their names, those of directories with a slash at their end.
 pub type Entries = BoxStream<'static, Result<Vec<Entry>, ServeError>>;
 
 /// A directory: its entries come as they are read, so that its size does not matter.
@@ -61,7 +66,7 @@ impl fmt::Debug for Listing {
 impl Listing {
     /// A listing of these entries.
     pub fn of_entries(mut entries: Vec<Entry>) -> Self {
-        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        entries.sort_by_cached_key(Entry::path);
         Self { title: None, parent: true, entries: stream::iter([Ok(entries)]).boxed() }
     }
 

@@ -14,9 +14,12 @@ use http_body_util::BodyExt as _;
 use rand::RngExt as _;
 
 use super::conditional::{Outcome, Validators, evaluate, range_counts};
+use super::missing::{Unresolved, not_found};
 use super::range::{Requested, parse};
+use super::state::Route;
 use super::stored::{SmallFiles, slice};
-use super::{Listing, Representation, ServeError, Served, ServedFile, ServedStream, State, html, media_type};
+use super::{Representation, ServeError, Served, ServedFile, ServedStream, State, media_type};
+use crate::Pulp;
 use crate::body::{Body, BodyError, ReasonText};
 use crate::storage::{Presign, ResponseHeaders, Storage};
 
@@ -25,15 +28,15 @@ const PRESIGNED_FOR: Duration = Duration::from_secs(3_600);
 
 /// What a response is rendered from.
 pub(super) struct Rendering<'a> {
+    pub(super) pulp: &'a Pulp,
     pub(super) state: &'a State,
-    pub(super) storage: &'a Arc<dyn Storage>,
     /// Whether files in object storage are served by sending the client there.
     pub(super) redirects: bool,
     pub(super) method: &'a Method,
     pub(super) uri: &'a http::Uri,
     pub(super) headers: &'a HeaderMap,
-    /// Whether a guard let the request pass: then no shared cache may keep the answer.
-    pub(super) guarded: bool,
+    /// The distribution that the path lies under, if it does.
+    pub(super) route: Option<&'a Route>,
 }
 
 /// Where the bytes of a representation are.
@@ -76,18 +79,23 @@ impl Origin {
 }
 
 impl Rendering<'_> {
+    /// Whether a guard let the request pass: then no shared cache may keep the answer.
+    pub(super) fn is_guarded(&self) -> bool {
+        self.route.is_some_and(|route| route.guard.is_some())
+    }
+
     pub(super) async fn render(&self, served: Served) -> Result<Response<Body>, ServeError> {
         match served {
             Served::File(file) => {
                 if self.redirects {
-                    let holder = self.storage.holder(&file.path).await?;
-                    let storage = holder.as_ref().unwrap_or(self.storage);
+                    let holder = self.pulp.storage().holder(&file.path).await?;
+                    let storage = holder.as_ref().unwrap_or(self.pulp.storage());
                     if let Some(presigner) = storage.presigner() {
                         return self.presigned(presigner, &file).await;
                     }
                 }
                 let representation = file.representation.clone();
-                let (storage, small) = (Arc::clone(self.storage), self.state.small.clone());
+                let (storage, small) = (Arc::clone(self.pulp.storage()), self.state.small.clone());
                 self.bytes(&representation, Origin::File { file, storage, small }).await
             }
             Served::Stream(stream) => self.bytes(&stream.representation.clone(), Origin::Stream(stream)).await,
@@ -96,7 +104,10 @@ impl Rendering<'_> {
             Served::Redirect(super::Redirect::To(to)) => Ok(redirect(StatusCode::FOUND, &to)),
             Served::Redirect(super::Redirect::Moved(to)) => Ok(redirect(StatusCode::MOVED_PERMANENTLY, &to)),
             Served::Listing(listing) => Ok(self.listing(listing)),
-            Served::NotFound(reason) => Ok(message(StatusCode::NOT_FOUND, &reason)),
+            Served::NotFound(reason) => {
+                let part = if self.route.is_some() { Unresolved::Path } else { Unresolved::Distribution };
+                Ok(not_found(self.uri, self.headers, part, &reason))
+            }
         }
     }
 
@@ -172,9 +183,9 @@ impl Rendering<'_> {
     fn entity_headers(&self, representation: &Representation, validators: &Validators) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(&representation.name)));
-        // The same path may serve another file after the next publication: keep it, but ask each time.
-        let cache = if self.guarded { "private, max-age=0, must-revalidate" } else { "public, max-age=0, must-revalidate" };
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+        if let Some(route) = self.route {
+            headers.insert(header::CACHE_CONTROL, route.cache_control.clone());
+        }
         if let Some(etag) = &validators.etag {
             headers.insert(header::ETAG, etag.clone());
         }
@@ -196,53 +207,6 @@ impl Rendering<'_> {
         }
         headers.extend(representation.headers.clone());
         headers
-    }
-
-    fn listing(&self, listing: Listing) -> Response<Body> {
-        let path = super::path::decode(self.uri.path()).unwrap_or_else(|| self.uri.path().to_owned());
-        let title = listing.title.unwrap_or(path);
-        let mut headers = HeaderMap::new();
-        headers.insert(header::VARY, HeaderValue::from_static("accept"));
-        let (kind, body) = if self.wants_json() {
-            let start = format!("{{\"path\": {}, \"entries\": [", serde_json::Value::from(title));
-            let mut first = true;
-            let entries = listing.entries.map_ok(move |entries| {
-                let mut text = String::new();
-                for entry in &entries {
-                    text.push_str(if std::mem::take(&mut first) { "\n" } else { ",\n" });
-                    text.push_str(&html::json(entry).to_string());
-                }
-                Bytes::from(text)
-            });
-            ("application/json", (Bytes::from(start), entries.boxed(), "\n]}\n"))
-        } else {
-            let start = html::head(&title, listing.parent);
-            let entries = listing.entries.map_ok(|entries| Bytes::from(html::lines(&entries)));
-            ("text/html; charset=utf-8", (Bytes::from(start), entries.boxed(), html::TAIL))
-        };
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-        if self.guarded {
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
-        }
-        if *self.method == Method::HEAD {
-            return respond(StatusCode::OK, headers, Body::empty());
-        }
-        let (start, entries, end) = body;
-        let end = Bytes::from_static(end.as_bytes());
-        let chunks = stream::iter([Ok(start)]).chain(entries).chain(stream::iter([Ok(end)]));
-        let chunks = chunks.try_filter(|chunk| std::future::ready(!chunk.is_empty()));
-        respond(StatusCode::OK, headers, Body::stream(chunks))
-    }
-
-    /// Whether a listing is asked for as JSON: by `?format=json`, or because the client names that type and not HTML.
-    fn wants_json(&self) -> bool {
-        let query = self.uri.query().unwrap_or_default();
-        if let Some((_, format)) = url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "format") {
-            return format == "json";
-        }
-        let accept = self.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let names = |kind: &str| accept.split(',').any(|part| part.split(';').next().is_some_and(|name| name.trim() == kind));
-        names("application/json") && !names("text/html")
     }
 }
 
@@ -299,7 +263,7 @@ fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-fn respond(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body> {
+pub(super) fn respond(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
@@ -338,11 +302,12 @@ pub(super) fn add_slash(path: &str) -> Response<Body> {
 }
 
 /// An error as a response. What is not for clients goes to the log.
-pub(super) fn error(error: &ServeError, path: &str) -> Response<Body> {
+pub(super) fn error(error: &ServeError, uri: &http::Uri, asked: &HeaderMap) -> Response<Body> {
     use crate::db::DbError;
+    let path = uri.path();
     match error {
         ServeError::Denied(reason) => message(StatusCode::FORBIDDEN, reason),
-        ServeError::NotFound(reason) => message(StatusCode::NOT_FOUND, reason),
+        ServeError::NotFound(reason) => not_found(uri, asked, Unresolved::Source, reason),
         ServeError::BadGateway(reason) => message(StatusCode::BAD_GATEWAY, reason),
         ServeError::GatewayTimeout(reason) => message(StatusCode::GATEWAY_TIMEOUT, reason),
         ServeError::Busy(reason) => retry_later(reason),

@@ -6,6 +6,8 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use uuid::Uuid;
 
+use super::freshness::cache_control;
+use super::missing::{Unresolved, not_found};
 use super::path::{ContentPath, base_paths, decode};
 use super::render::{self, Rendering};
 use super::state::{Decision, Remembered, Route};
@@ -60,7 +62,7 @@ impl Content {
         }
         let mut response = match self.serve(request).await {
             Ok(response) => response,
-            Err(error) => render::error(&error, request.uri.path()),
+            Err(error) => render::error(&error, &request.uri, &request.headers),
         };
         if request.method == Method::HEAD {
             *response.body_mut() = Body::empty();
@@ -75,14 +77,17 @@ impl Content {
             return Ok(render::add_slash(uri));
         }
         let Some(below) = uri.strip_prefix(prefix).and_then(decode) else {
-            return Ok(render::message(StatusCode::NOT_FOUND, "Not Found"));
+            return Ok(not_found(&request.uri, &request.headers, Unresolved::Distribution, "Not Found"));
         };
         let (domain, path) = if settings.domain_enabled {
             let (name, path) = below.split_once('/').map_or((below.as_str(), None), |(name, path)| (name, Some(path)));
             match (self.domain(name).await?, path) {
                 (Some(domain), Some(path)) => (domain, path),
                 (Some(_), None) => return Ok(render::add_slash(uri)),
-                (None, _) => return Ok(render::message(StatusCode::NOT_FOUND, &format!("there is no domain \"{name}\""))),
+                (None, _) => {
+                    let reason = format!("there is no domain \"{name}\"");
+                    return Ok(not_found(&request.uri, &request.headers, Unresolved::Domain, &reason));
+                }
             }
         } else {
             (Arc::clone(self.pulp.default_domain()), below.as_str())
@@ -101,13 +106,13 @@ impl Content {
 
     async fn render(&self, request: &http::request::Parts, domain: &Domain, found: Found) -> Result<Response<Body>, ServeError> {
         let rendering = Rendering {
+            pulp: &self.pulp,
             state: &self.state,
-            storage: self.pulp.storage(),
             redirects: domain.redirect_to_object_storage,
             method: &request.method,
             uri: &request.uri,
             headers: &request.headers,
-            guarded: found.guarded,
+            route: found.route.as_deref(),
         };
         let mut response = rendering.render(found.served).await?;
         if let Some(word) = found.cache {
@@ -146,19 +151,18 @@ impl Content {
     ) -> Result<Found, ServeError> {
         let route = &remembered.route;
         self.guard(request, domain, route, &below(&route.distribution, path)).await?;
-        Ok(Found { served: remembered.decision.clone().into(), guarded: route.guard.is_some(), cache: Some("HIT") })
+        Ok(Found { served: remembered.decision.clone().into(), route: Some(Arc::clone(route)), cache: Some("HIT") })
     }
 
     async fn decide(&self, request: &http::request::Parts, domain: &Domain, path: &str) -> Result<Found, ServeError> {
         let stamp = self.state.changes.stamp();
-        let Some(route) = self.route(domain, path).await? else {
-            return Ok(Found { served: self.prefix(domain, path).await?, guarded: false, cache: None });
+        let Some(route) = self.route(domain, path).await?.map(Arc::new) else {
+            return Ok(Found { served: self.prefix(domain, path).await?, route: None, cache: None });
         };
         let content_path = below(&route.distribution, path);
         self.guard(request, domain, &route, &content_path).await?;
-        let guarded = route.guard.is_some();
         if path == route.distribution.base_path {
-            return Ok(Found { served: Served::Redirect(Redirect::Directory), guarded, cache: None });
+            return Ok(Found { served: Served::Redirect(Redirect::Directory), route: Some(route), cache: None });
         }
         let cx = ServeContext {
             pulp: &self.pulp,
@@ -172,10 +176,10 @@ impl Content {
         let served = handler.handle(&cx, &content_path).await?;
         let decision = Decision::of(&served).filter(|_| handler.remembers(&route.distribution, &served));
         let remembered = match decision {
-            Some(decision) => self.state.remember(domain.pulp_id, path, Arc::new(route), decision, stamp).await,
+            Some(decision) => self.state.remember(domain.pulp_id, path, Arc::clone(&route), decision, stamp).await,
             None => false,
         };
-        Ok(Found { served, guarded, cache: remembered.then_some("MISS") })
+        Ok(Found { served, route: Some(route), cache: remembered.then_some("MISS") })
     }
 
     async fn guard(&self, request: &http::request::Parts, domain: &Domain, route: &Route, path: &ContentPath) -> Result<(), ServeError> {
@@ -225,7 +229,8 @@ impl Content {
         let repository: Option<Uuid> = row.get("followed")?;
         // A guard of a type that is gone from its table still guards.
         let guard = distribution.content_guard_id.map(|guard| (guard, guard_type.unwrap_or_default()));
-        Ok(Some(Route { distribution, guard, repository }))
+        let cache_control = cache_control(self.pulp.settings(), domain, &distribution);
+        Ok(Some(Route { distribution, guard, repository, cache_control }))
     }
 
     /// A path that no distribution has: perhaps some lie below it.
@@ -245,8 +250,8 @@ impl Content {
 /// What was found.
 struct Found {
     served: Served,
-    /// Whether a guard was asked.
-    guarded: bool,
+    /// The distribution, whose guard has let the request pass; none where only other distributions lie below.
+    route: Option<Arc<Route>>,
     /// `HIT` if it was remembered, `MISS` if it is from now on.
     cache: Option<&'static str>,
 }

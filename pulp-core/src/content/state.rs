@@ -3,6 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use http::HeaderValue;
 use moka::future::Cache;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::AbortHandle;
@@ -60,6 +61,8 @@ pub(super) struct Route {
     pub(super) guard: Option<(Uuid, String)>,
     /// The repository whose changes change what is served.
     pub(super) repository: Option<Uuid>,
+    /// For how long caches may keep its files.
+    pub(super) cache_control: HeaderValue,
 }
 
 /// What is remembered of a path.

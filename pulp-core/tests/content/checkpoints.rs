@@ -55,7 +55,8 @@ both_databases! {
         assert_eq!(names, [first.as_str(), &second]);
 
         assert_eq!(world.get(&format!("/d/{first}/LIST")).await.text(), "up to one");
-        assert_eq!(world.get(&format!("/d/{second}/LIST")).await.text(), "up to dir/two");
+        let last = world.get(&format!("/d/{second}/LIST")).await;
+        assert_eq!((last.text().as_str(), last.header("cache-control")), ("up to dir/two", "public, max-age=31536000, immutable"));
         assert_eq!(world.status(&format!("/d/{first}/dir/two")).await, 404);
         assert_eq!(world.get(&format!("/d/{second}/dir/two")).await.text(), "dir/two");
         let page = world.get(&format!("/d/{second}/")).await.text();

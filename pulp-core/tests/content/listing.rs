@@ -81,10 +81,63 @@ both_databases! {
         world.sql(Sql::new("update core_distribution set hidden = $1 where base_path = 'secret/hidden'").bind(true)).await;
         assert_eq!(names(&world, "/").await, ["cnt/", "cnt2/", "nest/", "one/"]);
         assert_eq!(names(&world, "/cnt/").await, ["pub/", "repo/"]);
-        assert_eq!(names(&world, "/nest/").await, ["deep/", "deep-x/"]);
+        assert_eq!(names(&world, "/nest/").await, ["deep-x/", "deep/"]);
         assert_eq!(names(&world, "/nest/deep/").await, ["er/"]);
         assert_eq!((world.status("/secret/").await, world.status("/secret").await), (404, 404));
         assert!(world.get("/cnt/").await.text().contains("<title>Index of cnt/</title>"));
         assert!(!world.get("/").await.text().contains("../"));
+    }
+
+    async fn a_page_shows_a_part_in_the_order_that_is_asked_for(kit: Kit) {
+        let world = World::new(kit.pulp());
+        world.served("d", &[("a", b"333"), ("b&\"<", b"22"), ("c:d", b"4444"), ("dir/x", b"1"), ("e", b"")]).await;
+        let hrefs = |page: &str, before: &str| -> Vec<String> {
+            page.split(before).skip(1).map(|rest| rest.split('"').next().unwrap().replace("&amp;", "&")).collect()
+        };
+        let entries = |page: &str| hrefs(page, "<a href=\"./");
+        let all = world.get("/d/").await.text();
+        assert_eq!(entries(&all), ["a", "b%26%22%3C", "c%3Ad", "dir/", "e"]);
+        assert_eq!(entries(&world.get("/d/?sort=size&order=desc").await.text()), ["c%3Ad", "a", "b%26%22%3C", "e", "dir/"]);
+        // By the headings, and from page to page, and back.
+        let headings = hrefs(&all, "<a rel=\"nofollow\" href=\"");
+        assert_eq!(headings, ["?sort=name&order=desc", "?sort=date&order=asc", "?sort=size&order=asc"]);
+        assert_eq!(entries(&world.get(&format!("/d/{}", headings[0])).await.text()), ["e", "dir/", "c%3Ad", "b%26%22%3C", "a"]);
+        let first = world.get("/d/?limit=2").await.text();
+        assert_eq!((entries(&first), hrefs(&first, "rel=\"prev\" href=\"").len()), (vec!["a".to_owned(), "b%26%22%3C".to_owned()], 0));
+        let second = world.get(&format!("/d/{}", hrefs(&first, "rel=\"next\" href=\"")[0])).await.text();
+        assert_eq!(entries(&second), ["c%3Ad", "dir/"]);
+        let back = world.get(&format!("/d/{}", hrefs(&second, "rel=\"prev\" href=\"")[0])).await.text();
+        assert_eq!(entries(&back), entries(&first));
+        // Programs get everything.
+        assert_eq!(names(&world, "/d/?format=json&limit=2&sort=size").await.len(), 5);
+    }
+
+    async fn a_page_leads_up_and_runs_nothing_but_its_own(kit: Kit) {
+        let world = World::new(kit.pulp());
+        world.served("one/two", &[("<b>/c d/e", b"x")]).await;
+        let page = world.get("/one/two/%3Cb%3E/c%20d/").await;
+        let policy = page.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'; style-src 'sha256-") && !policy.contains("unsafe"), "{policy}");
+        let text = page.text();
+        assert!(!text.contains("<b>"), "{text}");
+        let nav = text.lines().find(|line| line.starts_with("<nav")).unwrap();
+        let links: Vec<&str> = nav.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+        assert_eq!(links, ["/pulp/content/", "/pulp/content/one/", "/pulp/content/one/two/", "/pulp/content/one/two/%3Cb%3E/"]);
+        for link in links {
+            assert_eq!(world.status(link.strip_prefix("/pulp/content").unwrap()).await, 200, "{link}");
+        }
+        assert_eq!(world.ask(Method::GET, "/one/?format=json", &[]).await.header("content-security-policy"), "");
+    }
+
+    async fn a_page_tells_how_to_use_its_repository(kit: Kit) {
+        let world = World::new(kit.pulp());
+        world.served("content/two", &[("dir/a", b"x")]).await;
+        for path in ["/content/two/", "/content/two/dir/"] {
+            let text = world.ask(Method::GET, path, &[("host", "pulp.example.org"), ("x-forwarded-proto", "https")]).await.text();
+            assert!(text.contains("<code>curl -O https://pulp.example.org/pulp/content/content/two/PULP_MANIFEST</code>"), "{text}");
+            let text = world.ask(Method::GET, path, &[("host", "\"><script>")]).await.text();
+            assert!(text.contains("<code>pulp mirror /pulp/content/content/two/PULP_MANIFEST</code>"), "{text}");
+        }
+        assert!(!world.get("/content/").await.text().contains("<code>"));
     }
 }

@@ -1,11 +1,72 @@
 //! How what is served looks on the wire.
 
+use async_trait::async_trait;
 use http::Method;
-use pulp_testkit::{Kit, both_databases};
+use pulp_core::settings::Settings;
+use pulp_testkit::{Engine, Kit, Prepare, both_databases};
+use serde_json::{Value as Json, json};
 
 use crate::world::{World, sha256};
 
+/// A Pulp whose settings say how long some files may be kept.
+struct Kept(Kit);
+
+#[async_trait]
+impl Prepare for Kept {
+    async fn prepare(engine: Engine) -> Option<Self> {
+        let mut settings = Settings::default();
+        for (pattern, value) in [("release/*", "public, max-age=60"), ("release/1/*", "public, max-age=600"), ("whole", "no-store")] {
+            settings.content_cache_control.insert(pattern.to_owned(), value.to_owned());
+        }
+        Some(Self(Kit::built(engine, |builder| builder.settings(settings)).await?))
+    }
+}
+
 both_databases! {
+    async fn caches_keep_files_for_as_long_as_the_settings_say(kept: Kept) {
+        let world = World::new(kept.0.pulp());
+        for (base_path, expected) in [
+            ("release/2", "public, max-age=60"),
+            ("release/1/x", "public, max-age=600"),
+            ("whole", "no-store"),
+            ("whole2", "public, max-age=0, must-revalidate"),
+        ] {
+            world.served(base_path, &[("a", base_path.as_bytes())]).await;
+            let answer = world.get(&format!("/{base_path}/a")).await;
+            assert_eq!(answer.header("cache-control"), expected, "{base_path}");
+            let etag = answer.header("etag").to_owned();
+            let again = world.ask(Method::GET, &format!("/{base_path}/a"), &[("if-none-match", &etag)]).await;
+            assert_eq!((again.status.as_u16(), again.header("cache-control")), (304, expected), "{base_path}");
+        }
+    }
+
+    async fn what_is_missing_is_named(kit: Kit) {
+        let world = World::new(kit.pulp());
+        world.served("e", &[("a.txt", b"hello")]).await;
+        // No source is left.
+        let (unit, _) = world.unit("lazy", None).await;
+        world.publish(&[unit]).await;
+        for (path, part, detail) in [
+            ("/nope/x", "distribution", "no distribution has a base path that \"nope/x\" lies under"),
+            ("/e/nope", "path", "the distribution has no file \"nope\""),
+            ("/e/dir/", "path", "the distribution has no directory \"dir/\""),
+        ] {
+            // Twice: what is remembered is the same.
+            for _ in 0..2 {
+                let words = world.get(path).await;
+                assert_eq!((words.status.as_u16(), words.header("content-type")), (404, "text/plain; charset=utf-8"));
+                assert_eq!(words.text(), format!("404: {detail}"));
+                let answer = world.ask(Method::GET, path, &[("accept", "application/json")]).await;
+                assert_eq!((answer.status.as_u16(), answer.header("content-type"), answer.header("vary")), (404, "application/json", "accept"));
+                assert_eq!(answer.header("content-length"), answer.text().len().to_string());
+                assert_eq!(serde_json::from_str::<Json>(&answer.text()).unwrap(), json!({"detail": detail, "unresolved": part}), "{path}");
+            }
+        }
+        let gone = world.ask(Method::GET, "/d/lazy?format=json", &[]).await;
+        assert_eq!(gone.status, 404);
+        assert_eq!(serde_json::from_str::<Json>(&gone.text()).unwrap()["unresolved"], "source");
+    }
+
     async fn headers_of_a_file(kit: Kit) {
         let world = World::new(kit.pulp());
         world.served("d", &[("a.txt", b"hello"), ("empty", b"")]).await;

@@ -7,7 +7,11 @@ use super::manifest::{PULP_MANIFEST, check_path};
 
 /// What distributions of the type serve.
 pub(super) fn handler() -> Chain {
-    Chain::new().then(PublishedHandler).then(PullThroughHandler::new(Files))
+    Chain::new().then(PublishedHandler).then(PullThroughHandler::new(Files)).used_by(usage)
+}
+
+fn usage(url: &str) -> Vec<String> {
+    vec![format!("curl -O {url}{PULP_MANIFEST}"), format!("wget {url}{PULP_MANIFEST}"), format!("pulp mirror {url}{PULP_MANIFEST}")]
 }
 
 /// A file that is pulled through is a unit at its path; the manifest may change any time.
