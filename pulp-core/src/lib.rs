@@ -23,6 +23,7 @@ pub mod error;
 pub mod export;
 pub mod ids;
 pub mod import;
+mod jq;
 pub mod model;
 pub mod plugin;
 pub mod plugins;

@@ -76,6 +76,11 @@ pub struct Settings {
     /// The request's header that names a user whom a proxy has authenticated, as Django's environment calls it: `HTTP_REMOTE_USER`. The
     /// proxy must strip it from what clients send. Unset: none.
     pub remote_user_environ_name: Option<String>,
+    /// The request's header in which a proxy says who asks, as base64 of JSON; named as `remote_user_environ_name` is. The proxy must strip
+    /// it from what clients send. Unset: none.
+    pub authentication_json_header: Option<String>,
+    /// The jq filter whose first output over that JSON is the user's name.
+    pub authentication_json_header_jq_filter: Option<String>,
     /// Where known vulnerabilities are asked for: the query address of an OSV database.
     pub vulnerability_source_url: String,
     /// Seconds for which a session is valid.
@@ -119,6 +124,8 @@ impl Default for Settings {
             credential_cache_seconds: 60,
             login_attempts_per_minute: 20,
             remote_user_environ_name: None,
+            authentication_json_header: None,
+            authentication_json_header_jq_filter: None,
             vulnerability_source_url: "https://api.osv.dev/v1/query".to_owned(),
             session_cookie_age: 14 * 24 * 60 * 60,
             task_diagnostics: Vec::new(),
@@ -149,12 +156,22 @@ impl Settings {
 
     /// The header of [`Settings::remote_user_environ_name`]: `remote-user` of `HTTP_REMOTE_USER`.
     pub fn remote_user_header(&self) -> Option<String> {
-        let name = self.remote_user_environ_name.as_deref()?.strip_prefix("HTTP_")?;
-        Some(name.to_ascii_lowercase().replace('_', "-"))
+        header_of(self.remote_user_environ_name.as_deref()?)
+    }
+
+    /// The header of [`Settings::authentication_json_header`], and the filter that finds the user's name in it; nothing unless both are set.
+    pub fn json_header(&self) -> Option<(String, &str)> {
+        let filter = self.authentication_json_header_jq_filter.as_deref()?;
+        Some((header_of(self.authentication_json_header.as_deref()?)?, filter))
     }
 
     /// The moment before which an orphan may go.
     pub fn orphans_before(&self, now: Timestamp) -> Timestamp {
         now - chrono::TimeDelta::minutes(self.orphan_protection_time)
     }
+}
+
+/// The header that Django calls so: `remote-user` of `HTTP_REMOTE_USER`.
+fn header_of(name: &str) -> Option<String> {
+    Some(name.strip_prefix("HTTP_")?.to_ascii_lowercase().replace('_', "-"))
 }
