@@ -33,6 +33,7 @@ mod status;
 mod task;
 mod task_group;
 mod task_schedule;
+mod token;
 mod transfer;
 mod upload;
 mod upstream_pulp;
@@ -158,6 +159,9 @@ pub(crate) enum RemoteCommand {
     /// Schedules: tasks that recur
     #[command(subcommand)]
     TaskSchedule(task_schedule::TaskScheduleCommand),
+    /// Tokens: with which programs sign in
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// Unfinished uploads
     #[command(subcommand)]
     Upload(upload::UploadCommand),
@@ -213,6 +217,7 @@ impl RemoteCommand {
             Self::Task(command) => command.exec(cx).await,
             Self::TaskGroup(command) => command.exec(cx).await,
             Self::TaskSchedule(command) => command.exec(cx).await,
+            Self::Token(command) => command.exec(cx).await,
             Self::Upload(command) => command.exec(cx).await,
             Self::UpstreamPulp(command) => command.exec(cx).await,
             Self::User(command) => command.exec(cx).await,

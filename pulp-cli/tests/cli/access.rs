@@ -93,6 +93,17 @@ fn roles() {
 }
 
 #[test]
+fn tokens() {
+    let server = Server::with_one_of_each(|_| None);
+    let create = ["token", "create", "--name", "ci", "--read-only", "--permission", "core.view_task", "--expires", "2030-01-31T12:00:00Z"];
+    let wanted = json!({ "name": "ci", "read_only": true, "permissions": ["core.view_task"], "expires": "2030-01-31T12:00:00Z" });
+    assert_eq!(last_call(&server, &create), ("POST tokens/".to_owned(), wanted));
+    assert_eq!(last_call(&server, &["token", "create", "--name", "ci"]).1, json!({ "name": "ci" }));
+    assert_eq!(last_call(&server, &["token", "destroy", "--name", "one"]).0, format!("DELETE tokens/{ID}/"));
+    assert_eq!(last_call(&server, &["token", "show", "--href", &format!("/pulp/api/v3/tokens/{ID}/")]).0, format!("GET tokens/{ID}/"));
+}
+
+#[test]
 fn access_policies() {
     let update = ["access-policy", "update", "--viewset-name", "tasks", "--statements", "[]"];
     assert_eq!(asked(&update), ("PATCH access_policies/1/".to_owned(), json!({ "statements": [] })));

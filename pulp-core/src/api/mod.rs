@@ -29,7 +29,7 @@ mod routes;
 mod service;
 mod session;
 
-pub(crate) use auth::user_of;
+pub(crate) use auth::{Asker, asker_of};
 pub(crate) use endpoints::uploads;
 pub use service::Api;
 

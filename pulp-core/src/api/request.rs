@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use http::HeaderMap;
 use percent_encoding::percent_decode_str;
 
+use super::auth::By;
 use super::error::ApiError;
 use super::payload;
 use crate::body::Body;
@@ -15,6 +16,8 @@ use crate::resource::{Context, RawBody};
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) cx: Context,
+    /// How it is known who the user is.
+    pub(crate) by: Option<By>,
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) query: Vec<(String, String)>,

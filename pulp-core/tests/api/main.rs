@@ -12,6 +12,7 @@ mod naming;
 mod objects;
 mod permissions;
 mod tasks;
+mod tokens;
 mod uploads;
 mod validation;
 mod vulnerabilities;

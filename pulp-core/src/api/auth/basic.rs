@@ -2,26 +2,23 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
+use super::{Asker, By, token};
 use crate::Pulp;
 use crate::api::error::ApiError;
 use crate::crypto::{PasswordError, Secret};
 use crate::model::User;
 
-/// The user that HTTP Basic names; nothing without that header.
-pub(super) async fn user(pulp: &Pulp, headers: &HeaderMap) -> Result<Option<User>, ApiError> {
-    let Some(header) = headers.get(AUTHORIZATION) else { return Ok(None) };
-    let header = header.to_str().unwrap_or_default();
-    let Some((scheme, rest)) = header.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic")) else {
-        return Ok(None);
-    };
-    debug_assert!(scheme.len() == 5);
+/// The user whom HTTP Basic names: `encoded` is what follows the scheme. A token may stand where the password does.
+pub(super) async fn asker(pulp: &Pulp, encoded: &str) -> Result<Asker, ApiError> {
     let encoding = || ApiError::unauthenticated("Invalid basic header. Credentials not correctly base64 encoded.");
-    let decoded = STANDARD.decode(rest.trim()).map_err(|_| encoding())?;
+    let decoded = STANDARD.decode(encoded).map_err(|_| encoding())?;
     let decoded = String::from_utf8(decoded).map_err(|_| encoding())?;
     let (name, password) = decoded.split_once(':').ok_or_else(encoding)?;
+    if let Some(asker) = token::of_secret(pulp, password).await?.filter(|asker| asker.user.username == name) {
+        return Ok(asker);
+    }
     let user = User::by_name(pulp.db(), name).await?;
     let stored = user.as_ref().map(|user| user.password.as_str());
     let right = match pulp.credentials().verify(name, &Secret::new(password.to_owned()), stored).await {
@@ -36,7 +33,7 @@ pub(super) async fn user(pulp: &Pulp, headers: &HeaderMap) -> Result<Option<User
         }
     };
     match user {
-        Some(user) if right && user.is_active => Ok(Some(user)),
+        Some(user) if right && user.is_active => Ok(Asker::new(user, By::Password)),
         _ => Err(ApiError::unauthenticated("Invalid username/password.")),
     }
 }

@@ -1,24 +1,83 @@
-//! Who asks: by HTTP Basic, by what a proxy says, or by the cookie of a session.
+//! Who asks: by HTTP Basic, with a token, by what a proxy says, or by the cookie of a session.
 
 mod basic;
 mod proxy;
+mod token;
 
-use http::header::COOKIE;
+use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, Method, StatusCode};
 
 use super::error::ApiError;
 use super::session;
 use crate::model::User;
+use crate::resource::access::Limit;
 use crate::{Error, Pulp};
 
-/// The user of a request.
-pub(super) async fn authenticate(pulp: &Pulp, headers: &HeaderMap, method: &Method) -> Result<User, ApiError> {
-    if let Some(user) = basic::user(pulp, headers).await? {
-        return Ok(user);
+/// Who asks, and how that is known.
+#[derive(Debug)]
+pub(crate) struct Asker {
+    pub(crate) user: User,
+    pub(crate) by: By,
+    /// The most that the user may do this time; nothing where that is all that the user may.
+    pub(crate) limit: Option<Limit>,
+}
+
+/// How it is known who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// Name and password.
+    Password,
+    /// A token of ours.
+    Token {
+        /// Whether it lets its user read only.
+        read_only: bool,
+    },
+    /// A proxy, in a header that is the name.
+    RemoteUser,
+    /// A proxy, in a header of JSON.
+    JsonHeader,
+    /// The cookie of a session.
+    Session,
+}
+
+impl Asker {
+    /// A user with all that the user may do.
+    fn new(user: User, by: By) -> Self {
+        Self { user, by, limit: None }
     }
-    if let Some(user) = proxy::user(pulp, headers).await? {
-        return Ok(user);
+}
+
+/// Who sends a request.
+pub(super) async fn authenticate(pulp: &Pulp, headers: &HeaderMap, method: &Method) -> Result<Asker, ApiError> {
+    if let Some(asker) = authorization(pulp, headers).await? {
+        return Ok(asker);
     }
+    match proxy::asker(pulp, headers).await? {
+        Some(asker) => Ok(asker),
+        None => session(pulp, headers, method).await,
+    }
+}
+
+/// Who reads content, if the request names somebody who can log in.
+pub(crate) async fn asker_of(pulp: &Pulp, headers: &HeaderMap) -> Option<Asker> {
+    authenticate(pulp, headers, &Method::GET).await.ok()
+}
+
+/// By the header `Authorization`; schemes that are not known say nothing.
+async fn authorization(pulp: &Pulp, headers: &HeaderMap) -> Result<Option<Asker>, ApiError> {
+    let Some(header) = headers.get(AUTHORIZATION) else { return Ok(None) };
+    let Some((scheme, rest)) = header.to_str().unwrap_or_default().split_once(' ') else { return Ok(None) };
+    if scheme.eq_ignore_ascii_case("basic") {
+        return basic::asker(pulp, rest.trim()).await.map(Some);
+    }
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return token::bearer(pulp, rest.trim()).await;
+    }
+    Ok(None)
+}
+
+/// By the cookie of a session.
+async fn session(pulp: &Pulp, headers: &HeaderMap, method: &Method) -> Result<Asker, ApiError> {
     let Some(key) = cookie(headers, session::COOKIE) else { return Err(Error::Unauthenticated.into()) };
     let user = session::user(pulp, key).await?.ok_or(Error::Unauthenticated)?;
     // Another site can make a browser send the cookie, but it can neither read it nor set the header.
@@ -30,12 +89,7 @@ pub(super) async fn authenticate(pulp: &Pulp, headers: &HeaderMap, method: &Meth
             _ => return Err(ApiError::detail(StatusCode::FORBIDDEN, "CSRF Failed: CSRF token incorrect.")),
         }
     }
-    Ok(user)
-}
-
-/// The user of a request that reads content, if it names one who can log in.
-pub(crate) async fn user_of(pulp: &Pulp, headers: &HeaderMap) -> Option<User> {
-    authenticate(pulp, headers, &Method::GET).await.ok()
+    Ok(Asker::new(user, By::Session))
 }
 
 /// The value of a cookie.

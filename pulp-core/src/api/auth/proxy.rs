@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderValue};
 
+use super::{Asker, By};
 use crate::api::error::ApiError;
 use crate::jq::LONGEST_INPUT;
 use crate::model::User;
@@ -15,11 +16,11 @@ use crate::{Error, Pulp};
 const LONGEST_NAME: usize = 150;
 
 /// The user whom one of the proxy's headers names.
-pub(super) async fn user(pulp: &Pulp, headers: &HeaderMap) -> Result<Option<User>, ApiError> {
-    match by_name(pulp, headers).await? {
-        Some(user) => Ok(Some(user)),
-        None => by_json(pulp, headers).await,
+pub(super) async fn asker(pulp: &Pulp, headers: &HeaderMap) -> Result<Option<Asker>, ApiError> {
+    if let Some(user) = by_name(pulp, headers).await? {
+        return Ok(Some(Asker::new(user, By::RemoteUser)));
     }
+    Ok(by_json(pulp, headers).await?.map(|user| Asker::new(user, By::JsonHeader)))
 }
 
 /// By a header that is the name.

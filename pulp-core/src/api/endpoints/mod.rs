@@ -21,6 +21,7 @@ mod signing;
 mod small;
 pub(super) mod status;
 pub(super) mod tasks;
+mod tokens;
 pub(super) mod upkeep;
 pub(crate) mod uploads;
 mod upstream_pulps;
@@ -38,6 +39,7 @@ pub(crate) fn register(registry: &mut Registry) {
     artifacts::register(registry);
     tasks::register(registry);
     schedules::register(registry);
+    tokens::register(registry);
     upkeep::register(registry);
     uploads::register(registry);
     users::register(registry);
