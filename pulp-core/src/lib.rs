@@ -11,6 +11,7 @@
 
 mod accounts;
 pub mod api;
+mod audit;
 pub mod body;
 mod clients;
 pub mod clock;

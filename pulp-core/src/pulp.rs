@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::RwLock;
 
+use crate::audit::Audit;
 use crate::clients::{Clients, RemoteClient};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::content::{self, Content};
@@ -41,6 +42,7 @@ struct Parts {
     access: Catalogue,
     credentials: CredentialCache,
     jq: Jq,
+    audit: Audit,
     clock: Arc<dyn Clock>,
     default_domain: Arc<Domain>,
     data_dir: PathBuf,
@@ -157,6 +159,11 @@ impl Pulp {
     /// Checks passwords, and remembers for a short time which were right.
     pub fn credentials(&self) -> &CredentialCache {
         &self.0.credentials
+    }
+
+    /// What was noted of changes, and is not written yet.
+    pub(crate) fn audit(&self) -> &Audit {
+        &self.0.audit
     }
 
     /// Runs jq filters.
@@ -399,6 +406,7 @@ impl PulpBuilder {
             access,
             credentials,
             jq,
+            audit: Audit::default(),
             clock: self.clock,
             default_domain,
             data_dir: self.data_dir,

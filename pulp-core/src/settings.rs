@@ -87,6 +87,8 @@ pub struct Settings {
     pub session_cookie_age: i64,
     /// Diagnostics that a request may ask of its tasks (`X-Task-Diagnostics`): `memory`. Pulp’s others are accepted, and none is taken.
     pub task_diagnostics: Vec<String>,
+    /// Days after which records of changes are removed; 0 keeps them.
+    pub audit_retention_days: i64,
     /// Start of the grace that ends running tasks at shut-down, in seconds.
     pub task_grace_interval: i64,
 }
@@ -129,6 +131,7 @@ impl Default for Settings {
             vulnerability_source_url: "https://api.osv.dev/v1/query".to_owned(),
             session_cookie_age: 14 * 24 * 60 * 60,
             task_diagnostics: Vec::new(),
+            audit_retention_days: 0,
             task_grace_interval: 600,
         }
     }

@@ -177,7 +177,7 @@ const KNOWN: &[&str] = &[
 ];
 
 /// Operations that Pulp has not, by how their ids begin.
-const OURS: &[&str] = &["tokens_"];
+const OURS: &[&str] = &["audit_", "tokens_"];
 
 /// The reference was made by a Pulp with more plugins, so it knows more types.
 fn of_other_plugins(line: &str) -> bool {

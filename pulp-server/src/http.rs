@@ -14,6 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
+use pulp_core::api::RemoteAddress;
 use pulp_core::body::{Body, ReasonText};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -118,7 +119,8 @@ async fn respond<A: Answer>(answer: &A, request: Request<Incoming>, peer: Socket
     response
 }
 
-async fn logged<A: Answer>(answer: &A, request: Request<Incoming>, peer: SocketAddr, access_log: bool) -> Response<Body> {
+async fn logged<A: Answer>(answer: &A, mut request: Request<Incoming>, peer: SocketAddr, access_log: bool) -> Response<Body> {
+    request.extensions_mut().insert(RemoteAddress(peer.ip()));
     let request = if Whole::is_needed(request.version(), request.headers()) {
         request.map(|body| Body::new(Whole::new(body)))
     } else {

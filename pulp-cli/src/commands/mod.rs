@@ -2,6 +2,7 @@
 
 mod access_policy;
 mod artifact;
+mod audit;
 mod completions;
 mod config;
 mod connection;
@@ -95,6 +96,9 @@ pub(crate) enum RemoteCommand {
     /// Artifacts: stored files
     #[command(subcommand)]
     Artifact(artifact::ArtifactCommand),
+    /// The record of who changed what
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Content units of all types
     #[command(subcommand)]
     Content(content::ContentCommand),
@@ -195,6 +199,7 @@ impl RemoteCommand {
         match self {
             Self::AccessPolicy(command) => command.exec(cx).await,
             Self::Artifact(command) => command.exec(cx).await,
+            Self::Audit(command) => command.exec(cx).await,
             Self::Content(command) => command.exec(cx).await,
             Self::ContentGuard(command) => command.exec(cx).await,
             Self::Debug(command) => command.exec(cx).await,

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use crate::args::{OrNull, switch};
+use crate::args::{moment, switch};
 use crate::context::Context;
 use crate::error::Result;
 use crate::list::{NameFilters, Page};
@@ -46,9 +46,9 @@ pub(crate) struct Create {
     /// Permission that its user has with it at most, as APP.CODENAME; may be repeated
     #[arg(long = "permission", value_name = "PERMISSION")]
     permissions: Vec<String>,
-    /// From when on it is not valid, as 2030-01-31T12:00:00Z; empty for never
-    #[arg(long, value_name = "TIME")]
-    expires: Option<OrNull<String>>,
+    /// From when on (UTC) it is not valid; without, it is valid until it is deleted
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    expires: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -66,7 +66,7 @@ impl Create {
             .with("username", self.username.as_deref())
             .with("read_only", self.read_only.get())
             .with("permissions", (!self.permissions.is_empty()).then_some(&self.permissions))
-            .with("expires", self.expires.as_ref())
+            .with("expires", self.expires.as_deref())
     }
 }
 

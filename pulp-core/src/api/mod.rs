@@ -28,10 +28,12 @@ mod router;
 mod routes;
 mod service;
 mod session;
+mod trail;
 
 pub(crate) use auth::{Asker, asker_of};
 pub(crate) use endpoints::uploads;
 pub use service::Api;
+pub use trail::RemoteAddress;
 
 use crate::plugin::Registry;
 

@@ -11,6 +11,7 @@ use super::error::ApiError;
 use super::openapi::{Documents, Options};
 use super::request::{Request, pairs};
 use super::router::{Answer, Router};
+use super::trail::{RemoteAddress, Trail};
 use super::{access, auth, negotiate, response, routes};
 use crate::Pulp;
 use crate::body::{Body, BodyError};
@@ -101,11 +102,16 @@ impl Api {
             return Err(ApiError::method(&parts.method, allow));
         };
         let body = body.into();
+        let from = parts.extensions.get::<RemoteAddress>().copied();
         let mut request = Request { cx, by, path: path.to_owned(), headers: parts.headers, query, parameters, body, read: None };
+        let trail = Trail::begin(&request, &route, &parts.method, from);
         let answer = match access::check(&mut request, &route.access, &parts.method).await {
             Ok(()) => handler(request).await.unwrap_or_else(ApiError::into_response),
             Err(refused) => refused.into_response(),
         };
+        if let Some(trail) = trail {
+            trail.end(pulp, &answer);
+        }
         Ok(allowed(answer, &allow))
     }
 

@@ -11,6 +11,7 @@ use super::world::World;
 
 /// Lists that belong to nobody's objects, and are for administrators.
 const ADMINISTRATORS: &[&str] = &[
+    "audit",
     "users",
     "roles",
     "access_policies",

@@ -32,7 +32,7 @@ const PERSONAL: &[&str] = &["login", "tokens"];
 
 /// Lets a request pass that its token, if it comes with one, was made for.
 fn by_token(request: &Request, access: &Access, method: &Method) -> Result<(), ApiError> {
-    let Some(By::Token { read_only }) = request.by else { return Ok(()) };
+    let Some(By::Token { read_only, .. }) = request.by else { return Ok(()) };
     let personal = matches!(access, Access::Policy(guarded) if PERSONAL.contains(&guarded.policy.as_str()));
     if is_safe(method) || !(read_only || personal) {
         return Ok(());

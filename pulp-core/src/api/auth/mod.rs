@@ -6,6 +6,7 @@ mod token;
 
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, Method, StatusCode};
+use uuid::Uuid;
 
 use super::error::ApiError;
 use super::session;
@@ -29,6 +30,8 @@ pub(crate) enum By {
     Password,
     /// A token of ours.
     Token {
+        /// Its key.
+        id: Uuid,
         /// Whether it lets its user read only.
         read_only: bool,
     },
@@ -38,6 +41,19 @@ pub(crate) enum By {
     JsonHeader,
     /// The cookie of a session.
     Session,
+}
+
+impl By {
+    /// As records have it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Token { .. } => "token",
+            Self::RemoteUser => "remote_user",
+            Self::JsonHeader => "json_header",
+            Self::Session => "session",
+        }
+    }
 }
 
 impl Asker {

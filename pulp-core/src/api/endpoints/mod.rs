@@ -3,6 +3,7 @@
 mod access_policies;
 pub(super) mod artifacts;
 pub(super) mod assignments;
+pub(super) mod audit;
 mod content;
 mod domains;
 mod exporters;
@@ -40,6 +41,7 @@ pub(crate) fn register(registry: &mut Registry) {
     tasks::register(registry);
     schedules::register(registry);
     tokens::register(registry);
+    audit::register(registry);
     upkeep::register(registry);
     uploads::register(registry);
     users::register(registry);
