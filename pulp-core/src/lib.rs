@@ -26,6 +26,7 @@ pub mod ids;
 pub mod import;
 mod jq;
 pub mod model;
+mod oidc;
 pub mod plugin;
 pub mod plugins;
 pub mod prelude;

@@ -18,6 +18,7 @@ use crate::ids::Hrefs;
 use crate::jq::Jq;
 use crate::model::backend::{self, Backends};
 use crate::model::{Domain, Remote};
+use crate::oidc::Oidc;
 use crate::plugin::{Plugin, Registry};
 use crate::resource::access::Catalogue;
 use crate::settings::Settings;
@@ -42,6 +43,7 @@ struct Parts {
     access: Catalogue,
     credentials: CredentialCache,
     jq: Jq,
+    oidc: Option<Oidc>,
     audit: Audit,
     clock: Arc<dyn Clock>,
     default_domain: Arc<Domain>,
@@ -164,6 +166,11 @@ impl Pulp {
     /// What was noted of changes, and is not written yet.
     pub(crate) fn audit(&self) -> &Audit {
         &self.0.audit
+    }
+
+    /// Whose bearer tokens say who asks, if the settings name an issuer.
+    pub(crate) fn oidc(&self) -> Option<&Oidc> {
+        self.0.oidc.as_ref()
     }
 
     /// Runs jq filters.
@@ -398,6 +405,7 @@ impl PulpBuilder {
             .attempts(self.settings.login_attempts_per_minute);
         let jq = Jq::default();
         check_json_header(&self.settings, &jq).await?;
+        let oidc = Oidc::new(&self.settings)?;
         let pulp = Pulp(Arc::new(Inner(Parts {
             db,
             settings: self.settings,
@@ -406,6 +414,7 @@ impl PulpBuilder {
             access,
             credentials,
             jq,
+            oidc,
             audit: Audit::default(),
             clock: self.clock,
             default_domain,

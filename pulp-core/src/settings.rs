@@ -81,6 +81,14 @@ pub struct Settings {
     pub authentication_json_header: Option<String>,
     /// The jq filter whose first output over that JSON is the user's name.
     pub authentication_json_header_jq_filter: Option<String>,
+    /// The OpenID Connect issuer whose bearer tokens say who asks: its address, exactly as its tokens name it. Unset: none.
+    pub oidc_issuer: Option<String>,
+    /// For whom the issuer's tokens must be: what they have as `aud`.
+    pub oidc_audience: Option<String>,
+    /// The claim that is the user's name.
+    pub oidc_username_claim: String,
+    /// The claim with the names of the groups that the user is in: of those that exist, these and no others. Unset: groups stay as they are.
+    pub oidc_groups_claim: Option<String>,
     /// Where known vulnerabilities are asked for: the query address of an OSV database.
     pub vulnerability_source_url: String,
     /// Seconds for which a session is valid.
@@ -128,6 +136,10 @@ impl Default for Settings {
             remote_user_environ_name: None,
             authentication_json_header: None,
             authentication_json_header_jq_filter: None,
+            oidc_issuer: None,
+            oidc_audience: None,
+            oidc_username_claim: "sub".to_owned(),
+            oidc_groups_claim: None,
             vulnerability_source_url: "https://api.osv.dev/v1/query".to_owned(),
             session_cookie_age: 14 * 24 * 60 * 60,
             task_diagnostics: Vec::new(),

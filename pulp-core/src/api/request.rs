@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
 
 use super::auth::By;
@@ -58,6 +58,11 @@ impl Request {
     pub(crate) fn url(&self) -> String {
         format!("{}{}", self.cx.origin().unwrap_or_default(), self.path)
     }
+}
+
+/// Whether a method changes nothing.
+pub(crate) fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
 /// The pairs of a query string.

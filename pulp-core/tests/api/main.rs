@@ -11,6 +11,7 @@ mod junk;
 mod lists;
 mod naming;
 mod objects;
+mod oidc;
 mod permissions;
 mod tasks;
 mod tokens;

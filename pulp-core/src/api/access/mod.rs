@@ -7,7 +7,7 @@ use http::Method;
 use self::condition::Condition;
 use super::auth::By;
 use super::error::ApiError;
-use super::request::Request;
+use super::request::{Request, is_safe};
 use super::router::{Access, Guarded};
 use crate::Error;
 use crate::model::User;
@@ -38,11 +38,6 @@ fn by_token(request: &Request, access: &Access, method: &Method) -> Result<(), A
         return Ok(());
     }
     Err(Error::Denied("This cannot be done with this token.".to_owned()).into())
-}
-
-/// Whether a method changes nothing.
-fn is_safe(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
 /// What is answered where a path does not know a method: only who might use the path learns that.

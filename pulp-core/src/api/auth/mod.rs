@@ -1,6 +1,7 @@
 //! Who asks: by HTTP Basic, with a token, by what a proxy says, or by the cookie of a session.
 
 mod basic;
+mod oidc;
 mod proxy;
 mod token;
 
@@ -9,10 +10,14 @@ use http::{HeaderMap, Method, StatusCode};
 use uuid::Uuid;
 
 use super::error::ApiError;
+use super::request::is_safe;
 use super::session;
 use crate::model::User;
 use crate::resource::access::Limit;
 use crate::{Error, Pulp};
+
+/// Characters of a user's name.
+const LONGEST_NAME: usize = 150;
 
 /// Who asks, and how that is known.
 #[derive(Debug)]
@@ -35,6 +40,8 @@ pub(crate) enum By {
         /// Whether it lets its user read only.
         read_only: bool,
     },
+    /// A token of an OpenID Connect issuer.
+    OpenId,
     /// A proxy, in a header that is the name.
     RemoteUser,
     /// A proxy, in a header of JSON.
@@ -49,6 +56,7 @@ impl By {
         match self {
             Self::Password => "password",
             Self::Token { .. } => "token",
+            Self::OpenId => "oidc",
             Self::RemoteUser => "remote_user",
             Self::JsonHeader => "json_header",
             Self::Session => "session",
@@ -87,7 +95,10 @@ async fn authorization(pulp: &Pulp, headers: &HeaderMap) -> Result<Option<Asker>
         return basic::asker(pulp, rest.trim()).await.map(Some);
     }
     if scheme.eq_ignore_ascii_case("bearer") {
-        return token::bearer(pulp, rest.trim()).await;
+        return match token::bearer(pulp, rest.trim()).await? {
+            Some(asker) => Ok(Some(asker)),
+            None => oidc::asker(pulp, rest.trim()).await,
+        };
     }
     Ok(None)
 }
@@ -97,7 +108,7 @@ async fn session(pulp: &Pulp, headers: &HeaderMap, method: &Method) -> Result<As
     let Some(key) = cookie(headers, session::COOKIE) else { return Err(Error::Unauthenticated.into()) };
     let user = session::user(pulp, key).await?.ok_or(Error::Unauthenticated)?;
     // Another site can make a browser send the cookie, but it can neither read it nor set the header.
-    if !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
+    if !is_safe(method) {
         let sent = headers.get("x-csrftoken").and_then(|token| token.to_str().ok());
         match (sent, cookie(headers, session::CSRF)) {
             (Some(sent), Some(known)) if !sent.is_empty() && sent == known => {}
@@ -106,6 +117,19 @@ async fn session(pulp: &Pulp, headers: &HeaderMap, method: &Method) -> Result<As
         }
     }
     Ok(Asker::new(user, By::Session))
+}
+
+/// The user of this name, whom somebody else has authenticated. Whoever is new is made, without any role.
+async fn known(pulp: &Pulp, name: &str) -> Result<User, ApiError> {
+    let name = name.trim();
+    if name.is_empty() || name.contains('\0') || name.chars().count() > LONGEST_NAME {
+        return Err(Error::Unauthenticated.into());
+    }
+    let user = match User::by_name(pulp.db(), name).await? {
+        Some(user) => user,
+        None => User::create_remote(pulp.db(), name, pulp.now()).await?,
+    };
+    if user.is_active { Ok(user) } else { Err(Error::Unauthenticated.into()) }
 }
 
 /// The value of a cookie.

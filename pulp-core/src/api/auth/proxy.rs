@@ -6,14 +6,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderValue};
 
-use super::{Asker, By};
+use super::{Asker, By, known};
 use crate::api::error::ApiError;
 use crate::jq::LONGEST_INPUT;
 use crate::model::User;
 use crate::{Error, Pulp};
-
-/// Characters of a user's name.
-const LONGEST_NAME: usize = 150;
 
 /// The user whom one of the proxy's headers names.
 pub(super) async fn asker(pulp: &Pulp, headers: &HeaderMap) -> Result<Option<Asker>, ApiError> {
@@ -63,17 +60,4 @@ fn decoded(value: &HeaderValue) -> Option<Vec<u8>> {
         return None;
     }
     STANDARD.decode(text).ok()
-}
-
-/// The user of this name, who may be new.
-async fn known(pulp: &Pulp, name: &str) -> Result<User, ApiError> {
-    let name = name.trim();
-    if name.is_empty() || name.contains('\0') || name.chars().count() > LONGEST_NAME {
-        return Err(Error::Unauthenticated.into());
-    }
-    let user = match User::by_name(pulp.db(), name).await? {
-        Some(user) => user,
-        None => User::create_remote(pulp.db(), name, pulp.now()).await?,
-    };
-    if user.is_active { Ok(user) } else { Err(Error::Unauthenticated.into()) }
 }
