@@ -104,7 +104,8 @@ impl User {
         sql.push_bind(user).push(" and group_id not in (select id from auth_group where name in ");
         sql.push_list(names).push(")");
         executor.execute(sql).await?;
-        let mut sql = Sql::new("insert into auth_user_groups (user_id, group_id) select u.id, g.id from auth_user u, auth_group g where u.id = ");
+        let mut sql =
+            Sql::new("insert into auth_user_groups (user_id, group_id) select u.id, g.id from auth_user u, auth_group g where u.id = ");
         sql.push_bind(user).push(" and g.name in ");
         sql.push_list(names).push(" on conflict do nothing");
         executor.execute(sql).await?;

@@ -52,8 +52,7 @@ impl<'t> Token<'t> {
 
     /// What it says, of a token whose signature is right.
     pub(super) fn claims(&self, issuer: &str, audience: &str, now: Timestamp) -> Result<Map<String, Json>, OidcError> {
-        let claims: Map<String, Json> =
-            serde_json::from_slice(&decoded(self.claims)?).map_err(|_| OidcError::Token("cannot be read"))?;
+        let claims: Map<String, Json> = serde_json::from_slice(&decoded(self.claims)?).map_err(|_| OidcError::Token("cannot be read"))?;
         let moment = |name: &str| claims.get(name).map(Json::as_f64);
         let now = now.timestamp() as f64;
         if claims.get("iss").and_then(Json::as_str) != Some(issuer) {

@@ -30,14 +30,8 @@ const ADMINISTRATORS: &[&str] = &[
 ];
 
 /// What everybody who has logged in may do, whatever is there.
-const EVERYBODY: &[(&str, &str)] = &[
-    ("get", "login/"),
-    ("post", "login/"),
-    ("patch", "login/"),
-    ("delete", "login/"),
-    ("post", "tasks/purge/"),
-    ("post", "tokens/"),
-];
+const EVERYBODY: &[(&str, &str)] =
+    &[("get", "login/"), ("post", "login/"), ("patch", "login/"), ("delete", "login/"), ("post", "tasks/purge/"), ("post", "tokens/")];
 
 struct Operation {
     method: Method,

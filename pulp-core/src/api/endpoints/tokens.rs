@@ -12,7 +12,8 @@ use crate::db::{DbError, ExecutorExt, Sql};
 use crate::model::{ApiToken, NewToken, User};
 use crate::plugin::Registry;
 use crate::resource::{
-    AccessPolicy, ActionHandler, Change, Compute, Context, Extra, Field, Filter, Input, Kind, Record, Reply, Resource, Returns, Scope, Shape,
+    AccessPolicy, ActionHandler, Change, Compute, Context, Extra, Field, Filter, Input, Kind, Record, Reply, Resource, Returns, Scope,
+    Shape,
 };
 use crate::{Error, Result};
 
@@ -25,7 +26,12 @@ pub(super) fn register(registry: &mut Registry) {
         tokens
             .help("A secret with which programs ask in the name of a user: as bearer token, or in the place of the password.")
             .field(Field::text("name").required().max_length(150).help("What it is for; unique among the tokens of the user."))
-            .field(Field::text("username").write_only().nowhere().help("Whose it is to be: one's own, unless an administrator says otherwise."))
+            .field(
+                Field::text("username")
+                    .write_only()
+                    .nowhere()
+                    .help("Whose it is to be: one's own, unless an administrator says otherwise."),
+            )
             .field(Field::computed("username", Shape::Text, Username).help("Whose it is."))
             .field(Field::boolean("read_only").default(false).help("Whether nothing can be changed with it."))
             .field(
@@ -40,10 +46,7 @@ pub(super) fn register(registry: &mut Registry) {
             .create_by(Returns::Object(201), CreateToken)
             .delete(Change::Now)
             .policy(
-                AccessPolicy::explicit()
-                    .rule(&["list", "retrieve", "create", "destroy"], &[])
-                    .creator(&[])
-                    .scope(Scope::Own("user_id")),
+                AccessPolicy::explicit().rule(&["list", "retrieve", "create", "destroy"], &[]).creator(&[]).scope(Scope::Own("user_id")),
             )
             .filters([Filter::name("name"), Filter::time("expires")])
             .ordered_by(["name", "expires", "last_used"]),
