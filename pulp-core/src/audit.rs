@@ -6,6 +6,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::Pulp;
@@ -41,7 +42,8 @@ pub(crate) struct Note {
     pub(crate) path: String,
     /// The href of what was made or changed.
     pub(crate) object: Option<String>,
-    pub(crate) status: u16,
+    /// Of the answer, if the client waited for it.
+    pub(crate) status: Option<u16>,
     /// The href of the task that goes on with it.
     pub(crate) task: Option<String>,
 }
@@ -67,9 +69,9 @@ impl Audit {
         waiting.notes.push(note);
         let expected = std::mem::replace(&mut waiting.expected, true);
         drop(waiting);
-        if !expected {
+        if let Some(runtime) = Handle::try_current().ok().filter(|_| !expected) {
             let pulp = pulp.clone();
-            tokio::spawn(async move {
+            runtime.spawn(async move {
                 tokio::time::sleep(DELAY).await;
                 pulp.flush_audit().await;
             });
@@ -154,7 +156,7 @@ fn row(note: &Note) -> [Value; 15] {
         (&note.operation).into(),
         (&note.path).into(),
         text(&note.object),
-        i64::from(note.status).into(),
+        note.status.map(i64::from).into(),
         text(&note.task),
     ]
 }

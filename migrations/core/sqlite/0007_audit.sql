@@ -15,7 +15,8 @@ create table core_auditrecord (
     operation text not null,
     path text not null,
     object text,
-    status bigint not null,
+    -- Null: the client did not wait for the answer.
+    status bigint,
     task text
 ) without rowid;
 create index core_auditrecord_created on core_auditrecord (pulp_created);

@@ -195,7 +195,14 @@ pub(super) async fn reply(cx: &Context, resource: &Resource, reply: Reply) -> An
         Reply::Task(id) => response::dispatched("task", format!("{base}tasks/{id}/")),
         Reply::TaskGroup(id) => response::dispatched("task_group", format!("{base}task-groups/{id}/")),
         Reply::Object(status, id) => object(cx, resource, &base, status, id).await?,
-        Reply::Json(status, value) => response::json(status, &value),
+        Reply::Json(status, value) => {
+            let response = response::json(status, &value);
+            let made = value["pulp_href"].as_str().filter(|_| status == StatusCode::CREATED);
+            match made {
+                Some(href) => response::located(response, href),
+                None => response,
+            }
+        }
         Reply::Nothing(status) => response::empty(status),
     })
 }

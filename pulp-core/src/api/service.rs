@@ -110,7 +110,7 @@ impl Api {
             Err(refused) => refused.into_response(),
         };
         if let Some(trail) = trail {
-            trail.end(pulp, &answer);
+            trail.end(&answer);
         }
         Ok(allowed(answer, &allow))
     }

@@ -6,9 +6,10 @@ use http::header::LOCATION;
 use http::{HeaderMap, Method, Response};
 
 use super::auth::By;
-use super::request::Request;
+use super::request::{Request, is_safe};
 use super::response::Dispatched;
 use super::router::Route;
+use crate::Pulp;
 use crate::audit::Note;
 use crate::body::Body;
 
@@ -19,20 +20,24 @@ const LONGEST: usize = 1_024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RemoteAddress(pub IpAddr);
 
-/// A note of a request that is not answered yet.
+/// A note of a request that is not answered yet. It is left in any case: of a request whose client went away, without a status.
 #[derive(Debug)]
-pub(super) struct Trail(Note);
+pub(super) struct Trail {
+    pulp: Pulp,
+    note: Option<Note>,
+}
 
 impl Trail {
     /// Begins one; there is none of a request that changes nothing, or that nobody in particular sent.
     pub(super) fn begin(request: &Request, route: &Route, method: &Method, from: Option<RemoteAddress>) -> Option<Self> {
         let (user, by) = (request.cx.user()?, request.by?);
-        if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
+        if is_safe(method) {
             return None;
         }
+        let pulp = request.cx.pulp().clone();
         let about_one = !request.parameters.is_empty();
-        Some(Self(Note {
-            at: request.cx.pulp().now(),
+        let note = Note {
+            at: pulp.now(),
             user: (user.id, user.username.clone()),
             authentication: by.name(),
             token: match by {
@@ -46,18 +51,27 @@ impl Trail {
             operation: route.path.clone(),
             path: bounded(&request.path),
             object: about_one.then(|| object_of(request, route)),
-            status: 0,
+            status: None,
             task: None,
-        }))
+        };
+        Some(Self { pulp, note: Some(note) })
     }
 
     /// Leaves the note, with what was answered.
-    pub(super) fn end(self, pulp: &crate::Pulp, answer: &Response<Body>) {
+    pub(super) fn end(mut self, answer: &Response<Body>) {
+        let Some(note) = &mut self.note else { return };
         let made = answer.headers().get(LOCATION).and_then(|href| href.to_str().ok()).map(bounded);
-        let note = self.0;
-        let object = made.or(note.object);
-        let task = answer.extensions().get::<Dispatched>().map(|Dispatched(href)| href.clone());
-        pulp.audit().note(pulp, Note { object, status: answer.status().as_u16(), task, ..note });
+        note.object = made.or(note.object.take());
+        note.status = Some(answer.status().as_u16());
+        note.task = answer.extensions().get::<Dispatched>().map(|Dispatched(href)| href.clone());
+    }
+}
+
+impl Drop for Trail {
+    fn drop(&mut self) {
+        if let Some(note) = self.note.take() {
+            self.pulp.audit().note(&self.pulp, note);
+        }
     }
 }
 

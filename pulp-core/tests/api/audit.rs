@@ -1,6 +1,7 @@
 //! The record of changes: what is in it, who may read it, how long it is kept.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use http::{Method, Request};
 use pulp_core::api::RemoteAddress;
@@ -10,7 +11,7 @@ use pulp_core::settings::Settings;
 use pulp_testkit::{Engine, Prepare, both_databases};
 use serde_json::{Value as Json, json};
 
-use super::world::{REPOSITORIES, World};
+use super::world::{REPOSITORIES, World, basic};
 
 /// A Pulp that keeps records for a day.
 struct Forgetful(World);
@@ -75,10 +76,20 @@ both_databases! {
         assert_eq!((&record["remote_address"], &record["forwarded_for"], &record["operation"]), (&json!("192.0.2.7"), &json!("203.0.113.9"), &json!("tasks/purge/")));
         assert!(made["pulp_href"].as_str().unwrap().contains(record["token"].as_str().unwrap()));
         assert!(record["task"].is_string());
+        assert_eq!(world.records("operation=tokens/").await[0]["object"], made["pulp_href"]);
         // It outlives who it is about.
         let ann = world.get("users/?username=ann").await.with(200)["results"][0]["pulp_href"].as_str().unwrap().to_owned();
         world.delete(&ann).await.with(204);
         assert_eq!(world.records("username=ann").await.len(), 1);
+    }
+
+    async fn a_client_that_goes_away_leaves_a_record_too(world: World) {
+        let endless = Body::stream(futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
+        let request = Request::post("/pulp/api/v3/repositories/shelf/shelf/").header("authorization", basic("admin", "password"));
+        let request = request.header("content-type", "application/json").body(endless).unwrap();
+        assert!(tokio::time::timeout(Duration::from_secs(1), world.api.handle(request)).await.is_err());
+        let record = world.records("").await.remove(0);
+        assert_eq!((&record["operation"], &record["status"]), (&json!("repositories/shelf/shelf/"), &Json::Null));
     }
 
     async fn records_are_found_by_what_they_say(world: World) {

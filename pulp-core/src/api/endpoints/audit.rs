@@ -21,7 +21,11 @@ pub(super) fn register(registry: &mut Registry) {
             .help("A request that changed something, or was to: who sent it, and what became of it. Bodies are not kept.")
             .field(Field::text("username").read_only().help("Who asked."))
             .field(Field::integer("user_id").column("user_id").read_only().help("The key of the user, who may be gone."))
-            .field(Field::text("authentication").read_only().help("How it was known who asked: password, token, session, remote_user, json_header."))
+            .field(
+                Field::text("authentication")
+                    .read_only()
+                    .help("How it was known who asked: password, token, oidc, session, remote_user, json_header."),
+            )
             .field(Field::new("token", crate::resource::Kind::Uuid).column("token_id").nullable().read_only().help("The key of the token."))
             .field(Field::text("remote_address").nullable().read_only().help("The other end of the connection: a proxy, if there is one."))
             .field(Field::text("forwarded_for").nullable().read_only().help("For whom a proxy said that it asked; nothing vouches for it."))
@@ -30,7 +34,9 @@ pub(super) fn register(registry: &mut Registry) {
             .field(Field::text("operation").read_only().help("The path below the base, with names in the place of keys."))
             .field(Field::text("path").read_only().help("The path."))
             .field(Field::text("object").nullable().read_only().help("The href of what was made or changed."))
-            .field(Field::integer("status").read_only().help("The status of the answer."))
+            .field(
+                Field::integer("status").nullable().read_only().help("The status of the answer; null if the client did not wait for it."),
+            )
             .field(Field::text("task").nullable().read_only().help("The href of the task, or group of tasks, that went on with it."))
             .filters([
                 text("username"),
