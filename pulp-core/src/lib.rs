@@ -11,6 +11,7 @@
 
 mod accounts;
 pub mod api;
+mod audit;
 pub mod body;
 mod clients;
 pub mod clock;
@@ -23,7 +24,9 @@ pub mod error;
 pub mod export;
 pub mod ids;
 pub mod import;
+mod jq;
 pub mod model;
+mod oidc;
 pub mod plugin;
 pub mod plugins;
 pub mod prelude;

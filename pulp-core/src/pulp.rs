@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::RwLock;
 
+use crate::audit::Audit;
 use crate::clients::{Clients, RemoteClient};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::content::{self, Content};
@@ -14,8 +15,10 @@ use crate::crypto::{CredentialCache, Fernet, Secret};
 use crate::db::{self, Db, DbOptions};
 use crate::download::{Fetcher, FetcherOptions, FileDownloader};
 use crate::ids::Hrefs;
+use crate::jq::Jq;
 use crate::model::backend::{self, Backends};
 use crate::model::{Domain, Remote};
+use crate::oidc::Oidc;
 use crate::plugin::{Plugin, Registry};
 use crate::resource::access::Catalogue;
 use crate::settings::Settings;
@@ -39,6 +42,9 @@ struct Parts {
     registry: Registry,
     access: Catalogue,
     credentials: CredentialCache,
+    jq: Jq,
+    oidc: Option<Oidc>,
+    audit: Audit,
     clock: Arc<dyn Clock>,
     default_domain: Arc<Domain>,
     data_dir: PathBuf,
@@ -155,6 +161,21 @@ impl Pulp {
     /// Checks passwords, and remembers for a short time which were right.
     pub fn credentials(&self) -> &CredentialCache {
         &self.0.credentials
+    }
+
+    /// What was noted of changes, and is not written yet.
+    pub(crate) fn audit(&self) -> &Audit {
+        &self.0.audit
+    }
+
+    /// Whose bearer tokens say who asks, if the settings name an issuer.
+    pub(crate) fn oidc(&self) -> Option<&Oidc> {
+        self.0.oidc.as_ref()
+    }
+
+    /// Runs jq filters.
+    pub(crate) fn jq(&self) -> &Jq {
+        &self.0.jq
     }
 
     /// Held for reading by whoever adopts a file until the file’s row is written, and for writing by whoever removes files that
@@ -382,6 +403,9 @@ impl PulpBuilder {
         let credentials = CredentialCache::with_lifetime(Duration::from_secs(self.settings.credential_cache_seconds))
             .map_err(|error| Error::Internal(error.to_string()))?
             .attempts(self.settings.login_attempts_per_minute);
+        let jq = Jq::default();
+        check_json_header(&self.settings, &jq).await?;
+        let oidc = Oidc::new(&self.settings)?;
         let pulp = Pulp(Arc::new(Inner(Parts {
             db,
             settings: self.settings,
@@ -389,6 +413,9 @@ impl PulpBuilder {
             registry,
             access,
             credentials,
+            jq,
+            oidc,
+            audit: Audit::default(),
             clock: self.clock,
             default_domain,
             data_dir: self.data_dir,
@@ -406,5 +433,21 @@ impl PulpBuilder {
         })));
         pulp.tasks().recover().await?;
         Ok(pulp)
+    }
+}
+
+/// Whether the settings of the header in which a proxy says who asks can be used. One without the other lets nobody in.
+async fn check_json_header(settings: &Settings, jq: &Jq) -> Result<()> {
+    let wrong = |name: &str, reason: String| Err(Error::Setting { name: name.to_owned(), reason });
+    match (&settings.authentication_json_header, &settings.authentication_json_header_jq_filter) {
+        (Some(header), _) if !header.starts_with("HTTP_") => {
+            wrong("authentication_json_header", "it must begin with HTTP_, as HTTP_X_RH_IDENTITY does".to_owned())
+        }
+        (Some(_), None) => wrong("authentication_json_header_jq_filter", "without it, nobody is found in the header".to_owned()),
+        (_, Some(filter)) => {
+            let checked = jq.check(filter.clone()).await;
+            checked.or_else(|error| wrong("authentication_json_header_jq_filter", error.to_string()))
+        }
+        (None, None) => Ok(()),
     }
 }

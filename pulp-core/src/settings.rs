@@ -80,12 +80,27 @@ pub struct Settings {
     /// The request's header that names a user whom a proxy has authenticated, as Django's environment calls it: `HTTP_REMOTE_USER`. The
     /// proxy must strip it from what clients send. Unset: none.
     pub remote_user_environ_name: Option<String>,
+    /// The request's header in which a proxy says who asks, as base64 of JSON; named as `remote_user_environ_name` is. The proxy must strip
+    /// it from what clients send. Unset: none.
+    pub authentication_json_header: Option<String>,
+    /// The jq filter whose first output over that JSON is the user's name.
+    pub authentication_json_header_jq_filter: Option<String>,
+    /// The OpenID Connect issuer whose bearer tokens say who asks: its address, exactly as its tokens name it. Unset: none.
+    pub oidc_issuer: Option<String>,
+    /// For whom the issuer's tokens must be: what they have as `aud`.
+    pub oidc_audience: Option<String>,
+    /// The claim that is the user's name.
+    pub oidc_username_claim: String,
+    /// The claim with the names of the groups that the user is in: of those that exist, these and no others. Unset: groups stay as they are.
+    pub oidc_groups_claim: Option<String>,
     /// Where known vulnerabilities are asked for: the query address of an OSV database.
     pub vulnerability_source_url: String,
     /// Seconds for which a session is valid.
     pub session_cookie_age: i64,
     /// Diagnostics that a request may ask of its tasks (`X-Task-Diagnostics`): `memory`. Pulp’s others are accepted, and none is taken.
     pub task_diagnostics: Vec<String>,
+    /// Days after which records of changes are removed; 0 keeps them.
+    pub audit_retention_days: i64,
     /// Start of the grace that ends running tasks at shut-down, in seconds.
     pub task_grace_interval: i64,
 }
@@ -124,9 +139,16 @@ impl Default for Settings {
             credential_cache_seconds: 60,
             login_attempts_per_minute: 20,
             remote_user_environ_name: None,
+            authentication_json_header: None,
+            authentication_json_header_jq_filter: None,
+            oidc_issuer: None,
+            oidc_audience: None,
+            oidc_username_claim: "sub".to_owned(),
+            oidc_groups_claim: None,
             vulnerability_source_url: "https://api.osv.dev/v1/query".to_owned(),
             session_cookie_age: 14 * 24 * 60 * 60,
             task_diagnostics: Vec::new(),
+            audit_retention_days: 0,
             task_grace_interval: 600,
         }
     }
@@ -154,12 +176,22 @@ impl Settings {
 
     /// The header of [`Settings::remote_user_environ_name`]: `remote-user` of `HTTP_REMOTE_USER`.
     pub fn remote_user_header(&self) -> Option<String> {
-        let name = self.remote_user_environ_name.as_deref()?.strip_prefix("HTTP_")?;
-        Some(name.to_ascii_lowercase().replace('_', "-"))
+        header_of(self.remote_user_environ_name.as_deref()?)
+    }
+
+    /// The header of [`Settings::authentication_json_header`], and the filter that finds the user's name in it; nothing unless both are set.
+    pub fn json_header(&self) -> Option<(String, &str)> {
+        let filter = self.authentication_json_header_jq_filter.as_deref()?;
+        Some((header_of(self.authentication_json_header.as_deref()?)?, filter))
     }
 
     /// The moment before which an orphan may go.
     pub fn orphans_before(&self, now: Timestamp) -> Timestamp {
         now - chrono::TimeDelta::minutes(self.orphan_protection_time)
     }
+}
+
+/// The header that Django calls so: `remote-user` of `HTTP_REMOTE_USER`.
+fn header_of(name: &str) -> Option<String> {
+    Some(name.strip_prefix("HTTP_")?.to_ascii_lowercase().replace('_', "-"))
 }

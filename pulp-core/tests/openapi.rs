@@ -176,6 +176,9 @@ const KNOWN: &[&str] = &[
     "component UploadDetailResponse: properties: completed: ",
 ];
 
+/// Operations that Pulp has not, by how their ids begin.
+const OURS: &[&str] = &["audit_", "tokens_"];
+
 /// The reference was made by a Pulp with more plugins, so it knows more types.
 fn of_other_plugins(line: &str) -> bool {
     line.contains(": query pulp_type")
@@ -197,7 +200,8 @@ async fn the_document_is_that_of_a_real_pulp() {
         let reference: Value = serde_json::from_slice(&std::fs::read(&path).expect("the reference can be read")).expect("it is JSON");
         let found = compare(&reference, &api.openapi(Some(component), false, false).expect("descriptions agree"));
         println!("{component} lacks {} operations: {}", found.lacking.len(), found.lacking.join(" "));
-        differences.extend(found.added.into_iter().map(|id| format!("{component}: {id}: Pulp has no such operation")));
+        let added = found.added.into_iter().filter(|id| !OURS.iter().any(|ours| id.starts_with(ours)));
+        differences.extend(added.map(|id| format!("{component}: {id}: Pulp has no such operation")));
         let unknown = |line: &String| !of_other_plugins(line) && !KNOWN.iter().any(|known| line.contains(known));
         differences.extend(found.differences.into_iter().filter(unknown).map(|line| format!("{component}: {line}")));
     }

@@ -199,7 +199,16 @@ pub struct ConfigBuilder {
 
 /// Optional keys have no default that would show them in the table of defaults.
 const OPTIONAL_SERVER: [&str; 4] = ["database", "storage", "tls_certificate", "tls_key"];
-const OPTIONAL_SETTINGS: [&str; 2] = ["content_origin", "db_encryption_key"];
+const OPTIONAL_SETTINGS: [&str; 8] = [
+    "content_origin",
+    "db_encryption_key",
+    "remote_user_environ_name",
+    "authentication_json_header",
+    "authentication_json_header_jq_filter",
+    "oidc_issuer",
+    "oidc_audience",
+    "oidc_groups_claim",
+];
 
 /// Variables of this prefix that belong to other programs.
 const FOREIGN: [&str; 4] = ["PULP_SETTINGS", "PULP_CLI_CONFIG", "PULP_TEST_", "PULP_CONFIG"];
@@ -486,6 +495,26 @@ mod tests {
         assert!(config.settings.hide_guarded_distributions);
         assert_eq!(config.server.roles, [Role::Api, Role::Content]);
         assert_eq!(config.settings.content_origin.as_deref(), Some("https://pulp.example.com"));
+    }
+
+    #[test]
+    fn keys_without_a_default_can_be_set() {
+        let mut builder = ConfigBuilder::new();
+        builder
+            .environment(env(&[
+                ("PULP_REMOTE_USER_ENVIRON_NAME", "HTTP_REMOTE_USER"),
+                ("PULP_AUTHENTICATION_JSON_HEADER", "HTTP_X_RH_IDENTITY"),
+                ("PULP_AUTHENTICATION_JSON_HEADER_JQ_FILTER", ".identity.user.username"),
+                ("PULP_OIDC_ISSUER", "https://issuer.example.com"),
+                ("PULP_OIDC_AUDIENCE", "pulp"),
+                ("PULP_OIDC_GROUPS_CLAIM", "groups"),
+            ]))
+            .unwrap();
+        let settings = builder.build().unwrap().settings;
+        assert_eq!(settings.remote_user_header().as_deref(), Some("remote-user"));
+        assert_eq!(settings.oidc_issuer.as_deref(), Some("https://issuer.example.com"));
+        assert_eq!((settings.oidc_audience.as_deref(), settings.oidc_groups_claim.as_deref()), (Some("pulp"), Some("groups")));
+        assert_eq!(settings.json_header(), Some(("x-rh-identity".to_owned(), ".identity.user.username")));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use pulp_core::api::RemoteAddress;
 use pulp_core::body::{Body, ReasonText};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -171,7 +172,8 @@ async fn respond<A: Answer>(front: &Front<A>, mut request: Request<Incoming>, pe
     response
 }
 
-async fn logged<A: Answer>(front: &Front<A>, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+async fn logged<A: Answer>(front: &Front<A>, mut request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+    request.extensions_mut().insert(RemoteAddress(peer.ip()));
     let request = if Whole::is_needed(request.version(), request.headers()) {
         request.map(|body| Body::new(Whole::new(body)))
     } else {

@@ -66,6 +66,7 @@ pub async fn serve(pulp: &Pulp, config: &Config, ready: impl FnOnce(SocketAddr),
         ready(server.listen);
         stop.await;
     }
+    pulp.flush_audit().await;
     if let Some(workers) = workers {
         workers.drain().await;
     }

@@ -2,6 +2,7 @@
 
 mod access_policy;
 mod artifact;
+mod audit;
 mod completions;
 mod config;
 mod connection;
@@ -33,6 +34,7 @@ mod status;
 mod task;
 mod task_group;
 mod task_schedule;
+mod token;
 mod transfer;
 mod upload;
 mod upstream_pulp;
@@ -94,6 +96,9 @@ pub(crate) enum RemoteCommand {
     /// Artifacts: stored files
     #[command(subcommand)]
     Artifact(artifact::ArtifactCommand),
+    /// The record of who changed what
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Content units of all types
     #[command(subcommand)]
     Content(content::ContentCommand),
@@ -158,6 +163,9 @@ pub(crate) enum RemoteCommand {
     /// Schedules: tasks that recur
     #[command(subcommand)]
     TaskSchedule(task_schedule::TaskScheduleCommand),
+    /// Tokens: with which programs sign in
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// Unfinished uploads
     #[command(subcommand)]
     Upload(upload::UploadCommand),
@@ -191,6 +199,7 @@ impl RemoteCommand {
         match self {
             Self::AccessPolicy(command) => command.exec(cx).await,
             Self::Artifact(command) => command.exec(cx).await,
+            Self::Audit(command) => command.exec(cx).await,
             Self::Content(command) => command.exec(cx).await,
             Self::ContentGuard(command) => command.exec(cx).await,
             Self::Debug(command) => command.exec(cx).await,
@@ -213,6 +222,7 @@ impl RemoteCommand {
             Self::Task(command) => command.exec(cx).await,
             Self::TaskGroup(command) => command.exec(cx).await,
             Self::TaskSchedule(command) => command.exec(cx).await,
+            Self::Token(command) => command.exec(cx).await,
             Self::Upload(command) => command.exec(cx).await,
             Self::UpstreamPulp(command) => command.exec(cx).await,
             Self::User(command) => command.exec(cx).await,

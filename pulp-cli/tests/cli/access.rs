@@ -93,6 +93,38 @@ fn roles() {
 }
 
 #[test]
+fn tokens() {
+    let server = Server::with_one_of_each(|_| None);
+    let create = ["token", "create", "--name", "ci", "--read-only", "--permission", "core.view_task", "--expires", "2030-01-31T12:00:00Z"];
+    let wanted = json!({ "name": "ci", "read_only": true, "permissions": ["core.view_task"], "expires": "2030-01-31T12:00:00.000000Z" });
+    assert_eq!(last_call(&server, &create), ("POST tokens/".to_owned(), wanted));
+    assert_eq!(last_call(&server, &["token", "create", "--name", "ci"]).1, json!({ "name": "ci" }));
+    assert_eq!(last_call(&server, &["token", "destroy", "--name", "one"]).0, format!("DELETE tokens/{ID}/"));
+    assert_eq!(last_call(&server, &["token", "show", "--href", &format!("/pulp/api/v3/tokens/{ID}/")]).0, format!("GET tokens/{ID}/"));
+}
+
+#[test]
+fn the_record_of_changes() {
+    let records = |from: usize, many: usize| (from..from + many).map(|at| json!({ "at": at })).collect::<Vec<_>>();
+    let server = Server::start(move |request: &Request| {
+        let offset = request.parameter("offset").unwrap().parse().unwrap();
+        let limit: usize = request.parameter("limit").unwrap().parse().unwrap();
+        Answer::ok(json!({ "count": 1_500, "next": null, "previous": null, "results": records(offset, limit.min(1_500 - offset)) }))
+    });
+    let exported = pulp(&server, &["audit", "export", "--username", "ann", "--created-after", "2026-01-31"]).ok().out;
+    let lines: Vec<Value> = exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines, records(0, 1_500));
+    let first = server.seen().remove(0);
+    assert_eq!(first.path, "/pulp/api/v3/audit/");
+    for (name, value) in [("username", "ann"), ("pulp_created__gte", "2026-01-31T00%3A00%3A00.000000Z"), ("ordering", "pulp_id")] {
+        assert_eq!(first.parameter(name), Some(value), "{name}");
+    }
+    let listed = pulp(&server, &["audit", "list", "--operation-startswith", "tokens/", "--limit", "2"]).ok();
+    assert_eq!(listed.json().as_array().unwrap().len(), 2);
+    assert_eq!(server.seen().pop().unwrap().parameter("operation__startswith"), Some("tokens/"));
+}
+
+#[test]
 fn access_policies() {
     let update = ["access-policy", "update", "--viewset-name", "tasks", "--statements", "[]"];
     assert_eq!(asked(&update), ("PATCH access_policies/1/".to_owned(), json!({ "statements": [] })));

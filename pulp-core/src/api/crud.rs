@@ -178,7 +178,7 @@ fn options(cx: &Context, resource: &Resource) -> DispatchOptions {
 fn dispatched(cx: &Context, resource: &Resource, task: Uuid) -> Response<Body> {
     let domain = if resource.in_domain { cx.domain() } else { cx.pulp().default_domain() };
     let base = cx.pulp().hrefs().base(&domain.name);
-    response::json(StatusCode::ACCEPTED, &json!({"task": format!("{base}tasks/{task}/")}))
+    response::dispatched("task", format!("{base}tasks/{task}/"))
 }
 
 /// The object that the path names.
@@ -192,10 +192,17 @@ pub(super) async fn find(request: &Request, resource: &Resource) -> Result<Recor
 pub(super) async fn reply(cx: &Context, resource: &Resource, reply: Reply) -> Answer {
     let base = cx.pulp().hrefs().base(&cx.domain().name);
     Ok(match reply {
-        Reply::Task(id) => response::json(StatusCode::ACCEPTED, &json!({"task": format!("{base}tasks/{id}/")})),
-        Reply::TaskGroup(id) => response::json(StatusCode::ACCEPTED, &json!({"task_group": format!("{base}task-groups/{id}/")})),
+        Reply::Task(id) => response::dispatched("task", format!("{base}tasks/{id}/")),
+        Reply::TaskGroup(id) => response::dispatched("task_group", format!("{base}task-groups/{id}/")),
         Reply::Object(status, id) => object(cx, resource, &base, status, id).await?,
-        Reply::Json(status, value) => response::json(status, &value),
+        Reply::Json(status, value) => {
+            let response = response::json(status, &value);
+            let made = value["pulp_href"].as_str().filter(|_| status == StatusCode::CREATED);
+            match made {
+                Some(href) => response::located(response, href),
+                None => response,
+            }
+        }
         Reply::Nothing(status) => response::empty(status),
     })
 }

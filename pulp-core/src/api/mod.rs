@@ -28,11 +28,13 @@ mod router;
 mod routes;
 mod service;
 mod session;
+mod trail;
 
-pub(crate) use auth::user_of;
+pub(crate) use auth::{Asker, asker_of};
 pub(crate) use endpoints::uploads;
 pub(crate) use negotiate::origin;
 pub use service::Api;
+pub use trail::RemoteAddress;
 
 use crate::plugin::Registry;
 

@@ -2,9 +2,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
 
+use super::auth::By;
 use super::error::ApiError;
 use super::payload;
 use crate::body::Body;
@@ -15,6 +16,8 @@ use crate::resource::{Context, RawBody};
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) cx: Context,
+    /// How it is known who the user is.
+    pub(crate) by: Option<By>,
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) query: Vec<(String, String)>,
@@ -55,6 +58,11 @@ impl Request {
     pub(crate) fn url(&self) -> String {
         format!("{}{}", self.cx.origin().unwrap_or_default(), self.path)
     }
+}
+
+/// Whether a method changes nothing.
+pub(crate) fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
 /// The pairs of a query string.

@@ -25,6 +25,17 @@ pub(crate) fn raw_json(status: StatusCode, bytes: Vec<u8>) -> Response<Body> {
     response
 }
 
+/// The href of the task, or group of tasks, that goes on with a request; in the extensions of its response.
+#[derive(Debug, Clone)]
+pub(crate) struct Dispatched(pub(crate) String);
+
+/// 202 with the href of what goes on with the request: a `task` or a `task_group`.
+pub(crate) fn dispatched(what: &str, href: String) -> Response<Body> {
+    let mut response = json(StatusCode::ACCEPTED, &serde_json::json!({what: href}));
+    response.extensions_mut().insert(Dispatched(href));
+    response
+}
+
 /// No body.
 pub(crate) fn empty(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::empty());

@@ -81,6 +81,8 @@ impl Acts {
 /// The methods of one path.
 #[derive(Clone)]
 pub(crate) struct Route {
+    /// Where it was added: `repositories/file/file/{id}/`.
+    pub(crate) path: String,
     handlers: Vec<(Method, Handler)>,
     pub(crate) access: Access,
     /// Whether it answers with JSON, so that a request which accepts none is refused.
@@ -95,7 +97,7 @@ impl fmt::Debug for Route {
 
 impl Route {
     pub(crate) fn new(access: Access) -> Self {
-        Self { handlers: Vec::new(), access, json: true }
+        Self { path: String::new(), handlers: Vec::new(), access, json: true }
     }
 
     /// It answers with something other than JSON.
@@ -173,8 +175,9 @@ pub(crate) struct Router {
 
 impl Router {
     /// Adds a route. Parameters read `{name}`; a path of the same shape that is there already stays as it is.
-    pub(crate) fn add(&mut self, path: impl Into<String>, route: Route) {
+    pub(crate) fn add(&mut self, path: impl Into<String>, mut route: Route) {
         let path = path.into();
+        route.path.clone_from(&path);
         if route.is_empty() || !self.known.insert(path.clone()) {
             return;
         }

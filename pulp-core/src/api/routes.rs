@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::Method;
 
 use super::endpoints::{
-    artifacts, assignments, groups, importers, login, object_roles, orphans, repair, root, status, tasks, upkeep, uploads, versions,
+    artifacts, assignments, audit, groups, importers, login, object_roles, orphans, repair, root, status, tasks, upkeep, uploads, versions,
 };
 use super::openapi::{self, Documents};
 use super::router::{Access, Acts, Guarded, Route, Router};
@@ -50,6 +50,8 @@ pub(super) fn all(registry: &Registry) -> (Router, Arc<Documents>) {
         of("uploads", Acts::Object).get(uploads::read).on(Method::PUT, uploads::chunk).on(Method::DELETE, uploads::delete),
     );
     router.add("uploads/{id}/commit/", of("uploads", Acts::Named("commit")).post(uploads::commit));
+
+    router.add("audit/", of("audit", Acts::Collection).get(audit::list));
 
     for resource in registry.resources() {
         match resource.parent {

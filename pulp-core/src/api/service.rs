@@ -11,6 +11,7 @@ use super::error::ApiError;
 use super::openapi::{Documents, Options};
 use super::request::{Request, pairs};
 use super::router::{Answer, Router};
+use super::trail::{RemoteAddress, Trail};
 use super::{access, auth, negotiate, response, routes};
 use crate::Pulp;
 use crate::body::{Body, BodyError};
@@ -86,9 +87,11 @@ impl Api {
         if let Some(origin) = negotiate::origin(&parts.headers, &parts.uri) {
             cx = cx.with_origin(origin);
         }
+        let mut by = None;
         if !route.access.is_open() {
-            let user = auth::authenticate(pulp, &parts.headers, &parts.method).await?;
-            cx = cx.with_user(Arc::new(user)).load_access().await?;
+            let asker = auth::authenticate(pulp, &parts.headers, &parts.method).await?;
+            by = Some(asker.by);
+            cx = cx.with_user(Arc::new(asker.user)).within(asker.limit).load_access().await?;
         }
         let allow = route.allow();
         let Some(handler) = route.handler(&parts.method) else {
@@ -99,11 +102,16 @@ impl Api {
             return Err(ApiError::method(&parts.method, allow));
         };
         let body = body.into();
-        let mut request = Request { cx, path: path.to_owned(), headers: parts.headers, query, parameters, body, read: None };
+        let from = parts.extensions.get::<RemoteAddress>().copied();
+        let mut request = Request { cx, by, path: path.to_owned(), headers: parts.headers, query, parameters, body, read: None };
+        let trail = Trail::begin(&request, &route, &parts.method, from);
         let answer = match access::check(&mut request, &route.access, &parts.method).await {
             Ok(()) => handler(request).await.unwrap_or_else(ApiError::into_response),
             Err(refused) => refused.into_response(),
         };
+        if let Some(trail) = trail {
+            trail.end(&answer);
+        }
         Ok(allowed(answer, &allow))
     }
 

@@ -31,7 +31,7 @@ pub use file::FileDownloader;
 pub(crate) use file::OpenError;
 pub use http::HttpDownloader;
 pub use options::{DEFAULT_CONCURRENCY, DEFAULT_RETRIES, RemoteOptions, Timeouts};
-pub(crate) use post::Questions;
+pub(crate) use post::{JsonDocuments, Questions};
 pub use request::{ByteRange, Download, DownloadRequest, DownloadStream, StrongValidator};
 pub use retry::RetryPolicy;
 pub use save::{SaveOptions, download_to_spool};

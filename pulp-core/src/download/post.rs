@@ -1,9 +1,10 @@
-//! Asking a service that answers JSON to a question in JSON.
+//! Asking services that answer JSON: to a question in JSON, or to a simple request.
 
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use reqwest::Client;
+use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder, RequestBuilder};
 use serde_json::Value as Json;
 use url::Url;
 
@@ -12,10 +13,14 @@ use super::{DownloadError, RedactedUrl, RemoteOptions};
 
 /// Bytes of an answer.
 const LARGEST: usize = 32 << 20;
+const LARGEST_DOCUMENT: usize = 1 << 20;
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Tries of a question, and the pause before the second; it doubles.
 const TRIES: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// For how long a request may wait for a document that it needs.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks such questions: one pool of connections.
 #[derive(Debug, Clone)]
@@ -27,13 +32,7 @@ pub(crate) struct Questions {
 impl Questions {
     /// To the service at this address.
     pub(crate) fn new(url: Url) -> Result<Self, DownloadError> {
-        let client = Client::builder()
-            .tls_backend_preconfigured(client_config(&RemoteOptions::default())?)
-            .user_agent(concat!("pulp/", env!("CARGO_PKG_VERSION")))
-            .timeout(TIMEOUT)
-            .build()
-            .map_err(|error| DownloadError::InvalidOption { field: "remote", reason: error.without_url().to_string() })?;
-        Ok(Self { client, url })
+        Ok(Self { client: client(|builder| builder.timeout(TIMEOUT))?, url })
     }
 
     /// Asks; again, if the service could not be reached or is in trouble.
@@ -53,24 +52,54 @@ impl Questions {
 
     /// The error, and whether it is worth to ask again.
     async fn ask_once(&self, question: &Json) -> Result<Json, (bool, DownloadError)> {
-        let url = || RedactedUrl::new(&self.url);
-        let lost = |error: reqwest::Error| (true, DownloadError::Interrupted { url: url(), detail: error.without_url().to_string() });
-        let wrong = |detail: String| DownloadError::Interrupted { url: url(), detail };
         let request = self.client.post(self.url.clone()).header(http::header::CONTENT_TYPE, "application/json");
-        let response = request.body(question.to_string()).send().await.map_err(lost)?;
-        let status = response.status();
-        if !status.is_success() {
-            let again = status.is_server_error() || status == http::StatusCode::TOO_MANY_REQUESTS;
-            return Err((again, wrong(format!("it answered {status}"))));
-        }
-        let mut body = response.bytes_stream();
-        let mut bytes = Vec::new();
-        while let Some(chunk) = body.next().await {
-            bytes.extend_from_slice(&chunk.map_err(lost)?);
-            if bytes.len() > LARGEST {
-                return Err((false, wrong(format!("its answer has more than {LARGEST} bytes"))));
-            }
-        }
-        serde_json::from_slice(&bytes).map_err(|_| (false, wrong("its answer is no JSON".to_owned())))
+        answer(request.body(question.to_string()), &self.url, LARGEST).await
     }
+}
+
+/// Fetches documents of JSON that a request waits for: one pool of connections. Where they lie is not for others to say, so that no
+/// redirect is followed.
+#[derive(Debug, Clone)]
+pub(crate) struct JsonDocuments {
+    client: Client,
+}
+
+impl JsonDocuments {
+    pub(crate) fn new() -> Result<Self, DownloadError> {
+        Ok(Self { client: client(|builder| builder.timeout(PATIENCE).redirect(Policy::none()))? })
+    }
+
+    /// The document at this address.
+    pub(crate) async fn get(&self, url: &Url) -> Result<Json, DownloadError> {
+        answer(self.client.get(url.clone()), url, LARGEST_DOCUMENT).await.map_err(|(_, error)| error)
+    }
+}
+
+fn client(described: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<Client, DownloadError> {
+    let builder = Client::builder()
+        .tls_backend_preconfigured(client_config(&RemoteOptions::default())?)
+        .user_agent(concat!("pulp/", env!("CARGO_PKG_VERSION")));
+    let wrong = |error: reqwest::Error| DownloadError::InvalidOption { field: "remote", reason: error.without_url().to_string() };
+    described(builder).build().map_err(wrong)
+}
+
+/// The JSON that a request is answered with; or the error, and whether it is worth to ask again.
+async fn answer(request: RequestBuilder, url: &Url, largest: usize) -> Result<Json, (bool, DownloadError)> {
+    let wrong = |detail: String| DownloadError::Interrupted { url: RedactedUrl::new(url), detail };
+    let lost = |error: reqwest::Error| (true, wrong(error.without_url().to_string()));
+    let response = request.send().await.map_err(lost)?;
+    let status = response.status();
+    if !status.is_success() {
+        let again = status.is_server_error() || status == http::StatusCode::TOO_MANY_REQUESTS;
+        return Err((again, wrong(format!("it answered {status}"))));
+    }
+    let mut body = response.bytes_stream();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = body.next().await {
+        bytes.extend_from_slice(&chunk.map_err(lost)?);
+        if bytes.len() > largest {
+            return Err((false, wrong(format!("its answer has more than {largest} bytes"))));
+        }
+    }
+    serde_json::from_slice(&bytes).map_err(|_| (false, wrong("its answer is no JSON".to_owned())))
 }

@@ -95,6 +95,23 @@ impl User {
         executor.one(Sql::new("select * from auth_user where username = $1").bind(name)).await
     }
 
+    /// Puts a user into the groups of these names, as far as they exist, and takes the user out of all others.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn set_groups<E: Executor + ?Sized>(executor: &E, user: i64, names: &[String]) -> Result<(), DbError> {
+        let mut sql = Sql::new("delete from auth_user_groups where user_id = ");
+        sql.push_bind(user).push(" and group_id not in (select id from auth_group where name in ");
+        sql.push_list(names).push(")");
+        executor.execute(sql).await?;
+        let mut sql =
+            Sql::new("insert into auth_user_groups (user_id, group_id) select u.id, g.id from auth_user u, auth_group g where u.id = ");
+        sql.push_bind(user).push(" and g.name in ");
+        sql.push_list(names).push(" on conflict do nothing");
+        executor.execute(sql).await?;
+        Ok(())
+    }
+
     /// Gives a user another password; sessions that were opened with the old one end. Whether there is such a user.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::access::{Grants, Overrides};
+use super::access::{Grants, Limit, Overrides};
 use super::relation::Link;
 use super::{Reply, Target};
 use crate::Pulp;
@@ -23,6 +23,7 @@ pub struct Context {
     domain: Arc<Domain>,
     user: Option<Arc<User>>,
     creator: Option<i64>,
+    limit: Option<Limit>,
     grants: Option<Arc<Grants>>,
     overrides: Option<Arc<Overrides>>,
     correlation_id: Option<String>,
@@ -38,6 +39,7 @@ impl Context {
             domain,
             user: None,
             creator: None,
+            limit: None,
             grants: None,
             overrides: None,
             correlation_id: None,
@@ -52,6 +54,13 @@ impl Context {
     pub fn with_user(mut self, user: Arc<User>) -> Self {
         self.creator = Some(user.id);
         self.user = Some(user);
+        self
+    }
+
+    /// Of somebody who asks with a token that lets its user have some permissions at most. Nobody may do everything then.
+    #[must_use]
+    pub(crate) fn within(mut self, limit: Option<Limit>) -> Self {
+        self.limit = limit;
         self
     }
 
@@ -70,7 +79,11 @@ impl Context {
         let db = self.pulp.db();
         self.overrides = Some(Arc::new(Overrides::load(db).await?));
         if let Some(user) = &self.user {
-            self.grants = Some(Arc::new(Grants::load(db, user, self.domain.pulp_id).await?));
+            let grants = Grants::load(db, user, self.domain.pulp_id).await?;
+            self.grants = Some(Arc::new(grants.within(self.limit.clone())));
+            if self.limit.is_some() {
+                self.user = Some(Arc::new(User { is_superuser: false, is_staff: false, ..User::clone(user) }));
+            }
         }
         Ok(self)
     }

@@ -1,14 +1,16 @@
 //! Who may ask, and what every answer says.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use pulp_core::crypto::password;
 use pulp_core::db::{ExecutorExt, Sql};
 use pulp_core::model::User;
 use pulp_core::settings::Settings;
-use pulp_testkit::{Engine, Kit, Prepare, both_databases};
-use serde_json::json;
+use pulp_testkit::{Engine, Prepare, both_databases};
+use serde_json::{Value as Json, json};
 
-use super::world::{REPOSITORIES, World, basic};
+use super::world::{Answer, REPOSITORIES, World, basic};
 
 /// A Pulp behind a proxy that authenticates.
 struct Trusting(World);
@@ -18,10 +20,33 @@ impl Prepare for Trusting {
     async fn prepare(engine: Engine) -> Option<Self> {
         let mut settings = Settings::default();
         settings.remote_user_environ_name = Some("HTTP_REMOTE_USER".to_owned());
-        let kit = Kit::built(engine, |builder| builder.plugin(super::world::Shelf).settings(settings)).await?;
-        let api = kit.pulp().api();
-        Some(Self(World { kit, api }))
+        World::with(engine, settings).await.map(Self)
     }
+}
+
+/// A Pulp behind a proxy that says in JSON who asks.
+struct Told(World);
+
+#[async_trait::async_trait]
+impl Prepare for Told {
+    async fn prepare(engine: Engine) -> Option<Self> {
+        let mut settings = Settings::default();
+        settings.authentication_json_header = Some("HTTP_X_RH_IDENTITY".to_owned());
+        settings.authentication_json_header_jq_filter = Some(".identity.user.username".to_owned());
+        World::with(engine, settings).await.map(Self)
+    }
+}
+
+impl Told {
+    /// Who asks, by a header of this text.
+    async fn ask(&self, header: &str) -> Answer {
+        self.0.send(Method::GET, "login/", &[("x-rh-identity", header)], "").await
+    }
+}
+
+/// What the proxy sends of a user.
+fn identity(name: impl Into<Json>) -> String {
+    STANDARD.encode(json!({"identity": {"user": {"username": name.into()}}}).to_string())
 }
 
 both_databases! {
@@ -116,8 +141,42 @@ both_databases! {
         }
     }
 
+    async fn a_proxy_may_say_in_json_who_asks(told: Told) {
+        let world = &told.0;
+        assert_eq!(told.ask(&identity("ann")).await.with(200)["username"], "ann");
+        assert_eq!(told.ask(&identity("admin")).await.with(200)["username"], "admin");
+        // Whoever is new may do nothing.
+        let ann = identity("ann");
+        assert_eq!(world.send(Method::GET, REPOSITORIES, &[("x-rh-identity", &ann)], "").await.with(200)["count"], 0);
+        world.send(Method::POST, REPOSITORIES, &[("x-rh-identity", &ann), ("content-type", "application/json")], "{}").await.with(403);
+        assert_eq!(world.get("users/?username=ann").await.with(200)["count"], 1);
+        world.pulp().db().execute(Sql::new("update auth_user set is_active = false where username = 'ann'")).await.unwrap();
+        told.ask(&ann).await.with(401);
+    }
+
+    async fn json_that_names_nobody_lets_nobody_in(told: Told) {
+        let world = &told.0;
+        let before = world.get("users/").await.with(200)["count"].clone();
+        let long = "x".repeat(151);
+        let much = STANDARD.encode(format!("{{\"identity\": {{\"user\": {{\"username\": \"ann\"}}}}, \"more\": \"{}\"}}", "x".repeat(17_000)));
+        for header in [
+            "", "admin", "%%%", &STANDARD.encode("admin"), &STANDARD.encode("{}"), &STANDARD.encode("{\"identity\": []}"), &STANDARD.encode("[".repeat(9_000)),
+            &identity(""), &identity(" "), &identity(1), &identity("a\0b"), &identity(long), &much, &identity(json!(null)), &identity(json!(["admin"])),
+        ] {
+            told.ask(header).await.with(401);
+        }
+        let twice = [("x-rh-identity", identity("ann")), ("x-rh-identity", identity("admin"))];
+        let twice = twice.each_ref().map(|(name, value)| (*name, value.as_str()));
+        world.send(Method::GET, "login/", &twice, "").await.with(401);
+        assert_eq!(world.get("users/").await.with(200)["count"], before);
+        // Whoever can say otherwise who they are still can.
+        let authorization = basic("admin", "password");
+        world.send(Method::GET, "login/", &[("authorization", &authorization), ("x-rh-identity", "%%%")], "").await.with(200);
+    }
+
     async fn nobody_says_who_asks_unless_the_settings_say_so(world: World) {
         world.send(Method::GET, "login/", &[("remote-user", "admin")], "").await.with(401);
+        world.send(Method::GET, "login/", &[("x-rh-identity", &identity("admin"))], "").await.with(401);
     }
 
     async fn people_can_change_their_names(world: World) {
@@ -179,5 +238,22 @@ both_databases! {
         assert_eq!(refused.with(503), json!({"detail": "The database cannot be reached at the moment; try again."}));
         assert!(refused.header("retry-after").is_some());
         world.send(Method::GET, "livez/", &[], "").await.with(200);
+    }
+}
+
+#[tokio::test]
+async fn a_header_that_could_let_nobody_in_is_a_mistake_in_the_settings() {
+    for (header, filter, wrong) in [
+        (Some("X_RH_IDENTITY"), Some(".name"), "authentication_json_header:"),
+        (Some("HTTP_X_RH_IDENTITY"), None, "authentication_json_header_jq_filter:"),
+        (Some("HTTP_X_RH_IDENTITY"), Some("range(1e12)"), "authentication_json_header_jq_filter:"),
+        (Some("HTTP_X_RH_IDENTITY"), Some(".["), "authentication_json_header_jq_filter:"),
+    ] {
+        let mut settings = Settings::default();
+        settings.authentication_json_header = header.map(str::to_owned);
+        settings.authentication_json_header_jq_filter = filter.map(str::to_owned);
+        let directory = tempfile::tempdir().unwrap();
+        let refused = pulp_core::Pulp::builder().data_dir(directory.path()).settings(settings).build().await.unwrap_err().to_string();
+        assert!(refused.contains(wrong), "{refused}");
     }
 }

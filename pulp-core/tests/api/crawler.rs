@@ -11,6 +11,7 @@ use super::world::World;
 
 /// Lists that belong to nobody's objects, and are for administrators.
 const ADMINISTRATORS: &[&str] = &[
+    "audit",
     "users",
     "roles",
     "access_policies",
@@ -30,7 +31,7 @@ const ADMINISTRATORS: &[&str] = &[
 
 /// What everybody who has logged in may do, whatever is there.
 const EVERYBODY: &[(&str, &str)] =
-    &[("get", "login/"), ("post", "login/"), ("patch", "login/"), ("delete", "login/"), ("post", "tasks/purge/")];
+    &[("get", "login/"), ("post", "login/"), ("patch", "login/"), ("delete", "login/"), ("post", "tasks/purge/"), ("post", "tokens/")];
 
 struct Operation {
     method: Method,
@@ -80,6 +81,7 @@ async fn furnished(world: &World) -> BTreeMap<String, String> {
     let upload = world.post("uploads/", json!({"size": 5})).await.with(201);
     let distribution = world.post("distributions/shelf/shelf/", json!({"name": "secret-distribution", "base_path": "secret"})).await;
     let distribution = world.made(&distribution).await;
+    let token = world.post("tokens/", json!({"name": "secret-token"})).await.with(201);
     let task = world.get("tasks/?limit=1").await.with(200)["results"][0].clone();
     let last = |href: &Json| href.as_str().unwrap().trim_end_matches('/').rsplit('/').next().unwrap().to_owned();
     BTreeMap::from([
@@ -90,6 +92,7 @@ async fn furnished(world: &World) -> BTreeMap<String, String> {
         ("uploads".to_owned(), last(&upload["pulp_href"])),
         ("distributions/shelf/shelf".to_owned(), last(&distribution["pulp_href"])),
         ("tasks".to_owned(), last(&task["pulp_href"])),
+        ("tokens".to_owned(), last(&token["pulp_href"])),
         ("domains".to_owned(), world.pulp().default_domain().pulp_id.to_string()),
         ("users".to_owned(), "1".to_owned()),
     ])

@@ -2,6 +2,7 @@
 
 mod access;
 mod artifacts;
+mod audit;
 mod content;
 mod crawler;
 mod domains;
@@ -10,8 +11,10 @@ mod junk;
 mod lists;
 mod naming;
 mod objects;
+mod oidc;
 mod permissions;
 mod tasks;
+mod tokens;
 mod uploads;
 mod validation;
 mod vulnerabilities;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use pulp_core::api::Api;
 use pulp_core::body::Body;
+use pulp_core::clock::{Clock, SystemClock};
 use pulp_core::crypto::password;
 use pulp_core::db::{Db, ExecutorExt, Sql};
 use pulp_core::ids::{Prn, new_id};
@@ -180,7 +181,12 @@ impl Prepare for World {
 impl World {
     /// One with these settings.
     pub async fn with(engine: Engine, settings: Settings) -> Option<Self> {
-        let kit = Kit::built(engine, |builder| builder.plugin(Shelf).settings(settings)).await?;
+        Self::at(engine, settings, SystemClock).await
+    }
+
+    /// One with these settings and this clock.
+    pub async fn at(engine: Engine, settings: Settings, clock: impl Clock + 'static) -> Option<Self> {
+        let kit = Kit::built(engine, |builder| builder.plugin(Shelf).settings(settings).clock(clock)).await?;
         // A real password takes a million rounds.
         let hash = password::make("password", 1_000).unwrap();
         User::create_superuser(kit.pulp().db(), "admin", &hash, kit.pulp().now()).await.unwrap();

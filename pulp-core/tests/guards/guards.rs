@@ -113,6 +113,20 @@ both_databases! {
         assert_eq!((ask("alice").await.0, ask("bob").await.0), (403, 404));
     }
 
+    async fn a_token_downloads_what_its_user_may_and_it_names(world: World) {
+        let guard = guard(&world, "rbac", json!({"name": "g"})).await;
+        world.guarded("d", &guard).await;
+        for (name, permissions, status) in [
+            ("all", Value::Null, 404),
+            ("download", json!(["core.download_rbaccontentguard"]), 404),
+            ("other", json!(["core.view_task"]), 403),
+        ] {
+            let made = world.client.create("tokens/", json!({"name": name, "permissions": permissions, "read_only": true})).await;
+            let bearer = format!("Bearer {}", made["token"].as_str().unwrap());
+            assert_eq!(world.ask("d/", &[("authorization", &bearer)]).await.0, status, "{name}");
+        }
+    }
+
     async fn one_of_several_must_let_pass(world: World) {
         let header = guard(&world, "header", json!({"name": "h", "header_name": "X-Pass", "header_value": "s3cret"})).await;
         let rbac = guard(&world, "rbac", json!({"name": "r"})).await;

@@ -5,8 +5,9 @@ mod condition;
 use http::Method;
 
 use self::condition::Condition;
+use super::auth::By;
 use super::error::ApiError;
-use super::request::Request;
+use super::request::{Request, is_safe};
 use super::router::{Access, Guarded};
 use crate::Error;
 use crate::model::User;
@@ -18,11 +19,25 @@ use crate::resource::access::{Effect, Overrides, Statement};
 /// # Errors
 /// 403, or 404 where the asker may not even see what is acted on.
 pub(super) async fn check(request: &mut Request, access: &Access, method: &Method) -> Result<(), ApiError> {
+    by_token(request, access, method)?;
     match access {
         Access::Anyone => Ok(()),
         Access::Superuser => superuser(&request.cx),
         Access::Policy(guarded) => by_policy(request, guarded, method).await,
     }
+}
+
+/// What opens a way in is for people: a token makes no other, and opens no session that would outlive it.
+const PERSONAL: &[&str] = &["login", "tokens"];
+
+/// Lets a request pass that its token, if it comes with one, was made for.
+fn by_token(request: &Request, access: &Access, method: &Method) -> Result<(), ApiError> {
+    let Some(By::Token { read_only, .. }) = request.by else { return Ok(()) };
+    let personal = matches!(access, Access::Policy(guarded) if PERSONAL.contains(&guarded.policy.as_str()));
+    if is_safe(method) || !(read_only || personal) {
+        return Ok(());
+    }
+    Err(Error::Denied("This cannot be done with this token.".to_owned()).into())
 }
 
 /// What is answered where a path does not know a method: only who might use the path learns that.
@@ -62,7 +77,7 @@ async fn by_policy(request: &mut Request, guarded: &Guarded, method: &Method) ->
 
 /// Whether a statement speaks of this user and this action.
 fn concerns(statement: &Statement, user: &User, action: &str, method: &Method) -> bool {
-    let safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let safe = is_safe(method);
     let is_user = |principal: &String| match principal.as_str() {
         "*" | "authenticated" => true,
         "admin" => user.is_superuser,

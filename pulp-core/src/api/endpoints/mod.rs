@@ -3,6 +3,7 @@
 mod access_policies;
 pub(super) mod artifacts;
 pub(super) mod assignments;
+pub(super) mod audit;
 mod content;
 mod domains;
 mod exporters;
@@ -21,6 +22,7 @@ mod signing;
 mod small;
 pub(super) mod status;
 pub(super) mod tasks;
+mod tokens;
 pub(super) mod upkeep;
 pub(crate) mod uploads;
 mod upstream_pulps;
@@ -38,6 +40,8 @@ pub(crate) fn register(registry: &mut Registry) {
     artifacts::register(registry);
     tasks::register(registry);
     schedules::register(registry);
+    tokens::register(registry);
+    audit::register(registry);
     upkeep::register(registry);
     uploads::register(registry);
     users::register(registry);

@@ -231,6 +231,9 @@ pub(crate) async fn purge(mut request: Request) -> Answer {
     let states: Vec<TaskState> =
         input.get("states").and_then(Json::as_array).into_iter().flatten().filter_map(|state| state.as_str()?.parse().ok()).collect();
     let finished_before = before.parse().map_err(|_| Error::field("finished_before", "Datetime has wrong format."))?;
+    if cx.grants().is_some_and(|grants| !grants.lets(cx.pulp().access(), "core.delete_task")) {
+        return Err(Error::Forbidden.into());
+    }
     let may_delete_all = cx.grants().is_some_and(|grants| {
         let access = cx.pulp().access();
         grants.everywhere(access, "core.delete_task") || grants.in_domain(access, "core.delete_task")

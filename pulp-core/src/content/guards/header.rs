@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::super::{ContentGuard, Denied, GuardRequest};
-use super::{decoded, denied, jq, row, same};
+use super::{decoded, denied, row, same};
 
 /// `core.header`.
 pub(super) struct Header;
@@ -16,7 +16,7 @@ impl ContentGuard for Header {
         let Some(Ok(sent)) = decoded(request, &name) else { return Err(denied()) };
         let value = match filter {
             None => sent,
-            Some(filter) => match jq::first_text(filter, sent).await {
+            Some(filter) => match request.pulp.jq().first_text(filter, sent).await {
                 Ok(Some(text)) => text.into_bytes(),
                 Ok(None) => return Err(denied()),
                 Err(error) => {

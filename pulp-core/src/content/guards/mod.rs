@@ -2,7 +2,6 @@
 
 mod composite;
 mod header;
-mod jq;
 pub(crate) mod rbac;
 mod redirect;
 mod variable;

@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use super::super::{ContentGuard, Denied, GuardRequest};
 use crate::Pulp;
+use crate::api::Asker;
 use crate::db::DbError;
-use crate::model::User;
 use crate::resource::Grants;
 
 /// `core.rbac`.
@@ -15,10 +15,10 @@ pub(super) struct Rbac;
 #[async_trait]
 impl ContentGuard for Rbac {
     async fn permit(&self, request: &GuardRequest<'_>) -> Result<(), Denied> {
-        let user = crate::api::user_of(request.pulp, request.headers).await;
-        let user = user.ok_or_else(|| Denied("Authentication credentials were not provided.".to_owned()))?;
+        let asker = crate::api::asker_of(request.pulp, request.headers).await;
+        let asker = asker.ok_or_else(|| Denied("Authentication credentials were not provided.".to_owned()))?;
         let domain = request.distribution.pulp_domain_id;
-        let may = may_download(request.pulp, &user, domain, request.guard).await.unwrap_or_else(|error| {
+        let may = may_download(request.pulp, asker, domain, request.guard).await.unwrap_or_else(|error| {
             tracing::error!(%error, guard = %request.guard, "it cannot be found out who may download");
             false
         });
@@ -32,10 +32,10 @@ pub(crate) const DOWNLOAD: &str = "core.download_rbaccontentguard";
 /// What roles on such guards are stored with.
 pub(crate) const MODEL: &str = "core.rbaccontentguard";
 
-/// Whether a user may download what this guard guards.
-async fn may_download(pulp: &Pulp, user: &User, domain: Uuid, guard: Uuid) -> Result<bool, DbError> {
+/// Whether somebody may download what this guard guards.
+async fn may_download(pulp: &Pulp, asker: Asker, domain: Uuid, guard: Uuid) -> Result<bool, DbError> {
     let (db, catalogue) = (pulp.db(), pulp.access());
-    let grants = Grants::load(db, user, domain).await?;
+    let grants = Grants::load(db, &asker.user, domain).await?.within(asker.limit);
     Ok(grants.everywhere(catalogue, DOWNLOAD)
         || grants.in_domain(catalogue, DOWNLOAD)
         || grants.on_object(db, catalogue, (MODEL, guard), DOWNLOAD).await?)

@@ -9,6 +9,17 @@ use crate::db::{DbError, Executor, ExecutorExt, Sql};
 use crate::model::User;
 use crate::resource::Fragment;
 
+/// The most that somebody may do who asks with a token: some permissions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Limit(HashSet<i64>);
+
+impl Limit {
+    /// Of permissions by their names; those that are not known let nobody do anything.
+    pub(crate) fn new<'n>(catalogue: &Catalogue, names: impl IntoIterator<Item = &'n String>) -> Self {
+        Self(names.into_iter().filter_map(|name| catalogue.permission(name)).collect())
+    }
+}
+
 /// The permissions of a user as of the beginning of a request: those on everything and on everything in a domain are known, those on
 /// single objects are asked for.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +28,7 @@ pub struct Grants {
     superuser: bool,
     everywhere: HashSet<i64>,
     in_domain: HashSet<i64>,
+    limit: Option<Limit>,
 }
 
 impl Grants {
@@ -49,23 +61,43 @@ impl Grants {
         Self { user, ..Self::default() }
     }
 
+    /// The same, but for what a limit does not name.
+    #[must_use]
+    pub(crate) fn within(mut self, limit: Option<Limit>) -> Self {
+        self.limit = limit;
+        self
+    }
+
     /// Whether the user may do everything.
     pub fn is_superuser(&self) -> bool {
-        self.superuser
+        self.superuser && self.limit.is_none()
+    }
+
+    /// Whether the user may have a permission at all: no token keeps it back.
+    pub(crate) fn lets(&self, catalogue: &Catalogue, permission: &str) -> bool {
+        let Some(Limit(named)) = &self.limit else { return true };
+        catalogue.permission(permission).is_some_and(|id| named.contains(&id))
     }
 
     /// Whether the user has a permission on everything.
     pub(crate) fn everywhere(&self, catalogue: &Catalogue, permission: &str) -> bool {
-        self.superuser || catalogue.permission(permission).is_some_and(|id| self.everywhere.contains(&id))
+        self.held(&self.everywhere, catalogue, permission)
     }
 
     /// Whether the user has a permission on everything in the domain of the request, by a role that was given for that domain.
     pub(crate) fn in_domain(&self, catalogue: &Catalogue, permission: &str) -> bool {
-        self.superuser || catalogue.permission(permission).is_some_and(|id| self.in_domain.contains(&id))
+        self.held(&self.in_domain, catalogue, permission)
+    }
+
+    fn held(&self, among: &HashSet<i64>, catalogue: &Catalogue, permission: &str) -> bool {
+        self.lets(catalogue, permission) && (self.superuser || catalogue.permission(permission).is_some_and(|id| among.contains(&id)))
     }
 
     /// The keys of the objects of a model on which the user has a permission by a role that was given for them: a sub-select.
     pub(crate) fn objects(&self, catalogue: &Catalogue, model: &str, permission: &str) -> Option<Fragment> {
+        if !self.lets(catalogue, permission) {
+            return None;
+        }
         let (model, permission) = (catalogue.model(model)?, catalogue.permission(permission)?);
         let roles =
             || Fragment::new("(select rp.role_id from core_role_permissions rp where rp.permission_id = ").bind(permission).text(")");
@@ -97,7 +129,7 @@ impl Grants {
         permission: &str,
     ) -> Result<bool, DbError> {
         if self.superuser {
-            return Ok(true);
+            return Ok(self.lets(catalogue, permission));
         }
         let Some(objects) = self.objects(catalogue, model, permission) else { return Ok(false) };
         let mut sql = Sql::new("select 1 from (");

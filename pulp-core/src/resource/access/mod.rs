@@ -18,6 +18,7 @@ pub(crate) use catalogue::{Catalogue, Overrides};
 pub(crate) use creation::{forget, give_role, give_to_creator};
 pub(crate) use derive::{app_of, permission};
 pub use grants::Grants;
+pub(crate) use grants::Limit;
 pub use policy::{AccessPolicy, Scope};
 pub(crate) use scope::visible;
 pub(crate) use statement::{Effect, Statement};

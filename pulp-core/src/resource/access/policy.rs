@@ -13,6 +13,8 @@ pub enum Scope {
     VersionsOfViewedRepositories,
     /// Groups of tasks that the asker may view.
     OfViewedTasks,
+    /// One's own: this column holds the key of the user.
+    Own(&'static str),
     /// All.
     Everything,
 }

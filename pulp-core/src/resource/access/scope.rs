@@ -34,6 +34,7 @@ impl Asker<'_> {
         let Some(scope) = self.overrides.scope(self.catalogue, resource.path)? else { return Ok(Fragment::never()) };
         Ok(match scope {
             Scope::Everything => Fragment::always(),
+            Scope::Own(column) => self.own(column),
             Scope::Viewed if resource.typed() && resource.pulp_type.is_none() => self.by_type(resource)?,
             Scope::Viewed => self.held(resource, "b"),
             Scope::InViewedRepositories if resource.pulp_type.is_none() => self.by_type(resource)?,
@@ -48,6 +49,10 @@ impl Asker<'_> {
                 Fragment::new("exists (select 1 from core_task t where t.task_group_id = b.pulp_id and (").then(held).text("))")
             }
         })
+    }
+
+    fn own(&self, column: &'static str) -> Fragment {
+        self.cx.user().map_or_else(Fragment::never, |user| Fragment::new(format!("b.{column} = ")).bind(user.id))
     }
 
     /// The condition that the asker may view a row, of a resource with one model.

@@ -1,4 +1,4 @@
-//! jq filters over the value of a header.
+//! jq filters over the value of a header: of content guards, and of a proxy that says who asks.
 //!
 //! Whoever may make a guard could make one that never ends or eats the memory of the host, so that not all of jq is allowed: paths,
 //! conditions, comparisons and the functions that are listed here, with few iterators. What they make of a header is not much larger
@@ -16,22 +16,24 @@ use moka::sync::Cache;
 
 /// Bytes of a filter and of a header.
 const LONGEST_FILTER: usize = 1_024;
-const LONGEST_INPUT: usize = 16 << 10;
+pub(crate) const LONGEST_INPUT: usize = 16 << 10;
 /// Bytes of stack; only what is used of them is ever taken.
 const STACK: usize = 32 << 20;
 /// Iterators of a filter: each can go over all that the header has.
 const MOST_ITERATORS: usize = 2;
 /// Functions of a filter that make longer texts.
 const MOST_GROWTH: usize = 2;
+/// Filters that are kept compiled.
+const MOST_FILTERS: u64 = 256;
 
 type Data = data::JustLut<Val>;
 
 /// Why a filter gives no text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum JqError {
+pub(crate) enum JqError {
     #[error("it is no jq filter")]
     Syntax,
-    #[error("{0} is not allowed in filters of content guards")]
+    #[error("{0} is not allowed in filters")]
     NotAllowed(String),
     #[error("the header is too long, or no JSON")]
     Input,
@@ -39,10 +41,67 @@ pub(super) enum JqError {
     Failed(String),
 }
 
-/// The first output of a filter over some JSON, if that is a text.
-pub(super) async fn first_text(filter: String, json: Vec<u8>) -> Result<Option<String>, JqError> {
-    let ran = tokio::task::spawn_blocking(move || on_deep_stack(|| run(&filter, &json))).await;
-    ran.map_err(|error| JqError::Failed(error.to_string()))?.unwrap_or_else(|| Err(JqError::Failed("its thread ended".to_owned())))
+/// Filters, of which those that were used lately are kept compiled.
+#[derive(Clone)]
+pub(crate) struct Jq {
+    compiled: Cache<String, Arc<Filter<Data>>>,
+}
+
+impl Default for Jq {
+    fn default() -> Self {
+        Self { compiled: Cache::new(MOST_FILTERS) }
+    }
+}
+
+impl Jq {
+    /// The first output of a filter over some JSON, if that is a text.
+    ///
+    /// # Errors
+    /// If the filter is not allowed, the JSON is none, or the one fails on the other.
+    pub(crate) async fn first_text(&self, filter: String, json: Vec<u8>) -> Result<Option<String>, JqError> {
+        self.deeply(move |jq| jq.run(&filter, &json)).await
+    }
+
+    /// Whether a filter can be used at all.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub(crate) async fn check(&self, filter: String) -> Result<(), JqError> {
+        self.deeply(move |jq| jq.compiled(&filter).map(drop)).await
+    }
+
+    async fn deeply<T: Send + 'static>(&self, work: impl FnOnce(&Self) -> Result<T, JqError> + Send + 'static) -> Result<T, JqError> {
+        let jq = self.clone();
+        let ran = tokio::task::spawn_blocking(move || on_deep_stack(|| work(&jq))).await;
+        ran.map_err(|error| JqError::Failed(error.to_string()))?.unwrap_or_else(|| Err(JqError::Failed("its thread ended".to_owned())))
+    }
+
+    fn run(&self, filter: &str, json: &[u8]) -> Result<Option<String>, JqError> {
+        // The other parser goes as deep as the input does; this one has its limit.
+        if json.len() > LONGEST_INPUT || serde_json::from_slice::<serde_json::Value>(json).is_err() {
+            return Err(JqError::Input);
+        }
+        let filter = self.compiled(filter)?;
+        let input = read::parse_single(json).map_err(|_| JqError::Input)?;
+        let context = Ctx::<Data>::new(&filter.lut, Vars::new([]));
+        match filter.id.run((context, input)).next() {
+            None => Ok(None),
+            Some(Ok(Val::TStr(text))) => Ok(String::from_utf8(text.to_vec()).ok()),
+            Some(Ok(_)) => Ok(None),
+            Some(Err(error)) => {
+                Err(JqError::Failed(error.get_err().map_or_else(|_| "it ended early".to_owned(), |error| error.to_string())))
+            }
+        }
+    }
+
+    fn compiled(&self, filter: &str) -> Result<Arc<Filter<Data>>, JqError> {
+        if let Some(known) = self.compiled.get(filter) {
+            return Ok(known);
+        }
+        let compiled = Arc::new(compile(filter)?);
+        self.compiled.insert(filter.to_owned(), Arc::clone(&compiled));
+        Ok(compiled)
+    }
 }
 
 /// Filters are read by recursion: one of [`LONGEST_FILTER`] parentheses takes more than the stack that threads usually have.
@@ -52,25 +111,6 @@ fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
         thread.ok()?.join().ok()
     })
 }
-
-fn run(filter: &str, json: &[u8]) -> Result<Option<String>, JqError> {
-    // The other parser goes as deep as the input does; this one has its limit.
-    if json.len() > LONGEST_INPUT || serde_json::from_slice::<serde_json::Value>(json).is_err() {
-        return Err(JqError::Input);
-    }
-    let filter = compiled(filter)?;
-    let input = read::parse_single(json).map_err(|_| JqError::Input)?;
-    let context = Ctx::<Data>::new(&filter.lut, Vars::new([]));
-    match filter.id.run((context, input)).next() {
-        None => Ok(None),
-        Some(Ok(Val::TStr(text))) => Ok(String::from_utf8(text.to_vec()).ok()),
-        Some(Ok(_)) => Ok(None),
-        Some(Err(error)) => Err(JqError::Failed(error.get_err().map_or_else(|_| "it ended early".to_owned(), |error| error.to_string()))),
-    }
-}
-
-/// Filters that were used lately.
-static FILTERS: LazyLock<Cache<String, Arc<Filter<Data>>>> = LazyLock::new(|| Cache::new(256));
 
 /// What the functions of the filters are made of: those of the two libraries that are needed, for the others need more of them than is
 /// compiled in.
@@ -97,10 +137,7 @@ const NEEDED: &[(&str, usize)] = &[
     ("values", 0),
 ];
 
-fn compiled(filter: &str) -> Result<Arc<Filter<Data>>, JqError> {
-    if let Some(known) = FILTERS.get(filter) {
-        return Ok(known);
-    }
+fn compile(filter: &str) -> Result<Filter<Data>, JqError> {
     if filter.len() > LONGEST_FILTER {
         return Err(JqError::NotAllowed(format!("a filter of more than {LONGEST_FILTER} bytes")));
     }
@@ -109,10 +146,7 @@ fn compiled(filter: &str) -> Result<Arc<Filter<Data>>, JqError> {
     let arena = Arena::default();
     let modules = Loader::new(DEFINITIONS.iter().cloned()).load(&arena, File { code: filter, path: () }).map_err(|_| JqError::Syntax)?;
     let functions = jaq_core::funs().chain(jaq_std::base_funs()).chain(jaq_json::funs());
-    let compiled = Compiler::default().with_funs(functions).compile(modules).map_err(|_| JqError::Syntax)?;
-    let compiled = Arc::new(compiled);
-    FILTERS.insert(filter.to_owned(), Arc::clone(&compiled));
-    Ok(compiled)
+    Compiler::default().with_funs(functions).compile(modules).map_err(|_| JqError::Syntax)
 }
 
 /// Functions that neither iterate nor make anything larger, with the number of their arguments.
@@ -263,6 +297,10 @@ fn has_comma(term: &Term<&str>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn run(filter: &str, json: &[u8]) -> Result<Option<String>, JqError> {
+        Jq::default().run(filter, json)
+    }
 
     fn text(filter: &str, json: &str) -> Option<String> {
         run(filter, json.as_bytes()).unwrap_or_else(|error| panic!("{filter}: {error}"))

@@ -1,0 +1,39 @@
+//! Name and password in the request: HTTP Basic.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::StatusCode;
+
+use super::{Asker, By, token};
+use crate::Pulp;
+use crate::api::error::ApiError;
+use crate::crypto::{PasswordError, Secret};
+use crate::model::User;
+
+/// The user whom HTTP Basic names: `encoded` is what follows the scheme. A token may stand where the password does.
+pub(super) async fn asker(pulp: &Pulp, encoded: &str) -> Result<Asker, ApiError> {
+    let encoding = || ApiError::unauthenticated("Invalid basic header. Credentials not correctly base64 encoded.");
+    let decoded = STANDARD.decode(encoded).map_err(|_| encoding())?;
+    let decoded = String::from_utf8(decoded).map_err(|_| encoding())?;
+    let (name, password) = decoded.split_once(':').ok_or_else(encoding)?;
+    if let Some(asker) = token::of_secret(pulp, password).await?.filter(|asker| asker.user.username == name) {
+        return Ok(asker);
+    }
+    let user = User::by_name(pulp.db(), name).await?;
+    let stored = user.as_ref().map(|user| user.password.as_str());
+    let right = match pulp.credentials().verify(name, &Secret::new(password.to_owned()), stored).await {
+        Ok(right) => right,
+        Err(PasswordError::TooMany) => {
+            tracing::warn!(user = name, "too many wrong passwords were tried");
+            return Err(ApiError::detail(StatusCode::TOO_MANY_REQUESTS, "Request was throttled. Expected available in 60 seconds."));
+        }
+        Err(error) => {
+            tracing::warn!(user = name, %error, "a password could not be checked");
+            false
+        }
+    };
+    match user {
+        Some(user) if right && user.is_active => Ok(Asker::new(user, By::Password)),
+        _ => Err(ApiError::unauthenticated("Invalid username/password.")),
+    }
+}
