@@ -121,7 +121,7 @@ fn the_record_of_changes() {
     }
     let listed = pulp(&server, &["audit", "list", "--operation-startswith", "tokens/", "--limit", "2"]).ok();
     assert_eq!(listed.json().as_array().unwrap().len(), 2);
-    assert_eq!(server.seen().pop().unwrap().parameter("operation__startswith"), Some("tokens/"));
+    assert_eq!(server.seen().pop().unwrap().parameter("operation__startswith"), Some("tokens%2F"));
 }
 
 #[test]

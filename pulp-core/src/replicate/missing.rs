@@ -22,6 +22,8 @@ const PAGE: i64 = 1_000;
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     pub(super) distributions: HashSet<Uuid>,
+    /// Names of distributions. A task of this replication may have made one by now, whose key nobody knows here.
+    pub(super) names: HashSet<String>,
     pub(super) repositories: HashSet<Uuid>,
     pub(super) remotes: HashSet<Uuid>,
 }
@@ -37,25 +39,27 @@ pub(super) async fn remove_missing(
     if upstream.policy == "nodelete" {
         return Ok(());
     }
+    let nameless = HashSet::new();
     let of = [
-        ("core_distribution", kind.distribution_type(), &kept.distributions),
-        ("core_repository", kind.repository_type(), &kept.repositories),
-        ("core_remote", kind.remote_type(), &kept.remotes),
+        ("core_distribution", kind.distribution_type(), &kept.distributions, &kept.names),
+        ("core_repository", kind.repository_type(), &kept.repositories, &nameless),
+        ("core_remote", kind.remote_type(), &kept.remotes, &nameless),
     ];
-    for (table, pulp_type, kept) in of {
+    for (table, pulp_type, kept, names) in of {
         let Some(resource) = cx.pulp().registry().resource_of_type(table, pulp_type) else { continue };
         let mut after = Uuid::nil();
         loop {
             let sql = Sql::new(format!(
-                "select pulp_id, pulp_labels from {table} where pulp_domain_id = $1 and pulp_type = $2 and pulp_id > $3 order by pulp_id limit $4"
+                "select pulp_id, name, pulp_labels from {table} where pulp_domain_id = $1 and pulp_type = $2 and pulp_id > $3 order by pulp_id limit $4"
             ));
             let sql = sql.bind(cx.domain().pulp_id).bind(pulp_type).bind(after).bind(PAGE);
-            let page: Vec<(Uuid, Column<Json>)> = cx.pulp().db().all(sql).await?;
-            let Some((last, _)) = page.last() else { break };
+            let page: Vec<(Uuid, String, Column<Json>)> = cx.pulp().db().all(sql).await?;
+            let Some((last, ..)) = page.last() else { break };
             after = *last;
-            for (id, labels) in page {
+            for (id, name, labels) in page {
                 let ours = labels.get(LABEL).and_then(Json::as_str) == Some(upstream.pulp_id.to_string().as_str());
-                if kept.contains(&id) || (upstream.policy == "labeled" && !ours) {
+                let is_kept = kept.contains(&id) || names.contains(&name);
+                if is_kept || (upstream.policy == "labeled" && !ours) {
                     continue;
                 }
                 let prn = Prn::new(resource.model.as_str(), id).to_string();

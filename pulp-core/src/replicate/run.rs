@@ -140,6 +140,7 @@ impl Run<'_> {
                 kept.remotes.insert(local.remote);
                 kept.repositories.insert(local.repository);
                 kept.distributions.extend(here.map(|here| here.pulp_id));
+                kept.names.insert(name.to_owned());
                 names.push(name.to_owned());
             }
         }
