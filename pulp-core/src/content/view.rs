@@ -194,7 +194,7 @@ mod tests {
     /// Seven entries, in pages of two as a directory is read.
     fn entries() -> Entries {
         let file = |name: &str, day: i64, size| Entry::file(name, DateTime::from_timestamp(day * 86_400, 0), Some(size));
-        let all = vec![
+        let all = [
             file("a", 3, 10),
             file("b&c", 1, 10),
             Entry::directory("d"),

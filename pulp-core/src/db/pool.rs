@@ -242,17 +242,20 @@ impl Executor for Db {
     }
 }
 
-/// Now and then has the connection that writes forget its unchanged pages, as long as the database is in use.
+/// Now and then has the connections that are at rest forget unchanged pages, as long as the database is in use.
 async fn relax(database: Weak<Inner>) {
     loop {
         tokio::time::sleep(RELAX).await;
         let Some(inner) = database.upgrade() else { return };
-        let Pools::Sqlite { write, .. } = &inner.0.pools else { return };
+        let Pools::Sqlite { read, write } = &inner.0.pools else { return };
         if write.is_closed() {
             return;
         }
-        if let Err(error) = sqlx::query("pragma shrink_memory").execute(write).await {
-            tracing::debug!(%error, "the memory of the database could not be shrunk");
+        let at_rest: Vec<_> = [read, write].into_iter().flat_map(|pool| std::iter::from_fn(|| pool.try_acquire())).collect();
+        for mut connection in at_rest {
+            if let Err(error) = sqlx::query("pragma shrink_memory").execute(&mut *connection).await {
+                tracing::debug!(%error, "the memory of the database could not be shrunk");
+            }
         }
     }
 }
