@@ -43,6 +43,46 @@ impl Page {
     }
 }
 
+/// The list of resources that have a name.
+#[derive(Debug, Args)]
+pub(crate) struct NamedList {
+    #[command(flatten)]
+    page: Page,
+    #[command(flatten)]
+    name: NameFilters,
+}
+
+impl NamedList {
+    /// Lists the resources of a collection.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub(crate) async fn exec(&self, cx: &Context, path: &str) -> Result<()> {
+        self.page.exec(cx, path, self.name.query()).await
+    }
+}
+
+/// The list of resources that have a name and labels.
+#[derive(Debug, Args)]
+pub(crate) struct LabelledList {
+    #[command(flatten)]
+    page: Page,
+    #[command(flatten)]
+    name: NameFilters,
+    #[command(flatten)]
+    label: LabelFilter,
+}
+
+impl LabelledList {
+    /// Lists the resources of a collection.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub(crate) async fn exec(&self, cx: &Context, path: &str) -> Result<()> {
+        self.page.exec(cx, path, self.name.query().and(self.label.query())).await
+    }
+}
+
 /// A number above zero.
 fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {

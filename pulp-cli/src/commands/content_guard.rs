@@ -2,11 +2,12 @@
 
 use clap::{Args, Subcommand};
 
-use super::crud::{CrudCommand, Fields, List};
+use super::crud::{CrudCommand, Fields};
 use super::object_role::{self, ObjectRoleCommand};
 use crate::args::{OrNull, text_or_file};
 use crate::context::Context;
 use crate::error::Result;
+use crate::list::NamedList;
 use crate::lookup::{Lookup as _, named_lookup};
 use crate::reference::{Category, TypedReference};
 use crate::resource::{Body, Kind};
@@ -22,7 +23,7 @@ named_lookup!(
 #[derive(Debug, Subcommand)]
 pub(crate) enum ContentGuardCommand {
     /// List content guards of all types
-    List(List),
+    List(NamedList),
     /// Guards that ask all of several guards
     #[command(subcommand)]
     Composite(GuardCommand<Composite>),

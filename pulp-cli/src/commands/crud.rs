@@ -5,7 +5,7 @@ use clap::{Arg, Args, Subcommand};
 use crate::client::Query;
 use crate::context::Context;
 use crate::error::Result;
-use crate::list::{NameFilters, Page};
+use crate::list::NamedList;
 use crate::lookup::Lookup;
 use crate::resource::{Body, Kind};
 
@@ -30,7 +30,7 @@ pub(crate) enum CrudCommand<L: Args, F: Args + Fields> {
     /// Make one
     Create(Create<F>),
     /// List them
-    List(List),
+    List(NamedList),
     /// Show one
     Show(L),
     /// Change one
@@ -55,14 +55,6 @@ pub(crate) struct Update<L: Args, F: Args> {
     lookup: L,
     #[command(flatten)]
     fields: F,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct List {
-    #[command(flatten)]
-    page: Page,
-    #[command(flatten)]
-    name: NameFilters,
 }
 
 fn required<F: Fields>(arg: Arg) -> Arg {
@@ -90,12 +82,5 @@ impl<L: Args + Lookup, F: Args + Fields> CrudCommand<L, F> {
             }
             Self::Destroy(lookup) => cx.destroy(&lookup.href(cx, kind).await?).await,
         }
-    }
-}
-
-impl List {
-    /// Lists the resources of a collection.
-    pub(crate) async fn exec(&self, cx: &Context, path: &str) -> Result<()> {
-        self.page.exec(cx, path, self.name.query()).await
     }
 }

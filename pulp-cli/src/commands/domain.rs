@@ -7,7 +7,7 @@ use super::label::LabelCommand;
 use crate::args::{self, Labels, OrNull, name, switch};
 use crate::context::{Context, Followed};
 use crate::error::Result;
-use crate::list::{LabelFilter, NameFilters, Page};
+use crate::list::LabelledList;
 use crate::lookup::{Lookup as _, named_lookup};
 use crate::reference::{Category, TypedReference};
 use crate::resource::{Body, Kind};
@@ -50,7 +50,7 @@ pub(crate) enum DomainCommand {
     /// Make a domain
     Create(Create),
     /// List domains
-    List(List),
+    List(LabelledList),
     /// Show a domain
     Show(DomainLookup),
     /// Change a domain
@@ -120,16 +120,6 @@ struct Options {
     labels: Option<Labels>,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct List {
-    #[command(flatten)]
-    page: Page,
-    #[command(flatten)]
-    name: NameFilters,
-    #[command(flatten)]
-    label: LabelFilter,
-}
-
 impl Options {
     async fn body(&self, cx: &Context) -> Result<Body> {
         Ok(Body::new()
@@ -148,7 +138,7 @@ impl DomainCommand {
                 let body = Body::new().with("name", Some(&create.name)).and(create.storage.body());
                 cx.create(&DOMAIN, body.and(create.options.body(cx).await?)).await
             }
-            Self::List(list) => list.page.exec(cx, DOMAIN.path(), list.name.query().and(list.label.query())).await,
+            Self::List(list) => list.exec(cx, DOMAIN.path()).await,
             Self::Show(lookup) => cx.print(&lookup.find(cx, &DOMAIN).await?),
             Self::Update(update) => {
                 let href = update.lookup.href(cx, &DOMAIN).await?;

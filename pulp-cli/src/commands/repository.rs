@@ -7,14 +7,14 @@ use crate::args;
 use crate::client::Query;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::list::{LabelFilter, NameFilters, Page};
+use crate::list::{LabelledList, Page};
 use crate::reference::{Category, TypedReference};
 use crate::resource::Body;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RepositoryCommand {
     /// List repositories
-    List(List),
+    List(LabelledList),
     /// Remove files that a remote can give again from the storage
     Reclaim(Reclaim),
     /// Versions of repositories
@@ -35,16 +35,6 @@ pub(crate) struct Reclaim {
     keep: Vec<String>,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct List {
-    #[command(flatten)]
-    page: Page,
-    #[command(flatten)]
-    name: NameFilters,
-    #[command(flatten)]
-    label: LabelFilter,
-}
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum VersionCommand {
     /// List versions of all repositories
@@ -58,13 +48,6 @@ pub(crate) struct VersionList {
     /// Only versions that have any of these content units: JSON list of hrefs, or @FILE with one
     #[arg(long, value_name = "JSON", value_parser = args::json_list)]
     content: Option<Value>,
-}
-
-impl List {
-    /// Lists the repositories of a collection.
-    pub(crate) async fn exec(&self, cx: &Context, path: &str) -> Result<()> {
-        self.page.exec(cx, path, self.name.query().and(self.label.query())).await
-    }
 }
 
 impl VersionList {

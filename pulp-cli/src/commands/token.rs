@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use crate::args::{moment, switch};
 use crate::context::Context;
 use crate::error::Result;
-use crate::list::{NameFilters, Page};
+use crate::list::NamedList;
 use crate::lookup::{Lookup as _, named_lookup};
 use crate::resource::{Body, Kind};
 
@@ -26,7 +26,7 @@ pub(crate) enum TokenCommand {
     /// Make a token; its secret is shown this once
     Create(Create),
     /// List tokens
-    List(List),
+    List(NamedList),
     /// Show a token, without its secret
     Show(TokenLookup),
     /// Delete a token: from then on it is not valid
@@ -51,14 +51,6 @@ pub(crate) struct Create {
     expires: Option<String>,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct List {
-    #[command(flatten)]
-    page: Page,
-    #[command(flatten)]
-    name: NameFilters,
-}
-
 impl Create {
     fn body(&self) -> Body {
         Body::new()
@@ -74,7 +66,7 @@ impl TokenCommand {
     pub(crate) async fn exec(&self, cx: &Context) -> Result<()> {
         match self {
             Self::Create(create) => cx.create(&TOKEN, create.body()).await,
-            Self::List(list) => list.page.exec(cx, TOKEN.path(), list.name.query()).await,
+            Self::List(list) => list.exec(cx, TOKEN.path()).await,
             Self::Show(lookup) => cx.print(&lookup.find(cx, &TOKEN).await?),
             Self::Destroy(lookup) => cx.destroy(&lookup.href(cx, &TOKEN).await?).await,
         }

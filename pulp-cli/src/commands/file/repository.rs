@@ -9,11 +9,10 @@ use crate::args::{self, Labels, OrNull, switch};
 use crate::client::Query;
 use crate::commands::label::LabelCommand;
 use crate::commands::object_role::ObjectRoleCommand;
-use crate::commands::repository::List;
 use crate::commands::task;
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::list::Page;
+use crate::list::{LabelledList, Page};
 use crate::lookup::{Lookup as _, RepositoryLookup};
 use crate::reference::TypedReference;
 use crate::resource::{Body, Kind, text};
@@ -40,7 +39,7 @@ pub(crate) enum RepositoryCommand {
     /// Make a repository
     Create(Create),
     /// List repositories
-    List(List),
+    List(LabelledList),
     /// Show a repository
     Show(RepositoryLookup),
     /// Change a repository
