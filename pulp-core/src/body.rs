@@ -23,7 +23,11 @@ enum Kind {
     Empty,
     Full(Bytes),
     Stream(UnsyncBoxBody<Bytes, BodyError>),
+    Counted(UnsyncBoxBody<Bytes, BodyError>, Count),
 }
+
+/// Is told of bytes as they leave.
+type Count = Box<dyn Fn(u64) + Send>;
 
 /// A body was larger than allowed, or broke off.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +68,18 @@ impl Body {
         Self(Kind::Stream(BodyExt::boxed_unsync(StreamBody::new(chunks.map_ok(Frame::data).map_err(Into::into)))))
     }
 
+    /// The same body; `count` is told of its bytes: as they leave, or at once if all of them are there.
+    pub(crate) fn counted(self, count: impl Fn(u64) + Send + 'static) -> Self {
+        Self(match self.0 {
+            Kind::Empty => Kind::Empty,
+            Kind::Full(bytes) => {
+                count(bytes.len() as u64);
+                Kind::Full(bytes)
+            }
+            Kind::Stream(stream) | Kind::Counted(stream, _) => Kind::Counted(stream, Box::new(count)),
+        })
+    }
+
     /// Reads all of it into memory.
     ///
     /// # Errors
@@ -94,7 +110,7 @@ impl fmt::Debug for Body {
         match &self.0 {
             Kind::Empty => f.write_str("Body(empty)"),
             Kind::Full(bytes) => write!(f, "Body({} bytes)", bytes.len()),
-            Kind::Stream(_) => f.write_str("Body(stream)"),
+            Kind::Stream(_) | Kind::Counted(..) => f.write_str("Body(stream)"),
         }
     }
 }
@@ -119,6 +135,15 @@ impl HttpBody for Body {
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             Kind::Stream(stream) => Pin::new(stream).poll_frame(cx),
+            Kind::Counted(stream, count) => {
+                let polled = Pin::new(stream).poll_frame(cx);
+                if let Poll::Ready(Some(Ok(frame))) = &polled
+                    && let Some(data) = frame.data_ref()
+                {
+                    count(data.len() as u64);
+                }
+                polled
+            }
         }
     }
 
@@ -126,7 +151,7 @@ impl HttpBody for Body {
         match &self.0 {
             Kind::Empty => true,
             Kind::Full(_) => false,
-            Kind::Stream(stream) => stream.is_end_stream(),
+            Kind::Stream(stream) | Kind::Counted(stream, _) => stream.is_end_stream(),
         }
     }
 
@@ -134,7 +159,7 @@ impl HttpBody for Body {
         match &self.0 {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Kind::Stream(stream) => stream.size_hint(),
+            Kind::Stream(stream) | Kind::Counted(stream, _) => stream.size_hint(),
         }
     }
 }

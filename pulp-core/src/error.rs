@@ -47,6 +47,9 @@ pub enum Error {
     /// The state of things forbids it. Wire: 409 or 400, as Pulp has it.
     #[error("{0}")]
     Conflict(String),
+    /// Too many ask for this at the same time. Wire: 503, with the time after which to try again.
+    #[error("{0}")]
+    Busy(String),
     /// A failure with one of Pulp’s codes (`PLP0000`), as tasks report it.
     #[error("[{code}] {message}")]
     Coded {
@@ -123,6 +126,7 @@ impl Error {
             Self::Unauthenticated => "unauthenticated",
             Self::Forbidden | Self::Denied(_) => "forbidden",
             Self::Conflict(_) => "conflict",
+            Self::Busy(_) => "busy",
             Self::Coded { code, .. } => code,
             Self::Task { .. } => "task",
             Self::Canceled => "canceled",

@@ -25,6 +25,7 @@ pub mod export;
 pub mod ids;
 pub mod import;
 mod jq;
+pub mod metrics;
 pub mod model;
 mod oidc;
 pub mod plugin;
@@ -40,6 +41,7 @@ pub mod storage;
 pub mod sync;
 pub mod tasks;
 pub mod version;
+pub mod webhooks;
 
 pub use clients::RemoteClient;
 pub use error::{Error, Result};

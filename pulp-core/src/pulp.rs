@@ -16,6 +16,7 @@ use crate::db::{self, Db, DbOptions};
 use crate::download::{Fetcher, FetcherOptions, FileDownloader};
 use crate::ids::Hrefs;
 use crate::jq::Jq;
+use crate::metrics::Metrics;
 use crate::model::backend::{self, Backends};
 use crate::model::{Domain, Remote};
 use crate::oidc::Oidc;
@@ -26,6 +27,7 @@ use crate::shareable::shareable;
 use crate::storage::{DomainStorage, LocalOptions, LocalStorage, Spool, SpoolOptions, Storage};
 use crate::sync::{Meter, Meters};
 use crate::tasks::{Hub, Tasks};
+use crate::webhooks::Webhooks;
 use crate::{Error, Result};
 
 /// A Pulp: a cheap handle that owns database, storage, downloads, tasks, registry, settings and clock. No globals: several
@@ -58,6 +60,8 @@ struct Parts {
     clients: Clients,
     meters: Meters,
     hub: Hub,
+    metrics: Arc<Metrics>,
+    webhooks: Webhooks,
     storing: RwLock<()>,
 }
 
@@ -230,6 +234,16 @@ impl Pulp {
 
     pub(crate) fn held_meter(&self, repository: uuid::Uuid) -> Option<Arc<Meter>> {
         self.0.meters.held(repository)
+    }
+
+    /// What this process counts.
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.0.metrics
+    }
+
+    /// What this process keeps of webhooks.
+    pub(crate) fn webhooks(&self) -> &Webhooks {
+        &self.0.webhooks
     }
 
     /// Where tasks of this process meet.
@@ -406,6 +420,7 @@ impl PulpBuilder {
         let jq = Jq::default();
         check_json_header(&self.settings, &jq).await?;
         let oidc = Oidc::new(&self.settings)?;
+        let webhooks = Webhooks::new(self.settings.webhook_concurrency);
         let pulp = Pulp(Arc::new(Inner(Parts {
             db,
             settings: self.settings,
@@ -429,6 +444,8 @@ impl PulpBuilder {
             clients: Clients::default(),
             meters: Meters::default(),
             hub: Hub::default(),
+            metrics: Arc::default(),
+            webhooks,
             storing: RwLock::default(),
         })));
         pulp.tasks().recover().await?;

@@ -101,6 +101,12 @@ pub struct Settings {
     pub task_diagnostics: Vec<String>,
     /// Days after which records of changes are removed; 0 keeps them.
     pub audit_retention_days: i64,
+    /// Hours for which a message to a webhook is tried to be sent.
+    pub webhook_retry_hours: i64,
+    /// Days after which messages to webhooks are removed; 0 keeps them.
+    pub webhook_retention_days: i64,
+    /// Messages to webhooks that are sent at the same time.
+    pub webhook_concurrency: usize,
     /// Start of the grace that ends running tasks at shut-down, in seconds.
     pub task_grace_interval: i64,
 }
@@ -149,6 +155,9 @@ impl Default for Settings {
             session_cookie_age: 14 * 24 * 60 * 60,
             task_diagnostics: Vec::new(),
             audit_retention_days: 0,
+            webhook_retry_hours: 24,
+            webhook_retention_days: 14,
+            webhook_concurrency: 8,
             task_grace_interval: 600,
         }
     }

@@ -174,10 +174,27 @@ const KNOWN: &[&str] = &[
     // No answer of Pulp has it.
     "component UploadResponse: properties: completed: ",
     "component UploadDetailResponse: properties: completed: ",
+    // Schedules of users.
+    "component TaskScheduleResponse: properties: created_by: ",
+    "component TaskScheduleResponse: properties: cron: ",
+    "component TaskScheduleResponse: properties: enabled: ",
+    "component TaskScheduleResponse: properties: jitter: ",
+    "component TaskScheduleResponse: properties: last_error: ",
+    "component TaskScheduleResponse: properties: options: ",
+    "component TaskScheduleResponse: properties: repository: ",
 ];
 
 /// Operations that Pulp has not, by how their ids begin.
-const OURS: &[&str] = &["audit_", "tokens_"];
+const OURS: &[&str] = &[
+    "audit_",
+    "task_schedules_create",
+    "task_schedules_delete",
+    "task_schedules_partial_update",
+    "task_schedules_update",
+    "tasks_events",
+    "tokens_",
+    "webhooks_",
+];
 
 /// The reference was made by a Pulp with more plugins, so it knows more types.
 fn of_other_plugins(line: &str) -> bool {

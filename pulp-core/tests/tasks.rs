@@ -15,7 +15,7 @@ use pulp_core::model::{Domain, Model, ProgressRow, TaskRow, TaskSchedule, TaskSt
 use pulp_core::plugin::{Plugin, PluginDescriptor, Registry};
 use pulp_core::settings::Settings;
 use pulp_core::tasks::{
-    AppRole, Created, DispatchOptions, GroupProgress, Purge, QueuedTask, Resources, Rhythm, Task, TaskContext, TaskOutput, Workers,
+    AppRole, Created, DispatchOptions, GroupProgress, News, Purge, QueuedTask, Resources, Rhythm, Task, TaskContext, TaskOutput, Workers,
     schedule,
 };
 use pulp_core::{Error, Pulp, PulpBuilder, Result};
@@ -369,6 +369,30 @@ both_databases! {
             let (marked, right) = startable(pulp).await;
             assert_eq!(marked, right);
         }
+    }
+
+    async fn a_task_is_followed_from_another_process(given: Probed) {
+        let pulp = given.pulp();
+        let (id, world) = world();
+        let task = dispatch(pulp, &Probe { world: id, act: Act::Gate, ..Probe::default() }).await.pulp_id;
+        let second = given.second().await;
+        let mut follow = second.as_ref().unwrap_or(pulp).tasks().follow(task, None).unwrap();
+        let mut told = Vec::new();
+        let mut next = async || match tokio::time::timeout(Duration::from_secs(20), follow.next()).await.unwrap() {
+            Some(News::State(row)) => format!("is {}", row.state),
+            Some(News::Progress(report)) => format!("has {} {}", report.done, report.state),
+            Some(News::Ended(row)) => format!("ended {}", row.state),
+            other => format!("{other:?}"),
+        };
+        told.push(next().await);
+        let workers = Workers::start(pulp, 1).await.unwrap();
+        world.begun(0).await;
+        told.push(next().await);
+        told.push(next().await);
+        world.gate.add_permits(1);
+        told.extend([next().await, next().await, next().await, next().await]);
+        assert_eq!(told, ["is waiting", "is running", "has 1 running", "is completed", "has 2 completed", "ended completed", "None"]);
+        workers.drain().await;
     }
 
     async fn tasks_are_cancelled_in_every_state(given: Probed) {

@@ -62,6 +62,21 @@ pub enum LogFormat {
     Json,
 }
 
+/// Who may read `/metrics`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MetricsAccess {
+    /// Nobody: it is not there.
+    Off,
+    /// Whoever asks from this host and not through a proxy; others must be administrators.
+    #[default]
+    Local,
+    /// Administrators.
+    Administrators,
+    /// Whoever can reach it.
+    Anyone,
+}
+
 /// The keys that the server has beside the library’s.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -94,6 +109,10 @@ pub struct Server {
     pub log_format: LogFormat,
     /// Whether to write a line for each request.
     pub access_log: bool,
+    /// Who may read `/metrics`: `off`, `local`, `administrators`, `anyone`.
+    pub metrics: MetricsAccess,
+    /// Another address and port on which `/metrics` is answered, and nothing else: for processes that have no other. Without TLS.
+    pub metrics_listen: Option<SocketAddr>,
     /// Seconds that a client may take to send the head of a request.
     pub header_read_timeout: u64,
     /// Seconds that open requests get to end when the server stops.
@@ -116,6 +135,8 @@ impl Default for Server {
             log_level: "info".to_owned(),
             log_format: LogFormat::default(),
             access_log: true,
+            metrics: MetricsAccess::default(),
+            metrics_listen: None,
             header_read_timeout: 30,
             shutdown_timeout: 30,
         }
@@ -198,7 +219,7 @@ pub struct ConfigBuilder {
 }
 
 /// Optional keys have no default that would show them in the table of defaults.
-const OPTIONAL_SERVER: [&str; 4] = ["database", "storage", "tls_certificate", "tls_key"];
+const OPTIONAL_SERVER: [&str; 5] = ["database", "metrics_listen", "storage", "tls_certificate", "tls_key"];
 const OPTIONAL_SETTINGS: [&str; 8] = [
     "content_origin",
     "db_encryption_key",

@@ -16,6 +16,7 @@ mod commands;
 pub mod config;
 pub mod http;
 mod log;
+mod metrics;
 mod open;
 mod rest;
 mod router;

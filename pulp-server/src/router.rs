@@ -9,12 +9,14 @@ use pulp_core::content::Content;
 
 use crate::config::{Role, Server};
 use crate::http::Answer;
+use crate::metrics::{self, Metrics};
 
-/// API and content on one port: what lies below the content prefix is content, all else is the API.
+/// API and content on one port: what lies below the content prefix is content, `/metrics` is that, all else is the API.
 #[derive(Debug, Clone)]
 pub struct Router {
     api: Option<Api>,
     content: Option<Content>,
+    metrics: Option<Metrics>,
     content_prefix: String,
     docs: String,
 }
@@ -25,6 +27,7 @@ impl Router {
         Self {
             api: server.has(Role::Api).then(|| pulp.api()),
             content: server.has(Role::Content).then(|| pulp.content()),
+            metrics: Metrics::new(pulp, server.metrics),
             content_prefix: pulp.settings().content_path_prefix.clone(),
             docs: format!("{}docs/", pulp.hrefs().base("default")),
         }
@@ -42,6 +45,11 @@ impl Answer for Router {
                 Some(content) => content.handle(request).await,
                 None => plain(StatusCode::NOT_FOUND, "this process does not serve content"),
             };
+        }
+        if request.uri().path() == metrics::PATH
+            && let Some(metrics) = &self.metrics
+        {
+            return metrics.answer(request).await;
         }
         match &self.api {
             Some(_) if request.uri().path() == "/" && request.method() == Method::GET => redirect(&self.docs),

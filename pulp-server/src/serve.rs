@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use pulp_core::Pulp;
 use pulp_core::tasks::{AppRole, Workers};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use crate::config::{Config, Role};
-use crate::http::{self, Limits};
+use crate::http::{self, Answer, Limits};
+use crate::metrics::Metrics;
 use crate::tls::{Tls, TlsError};
 use crate::{Failure, Router, admin};
 
@@ -46,6 +49,16 @@ pub async fn serve(pulp: &Pulp, config: &Config, ready: impl FnOnce(SocketAddr),
     // Before anything shows this process as online: a taken port or a wrong certificate must leave no trace.
     let tls = server.tls_files().filter(|_| listens).map(|(certificate, key)| Tls::new(certificate, key)).transpose()?;
     let listener = if listens { Some(http::bind(server.listen).await?) } else { None };
+    let limits = Limits {
+        header_read_timeout: Duration::from_secs(server.header_read_timeout),
+        shutdown_timeout: Duration::from_secs(server.shutdown_timeout),
+        access_log: server.access_log,
+        certificate_check: CERTIFICATE_CHECK,
+    };
+    let _metrics = match server.metrics_listen.zip(Metrics::new(pulp, server.metrics)) {
+        Some((address, metrics)) => Some(Beside::start(http::bind(address).await?, metrics, limits)),
+        None => None,
+    };
     let mut presences = Vec::new();
     for (role, app) in [(Role::Api, AppRole::Api), (Role::Content, AppRole::Content)] {
         if server.has(role) {
@@ -55,11 +68,9 @@ pub async fn serve(pulp: &Pulp, config: &Config, ready: impl FnOnce(SocketAddr),
     let workers = if server.has(Role::Worker) { Some(Workers::start(pulp, pulp.settings().worker_slots).await?) } else { None };
     if let Some(listener) = listener {
         ready(listener.local_addr()?);
-        let limits = Limits {
-            header_read_timeout: Duration::from_secs(server.header_read_timeout),
-            shutdown_timeout: Duration::from_secs(server.shutdown_timeout),
-            access_log: server.access_log,
-            certificate_check: CERTIFICATE_CHECK,
+        let stop = async {
+            stop.await;
+            pulp.tasks().stop_following();
         };
         http::serve(listener, tls, Arc::new(Router::new(pulp, server)), limits, stop).await;
     } else {
@@ -74,6 +85,21 @@ pub async fn serve(pulp: &Pulp, config: &Config, ready: impl FnOnce(SocketAddr),
         presence.leave().await;
     }
     Ok(())
+}
+
+/// A listener beside the one of API and content, as long as the process lives: what it answers can be read until the last task has ended.
+struct Beside(JoinHandle<()>);
+
+impl Beside {
+    fn start(listener: TcpListener, answer: impl Answer, limits: Limits) -> Self {
+        Self(tokio::spawn(http::serve(listener, None, Arc::new(answer), limits, std::future::pending())))
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// The command: serves until SIGTERM or SIGINT; a second signal ends the process at once.

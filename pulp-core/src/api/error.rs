@@ -49,6 +49,36 @@ impl ApiError {
         Self { allow: Some(allow), ..Self::detail(StatusCode::METHOD_NOT_ALLOWED, format!("Method \"{method}\" not allowed.")) }
     }
 
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What the client would read.
+    pub(crate) fn into_body(self) -> Json {
+        self.body
+    }
+
+    /// The same as one line: `remote: This field is required.`
+    pub(crate) fn message(&self) -> String {
+        fn walk(path: &str, value: &Json, lines: &mut Vec<String>) {
+            match value {
+                Json::Array(items) => items.iter().for_each(|item| walk(path, item, lines)),
+                Json::Object(fields) => {
+                    for (name, field) in fields {
+                        let named = !matches!(name.as_str(), "detail" | "non_field_errors");
+                        walk(if named { name } else { path }, field, lines);
+                    }
+                }
+                Json::String(text) if path.is_empty() => lines.push(text.clone()),
+                Json::String(text) => lines.push(format!("{path}: {text}")),
+                other => lines.push(other.to_string()),
+            }
+        }
+        let mut lines = Vec::new();
+        walk("", &self.body, &mut lines);
+        lines.join(" ")
+    }
+
     pub(crate) fn into_response(self) -> Response<Body> {
         let mut response = response::json(self.status, &self.body);
         let headers = response.headers_mut();
@@ -79,6 +109,7 @@ impl From<Error> for ApiError {
             Error::Forbidden => Self::detail(StatusCode::FORBIDDEN, "You do not have permission to perform this action."),
             Error::Denied(message) => Self::detail(StatusCode::FORBIDDEN, message),
             Error::Conflict(message) => Self::detail(StatusCode::CONFLICT, message),
+            Error::Busy(message) => Self::detail(StatusCode::SERVICE_UNAVAILABLE, message),
             Error::Coded { .. } | Error::Canceled => Self::detail(StatusCode::BAD_REQUEST, error.public_message()),
             Error::Db(DbError::Unavailable(_)) => Self::detail(StatusCode::SERVICE_UNAVAILABLE, error.public_message()),
             Error::Db(DbError::Full) | Error::Storage(StorageError::Full { .. } | StorageError::Quota { .. }) => {

@@ -36,7 +36,21 @@ pub(crate) use negotiate::origin;
 pub use service::Api;
 pub use trail::RemoteAddress;
 
+use http::{HeaderMap, Response};
+
+use crate::body::Body;
 use crate::plugin::Registry;
+use crate::{Error, Pulp};
+
+/// For what a front end answers beside the API and shows to administrators alone: nothing if the request comes from one, else the answer
+/// to it. Tokens that let their user have a part of the permissions make nobody an administrator.
+pub async fn refuse_all_but_administrators(pulp: &Pulp, headers: &HeaderMap) -> Option<Response<Body>> {
+    match auth::is_administrator(pulp, headers).await {
+        Ok(true) => None,
+        Ok(false) => Some(error::ApiError::from(Error::Forbidden).into_response()),
+        Err(error) => Some(error.into_response()),
+    }
+}
 
 /// Adds the resources, tasks and documented shapes of core.
 pub(crate) fn register(registry: &mut Registry) {

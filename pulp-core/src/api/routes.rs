@@ -44,6 +44,7 @@ pub(super) fn all(registry: &Registry) -> (Router, Arc<Documents>) {
     router.add("tasks/purge/", of("tasks", Acts::Named("purge")).post(tasks::purge));
     router
         .add("tasks/{id}/", of("tasks", Acts::Object).get(tasks::read).on(Method::PATCH, tasks::cancel).on(Method::DELETE, tasks::delete));
+    router.add("tasks/{id}/events/", of("tasks", Acts::Object).get(tasks::events).any_type());
     router.add("task-groups/{id}/", of("task-groups", Acts::Object).get(tasks::read_group).on(Method::PATCH, tasks::cancel_group));
     router.add(
         "uploads/{id}/",

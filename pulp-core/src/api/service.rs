@@ -1,6 +1,7 @@
 //! The service: finds the route, the user, and lets the handler answer.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{ALLOW, LOCATION, VARY};
@@ -45,13 +46,15 @@ impl Api {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BodyError>,
     {
+        let began = Instant::now();
         let (parts, body) = request.into_parts();
         let correlation_id = negotiate::correlation_id(&parts.headers);
-        let head = parts.method == Method::HEAD;
+        let method = parts.method.clone();
         let answer = self.answer(parts, Body::new(body), &correlation_id).await;
         let mut response = answer.unwrap_or_else(ApiError::into_response);
         finish(response.headers_mut(), &correlation_id);
-        if head {
+        self.0.pulp.metrics().api.observe(&method, response.status(), began.elapsed());
+        if method == Method::HEAD {
             *response.body_mut() = Body::empty();
         }
         response

@@ -1,7 +1,7 @@
 //! From a request to a response.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use uuid::Uuid;
@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Tells whether the path was found without asking the database.
 const CACHE: HeaderName = HeaderName::from_static("x-pulp-cache");
+
+const HIT: &str = "HIT";
+const MISS: &str = "MISS";
 
 /// Serves content: a cheap handle, to be mounted under any server.
 ///
@@ -50,8 +53,12 @@ impl Content {
     ///
     /// What the front end knows of the connection (a client certificate, say) goes to guards through the request’s extensions.
     pub async fn handle<B>(&self, request: Request<B>) -> Response<Body> {
+        let began = Instant::now();
         let (parts, _) = request.into_parts();
-        self.answer(&parts).await
+        let response = self.answer(&parts).await;
+        let metrics = self.pulp.metrics();
+        metrics.content.observe(&parts.method, response.status(), began.elapsed());
+        response.map(|body| metrics.counted(body))
     }
 
     async fn answer(&self, request: &http::request::Parts) -> Response<Body> {
@@ -116,6 +123,8 @@ impl Content {
         };
         let mut response = rendering.render(found.served).await?;
         if let Some(word) = found.cache {
+            let metrics = self.pulp.metrics();
+            if word == HIT { &metrics.cache_hits } else { &metrics.cache_misses }.add(1);
             response.headers_mut().insert(CACHE, HeaderValue::from_static(word));
         }
         Ok(response)
@@ -151,7 +160,7 @@ impl Content {
     ) -> Result<Found, ServeError> {
         let route = &remembered.route;
         self.guard(request, domain, route, &below(&route.distribution, path)).await?;
-        Ok(Found { served: remembered.decision.clone().into(), route: Some(Arc::clone(route)), cache: Some("HIT") })
+        Ok(Found { served: remembered.decision.clone().into(), route: Some(Arc::clone(route)), cache: Some(HIT) })
     }
 
     async fn decide(&self, request: &http::request::Parts, domain: &Domain, path: &str) -> Result<Found, ServeError> {
@@ -179,7 +188,7 @@ impl Content {
             Some(decision) => self.state.remember(domain.pulp_id, path, Arc::clone(&route), decision, stamp).await,
             None => false,
         };
-        Ok(Found { served, route: Some(route), cache: remembered.then_some("MISS") })
+        Ok(Found { served, route: Some(route), cache: remembered.then_some(MISS) })
     }
 
     async fn guard(&self, request: &http::request::Parts, domain: &Domain, route: &Route, path: &ContentPath) -> Result<(), ServeError> {

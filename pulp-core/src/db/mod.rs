@@ -18,7 +18,7 @@ pub use dialect::Dialect;
 pub use error::DbError;
 pub use migrate::{applied, migrate};
 pub use notify::Notification;
-pub use pool::{Db, DbOptions};
+pub use pool::{Db, DbOptions, PoolUse};
 pub use row::{Column, Record, Row};
 pub use tx::Tx;
 pub use value::{Sql, Value, rows_per_statement};

@@ -84,6 +84,26 @@ enum Pools {
     Sqlite { read: SqlitePool, write: SqlitePool },
 }
 
+/// A pool of connections at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolUse {
+    /// `postgres`; or of SQLite, `read` and `write`.
+    pub name: &'static str,
+    /// Connections that are open.
+    pub size: u32,
+    /// Those of them that nobody uses.
+    pub idle: u32,
+    /// Connections that may be open at most.
+    pub max: u32,
+}
+
+impl PoolUse {
+    fn of<D: sqlx::Database>(name: &'static str, pool: &sqlx::Pool<D>) -> Self {
+        let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+        Self { name, size: pool.size(), idle, max: pool.options().get_max_connections() }
+    }
+}
+
 impl Db {
     /// Opens the database at `url`: `sqlite:///path/to/file` (made if it is not there) or `postgres://…`.
     ///
@@ -196,6 +216,14 @@ impl Db {
     /// Whether the database answers, within three seconds.
     pub async fn is_alive(&self) -> bool {
         matches!(tokio::time::timeout(SIGN_OF_LIFE, self.rows(Sql::new("select 1"))).await, Ok(Ok(_)))
+    }
+
+    /// The pools of connections, as they are now.
+    pub fn pools(&self) -> Vec<PoolUse> {
+        match &self.0.pools {
+            Pools::Postgres(pool) => vec![PoolUse::of("postgres", pool)],
+            Pools::Sqlite { read, write } => vec![PoolUse::of("read", read), PoolUse::of("write", write)],
+        }
     }
 
     /// Ends all connections; statements after it fail.

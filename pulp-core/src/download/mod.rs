@@ -26,12 +26,14 @@ use async_trait::async_trait;
 
 pub use downloaders::Downloaders;
 pub use error::{DownloadError, RedactedUrl, TimeoutKind};
-pub use fetch::{FetchError, FetchHandler, FetchKey, FetchMeta, FetchRange, FetchRequest, FetchStream, Fetcher, FetcherOptions, Source};
+pub use fetch::{
+    FetchError, FetchFigures, FetchHandler, FetchKey, FetchMeta, FetchRange, FetchRequest, FetchStream, Fetcher, FetcherOptions, Source,
+};
 pub use file::FileDownloader;
 pub(crate) use file::OpenError;
 pub use http::HttpDownloader;
 pub use options::{DEFAULT_CONCURRENCY, DEFAULT_RETRIES, RemoteOptions, Timeouts};
-pub(crate) use post::{JsonDocuments, Questions};
+pub(crate) use post::{JsonDocuments, PostClient, Questions};
 pub use request::{ByteRange, Download, DownloadRequest, DownloadStream, StrongValidator};
 pub use retry::RetryPolicy;
 pub use save::{SaveOptions, download_to_spool};

@@ -75,6 +75,68 @@ impl JsonDocuments {
     }
 }
 
+/// Sends messages to one receiver: one pool of connections. Where it lies is not for others to say, so that no redirect is followed.
+#[derive(Debug)]
+pub(crate) struct PostClient {
+    client: Client,
+}
+
+impl PostClient {
+    /// By the rules of TLS and proxy that remotes have, too; the total time-out must be set.
+    pub(crate) fn new(options: &RemoteOptions) -> Result<Self, DownloadError> {
+        let mut builder = Client::builder()
+            .tls_backend_preconfigured(client_config(options)?)
+            .redirect(Policy::none())
+            .referer(false)
+            .user_agent(concat!("pulp/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(options.timeouts.connecting())
+            .timeout(options.timeouts.total().unwrap_or(TIMEOUT))
+            .pool_max_idle_per_host(1)
+            .pool_idle_timeout(Duration::from_secs(30));
+        if let Some(proxy) = options.proxy()? {
+            builder = builder.proxy(proxy);
+        }
+        let wrong = |error: reqwest::Error| DownloadError::InvalidOption { field: "url", reason: error.without_url().to_string() };
+        Ok(Self { client: builder.build().map_err(wrong)? })
+    }
+
+    /// Sends a message; the status of the answer, and the first `most` bytes of it.
+    pub(crate) async fn post(
+        &self,
+        url: &Url,
+        headers: http::HeaderMap,
+        body: Vec<u8>,
+        most: usize,
+    ) -> Result<(http::StatusCode, Vec<u8>), DownloadError> {
+        let lost = |error: reqwest::Error| {
+            let error = error.without_url();
+            let mut detail = error.to_string();
+            let mut next = std::error::Error::source(&error);
+            while let Some(cause) = next {
+                let text = cause.to_string();
+                if !detail.contains(&text) {
+                    detail.push_str(": ");
+                    detail.push_str(&text);
+                }
+                next = cause.source();
+            }
+            DownloadError::Interrupted { url: RedactedUrl::new(url), detail }
+        };
+        let response = self.client.post(url.clone()).headers(headers).body(body).send().await.map_err(lost)?;
+        let status = response.status();
+        let mut stream = response.bytes_stream();
+        let mut head = Vec::new();
+        // What is left of a longer answer is not read: the connection goes with it. Nor does it matter how an answer ends.
+        while head.len() < most
+            && let Some(Ok(chunk)) = stream.next().await
+        {
+            head.extend_from_slice(&chunk);
+        }
+        head.truncate(most);
+        Ok((status, head))
+    }
+}
+
 fn client(described: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<Client, DownloadError> {
     let builder = Client::builder()
         .tls_backend_preconfigured(client_config(&RemoteOptions::default())?)

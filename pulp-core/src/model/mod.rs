@@ -17,6 +17,7 @@ mod token;
 mod tree;
 mod upload;
 mod user;
+mod webhook;
 
 pub use artifact::Artifact;
 pub use content::{Content, ContentArtifact, RemoteArtifact};
@@ -28,10 +29,13 @@ pub use repository::{Repository, RepositoryVersion};
 pub use source::FileSource;
 pub use task::{AppStatus, CreatedResource, GroupProgressRow, ProgressRow, TaskGroup, TaskRow, TaskState};
 pub use task_schedule::TaskSchedule;
+pub(crate) use task_schedule::Turn;
 pub use token::{ApiToken, NewToken};
 pub use tree::{Cursor, PublishedVersion, Tree, TreeEntry, TreeFile, after_all_below};
 pub use upload::{Upload, UploadChunk};
 pub use user::User;
+pub(crate) use webhook::{Attempt, Subscription};
+pub use webhook::{Webhook, WebhookDelivery};
 
 use std::collections::BTreeMap;
 

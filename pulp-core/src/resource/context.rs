@@ -11,7 +11,7 @@ use crate::Pulp;
 use crate::db::{Dialect, Executor, ExecutorExt, Sql};
 use crate::ids::Prn;
 use crate::model::{Domain, User};
-use crate::tasks::{DispatchOptions, Task};
+use crate::tasks::{DispatchOptions, Plan, Task};
 
 /// Why a text is no reference at all.
 pub(crate) const NO_MATCH: &str = "Invalid hyperlink - No URL match.";
@@ -29,6 +29,7 @@ pub struct Context {
     correlation_id: Option<String>,
     origin: Option<String>,
     diagnostics: Vec<String>,
+    plan: Option<Plan>,
 }
 
 impl Context {
@@ -45,6 +46,7 @@ impl Context {
             correlation_id: None,
             origin: None,
             diagnostics: Vec::new(),
+            plan: None,
         }
     }
 
@@ -159,8 +161,7 @@ impl Context {
     /// # Errors
     /// As [`Tasks::dispatch`](crate::tasks::Tasks::dispatch).
     pub async fn dispatch<T: Task>(&self, task: T) -> crate::Result<Reply> {
-        let row = self.pulp.tasks().dispatch(task, self.dispatch_options()).await?;
-        Ok(Reply::Task(row.pulp_id))
+        self.dispatch_with(task, self.dispatch_options()).await
     }
 
     /// As [`dispatch`](Self::dispatch), with [`dispatch_options`](Self::dispatch_options) that were changed.
@@ -168,8 +169,23 @@ impl Context {
     /// # Errors
     /// As `dispatch`.
     pub async fn dispatch_with<T: Task>(&self, task: T, options: DispatchOptions) -> crate::Result<Reply> {
+        if let Some(plan) = &self.plan {
+            plan.put(self.pulp.tasks().plan(task, options)?);
+            return Ok(Reply::Task(Uuid::nil()));
+        }
         let row = self.pulp.tasks().dispatch(task, options).await?;
         Ok(Reply::Task(row.pulp_id))
+    }
+
+    /// The same, but that the task is not dispatched: it is put there.
+    pub(crate) fn planning(mut self, plan: &Plan) -> Self {
+        self.plan = Some(plan.clone());
+        self
+    }
+
+    /// Whether the asker may do a part only of what the user may.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.limit.is_some()
     }
 
     /// How a task is dispatched in the name of whoever asks.

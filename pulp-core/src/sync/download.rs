@@ -235,6 +235,7 @@ async fn fetch(resolved: Resolved, cx: &SyncContext, budget: &Budget) -> Result<
             (FileSource::Spooled(_), state) => (None, known(state)),
             (FileSource::Url(url), FileState::Wanted) => {
                 let spooled = fetch_file(cx, &elsewhere, &url, &file.expected).await?;
+                cx.task().pulp().metrics().synced_bytes.add(spooled.size());
                 (Some(url), Place::Spooled(spooled))
             }
             (FileSource::Url(url), state) => (Some(url), known(state)),

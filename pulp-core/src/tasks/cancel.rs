@@ -7,6 +7,7 @@ use super::finish::{after_end, needs, release};
 use super::hub::tell_others;
 use crate::db::{Executor, ExecutorExt, Sql};
 use crate::model::{TaskRow, TaskState};
+use crate::webhooks::{Event, emit};
 use crate::{Error, Result};
 
 impl Tasks {
@@ -32,6 +33,7 @@ impl Tasks {
         if state.is_final() {
             sql.push(", args = ").push_bind(serde_json::Value::Object(serde_json::Map::new()));
             release(&tx, row.sequence).await?;
+            emit(pulp, &tx, Event::TaskEnded { row: &row, state, error: None, at: pulp.now() }).await?;
         }
         sql.push(" where pulp_id = ").push_bind(id).push(" returning *");
         let changed: TaskRow = tx.one(sql).await?;

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::db::ExecutorExt;
 use crate::db::Sql;
 use crate::ids::new_id;
+use crate::metrics::resident_bytes;
 use crate::model::TaskRow;
 use crate::resource::content_file;
 use crate::storage::SpoolFile;
@@ -93,8 +94,6 @@ async fn note(pulp: &Pulp, task: Uuid, name: &str, artifact: Uuid) -> Result<()>
 
 /// What of this process is in memory now; nothing where the system does not tell.
 async fn resident_megabytes() -> Option<f64> {
-    let status = tokio::fs::read_to_string("/proc/self/status").await.ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kilobytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes / 1024.0)
+    let bytes = tokio::task::spawn_blocking(resident_bytes).await.ok()??;
+    Some(bytes as f64 / (1 << 20) as f64)
 }

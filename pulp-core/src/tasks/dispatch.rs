@@ -132,7 +132,7 @@ impl Tasks {
 }
 
 impl Draft {
-    fn of<T: Task>(tasks: &Tasks, task: T, immediate: bool, options: DispatchOptions) -> Result<Self> {
+    pub(super) fn of<T: Task>(tasks: &Tasks, task: T, immediate: bool, options: DispatchOptions) -> Result<Self> {
         if tasks.pulp.registry().find_task(T::NAME).is_none() {
             return Err(Error::Internal(format!("task {} is not registered: its plugin must call registry.task", T::NAME)));
         }

@@ -10,6 +10,7 @@ use crate::Pulp;
 use crate::content::Change;
 use crate::db::{DbError, ExecutorExt, Sql, Tx};
 use crate::model::{TaskRow, TaskState};
+use crate::webhooks::{Event, emit};
 
 /// How a task ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +55,7 @@ pub(super) async fn finish(pulp: &Pulp, row: &TaskRow, ending: &Ending, notes: &
         return Ok(false);
     }
     release(&tx, row.sequence).await?;
+    emit(pulp, &tx, Event::TaskEnded { row, state: ending.state, error: ending.error.as_ref(), at: pulp.now() }).await?;
     let unwritten = notes.take();
     if !unwritten.is_empty() {
         unwritten.write(&tx, row.pulp_id, pulp.now()).await?;

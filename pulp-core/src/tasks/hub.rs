@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::follow::Followers;
 use super::{Presence, Tasks};
 use crate::db::{Db, DbError, Executor, ExecutorExt, Sql, Tx};
 use crate::model::TaskState;
@@ -73,6 +74,7 @@ pub(crate) struct Hub {
     /// The one under which this process runs tasks beside its workers.
     pub(super) own: tokio::sync::OnceCell<Presence>,
     listening: OnceLock<Listening>,
+    pub(super) followers: Followers,
 }
 
 impl Default for Hub {
@@ -84,6 +86,7 @@ impl Default for Hub {
             presences: Mutex::default(),
             own: tokio::sync::OnceCell::new(),
             listening: OnceLock::new(),
+            followers: Followers::default(),
         }
     }
 }

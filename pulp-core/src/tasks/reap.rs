@@ -10,6 +10,7 @@ use super::{Tasks, claim};
 use crate::Result;
 use crate::db::{Executor, ExecutorExt, Sql};
 use crate::model::{AppStatus, TaskRow, TaskState};
+use crate::webhooks::{Event, emit};
 
 /// What Pulp writes into such a task.
 const GONE: &str = "Worker has gone missing.";
@@ -75,6 +76,7 @@ impl Tasks {
         for row in tasks {
             let state = if row.state() == TaskState::Canceling { TaskState::Canceled } else { TaskState::Failed };
             let error = (state == TaskState::Failed).then(|| ended_from_outside(GONE));
+            emit(pulp, &tx, Event::TaskEnded { row: &row, state, error: error.as_ref(), at: pulp.now() }).await?;
             tx.execute(
                 Sql::new(
                     "update core_task set state = $1, finished_at = $2, pulp_last_updated = $2, error = $3, args = $4, app_lock_id = null, \

@@ -109,13 +109,15 @@ impl Tasks {
         Ok(())
     }
 
-    /// Dispatches what is due; the tasks. Any number of processes may do it at the same time: each dispatch is done by one of them. A
+    /// Dispatches what is due of the schedules of server and plugins; the tasks. Any number of processes may do it at the same time: each dispatch is done by one of them. A
     /// schedule whose last task has not ended leaves this turn out, so that nothing piles up.
     ///
     /// # Errors
     /// If the database cannot be reached; what was dispatched until then stays so.
     pub async fn dispatch_due(&self) -> Result<Vec<Uuid>> {
-        let sql = Sql::new(format!("select * from core_taskschedule where next_dispatch <= $1 order by next_dispatch limit {BATCH}"));
+        let sql = Sql::new(format!(
+            "select * from core_taskschedule where next_dispatch <= $1 and repository_id is null order by next_dispatch limit {BATCH}"
+        ));
         let due: Vec<TaskSchedule> = self.pulp.db().all(sql.bind(self.pulp.now())).await?;
         let mut dispatched = Vec::new();
         for schedule in due {
@@ -215,6 +217,29 @@ pub(crate) fn interval_to_wire(microseconds: i64) -> Json {
     Json::String(text)
 }
 
+/// Microseconds of a time between two dispatches, as it is written: `[days ]hh:mm:ss[.ffffff]`, or seconds. It is no negative one.
+pub(crate) fn interval_from_wire(text: &str) -> Option<i64> {
+    let number = |digits: &str| -> Option<i64> {
+        if digits.is_empty() || digits.len() > 10 || !digits.bytes().all(|byte| byte.is_ascii_digit()) { None } else { digits.parse().ok() }
+    };
+    let (days, time) = text.trim().split_once(' ').map_or((Some(0), text.trim()), |(days, time)| (number(days), time.trim()));
+    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    if fraction.len() > 6 {
+        return None;
+    }
+    let microseconds = number(&format!("{fraction:0<6}"))?;
+    let mut seconds = 0_i64;
+    let parts: Vec<&str> = time.split(':').collect();
+    for part in &parts {
+        seconds = seconds.checked_mul(60)?.checked_add(number(part)?)?;
+    }
+    if parts.len() > 3 {
+        return None;
+    }
+    let seconds = days?.checked_mul(86_400)?.checked_add(seconds)?;
+    seconds.checked_mul(1_000_000)?.checked_add(microseconds)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,6 +253,18 @@ mod tests {
             (1_500_000, "00:00:01.500000"),
         ] {
             assert_eq!(interval_to_wire(microseconds), text);
+            assert_eq!(interval_from_wire(text), Some(microseconds));
+        }
+    }
+
+    #[test]
+    fn other_ways_to_write_intervals() {
+        for (text, seconds) in [("90", Some(90)), ("2:30", Some(150)), ("1 00:00:00", Some(86_400)), (" 2 0:0:1 ", Some(172_801))] {
+            assert_eq!(interval_from_wire(text), seconds.map(|seconds: i64| seconds * 1_000_000), "{text}");
+        }
+        for text in ["", "x", "-1", "+1", "1:2:3:4", "1 2 3", "1:", ":1", "1.2345678", "1.x", "99999999999999", "9999999999 9999999999:0:0"]
+        {
+            assert_eq!(interval_from_wire(text), None, "{text}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use serde_json::{Value as Json, json};
@@ -13,7 +13,7 @@ use super::diagnostics::MemoryProfile;
 use super::finish::{Ending, finish};
 use super::hub::{Running, Stop};
 use super::progress::Notes;
-use super::{TaskContext, TaskOutput};
+use super::{TaskContext, TaskKind, TaskOutput};
 use crate::db::DbError;
 use crate::model::{Domain, Model, TaskRow, TaskState};
 use crate::{Error, Pulp, Result};
@@ -66,7 +66,18 @@ async fn supervise(pulp: &Pulp, row: TaskRow, limit: Option<Duration>) {
     let _registered = Registered { pulp, task: row.pulp_id };
     let notes = Arc::new(Notes::default());
     let mut memory = MemoryProfile::begin(pulp, &row).await;
+    // By the name that the registry gives it, so that there are no more names than kinds.
+    let kind = pulp.registry().find_task(&row.name).map(TaskKind::name);
+    let metrics = &pulp.metrics().tasks;
+    if let Some(kind) = kind {
+        let waited = row.started_at.zip(row.unblocked_at).and_then(|(started, ready)| (started - ready).to_std().ok());
+        metrics.began(kind, waited.unwrap_or_default());
+    }
+    let began = Instant::now();
     let ending = work(pulp, &row, limit, &running, &notes, memory.as_mut()).await;
+    if let (Some(kind), Some(ending)) = (kind, &ending) {
+        metrics.ended(kind, ending.state, began.elapsed());
+    }
     match ending {
         Some(ending) => {
             if let Some(memory) = memory {
@@ -87,7 +98,7 @@ async fn work(
     notes: &Arc<Notes>,
     memory: Option<&mut MemoryProfile>,
 ) -> Option<Ending> {
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     tracing::debug!("started");
     let outcome = tokio::select! {
         biased;

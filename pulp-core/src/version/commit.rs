@@ -4,6 +4,7 @@ use super::sweep::discard;
 use super::{RepositoryType, VersionDraft, retain_versions};
 use crate::db::{DbError, Executor, ExecutorExt, Sql};
 use crate::model::{Model, RepositoryVersion};
+use crate::webhooks::{Event, emit};
 use crate::{Error, Result};
 use uuid::Uuid;
 
@@ -47,6 +48,9 @@ impl VersionDraft {
         let next = Sql::new("update core_repository set next_version = $2, pulp_last_updated = $3 where pulp_id = $1");
         tx.execute(next.bind(self.repository.pulp_id).bind(self.number + 1).bind(self.now)).await?;
         let version = RepositoryVersion::find(&tx, self.id).await?;
+        if let Some(task) = &self.holder {
+            emit(task.pulp(), &tx, Event::VersionCreated { repository: &self.repository, version: &version }).await?;
+        }
         tx.commit().await?;
         if let Some(keep) = self.repository.retain_repo_versions {
             retain_versions(&self.db, self.repository.pulp_id, keep).await?;

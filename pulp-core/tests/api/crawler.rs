@@ -82,6 +82,8 @@ async fn furnished(world: &World) -> BTreeMap<String, String> {
     let distribution = world.post("distributions/shelf/shelf/", json!({"name": "secret-distribution", "base_path": "secret"})).await;
     let distribution = world.made(&distribution).await;
     let token = world.post("tokens/", json!({"name": "secret-token"})).await.with(201);
+    let webhook = json!({"name": "secret-webhook", "url": "http://secret.example/", "secret": "secret", "events": ["task.failed"]});
+    let webhook = world.post("webhooks/", webhook).await.with(201);
     let task = world.get("tasks/?limit=1").await.with(200)["results"][0].clone();
     let last = |href: &Json| href.as_str().unwrap().trim_end_matches('/').rsplit('/').next().unwrap().to_owned();
     BTreeMap::from([
@@ -93,6 +95,7 @@ async fn furnished(world: &World) -> BTreeMap<String, String> {
         ("distributions/shelf/shelf".to_owned(), last(&distribution["pulp_href"])),
         ("tasks".to_owned(), last(&task["pulp_href"])),
         ("tokens".to_owned(), last(&token["pulp_href"])),
+        ("webhooks".to_owned(), last(&webhook["pulp_href"])),
         ("domains".to_owned(), world.pulp().default_domain().pulp_id.to_string()),
         ("users".to_owned(), "1".to_owned()),
     ])

@@ -191,7 +191,8 @@ both_databases! {
         assert_eq!(world.get("task-schedules/?task_name=x").await.with(200)["count"], 0);
         assert_eq!(world.get("task-schedules/?foo=x").await.with(400), json!({"errors": ["Invalid Filter: 'foo'"]}));
         assert_eq!(world.get(&nowhere("task-schedules/")).await.with(404), json!({"detail": "No TaskSchedule matches the given query."}));
-        world.delete(href).await.with(405);
+        assert_eq!(world.delete(href).await.status, 409);
+        assert_eq!(world.patch(href, json!({"enabled": false})).await.status, 409);
     }
 
     async fn reclaiming_checks_what_it_is_asked(world: World) {

@@ -14,10 +14,12 @@ use pulp_core::model::{RepositoryVersion, User};
 use pulp_core::plugin::{Plugin, PluginDescriptor, Registry};
 use pulp_core::resource::{Action, ActionHandler, Context, Field, Filter, FilterKind, Input, Lookup, Reply, Resource, Returns, bases};
 use pulp_core::settings::Settings;
+use pulp_core::tasks::{Resources, Task, TaskContext, TaskOutput};
 use pulp_core::version::{AddAndRemove, Members, Package, RepositoryType};
 use pulp_core::{Pulp, Result};
 use pulp_migrations::{Migration, MigrationSet};
 use pulp_testkit::{Engine, Kit, Prepare};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
@@ -92,6 +94,7 @@ impl Plugin for Shelf {
 
     fn register(&self, registry: &mut Registry) {
         registry.repository(Rules);
+        registry.task::<Count>();
         registry.resource(
             Resource::repository("repositories/shelf/shelf", "shelf.shelf", "shelf.ShelfRepository")
                 .detail("shelf_shelfrepository", "repository_ptr_id")
@@ -122,6 +125,33 @@ impl Plugin for Shelf {
                 .ordered_by(["title"])
                 .filter(Filter::new("title", FilterKind::Text, Lookup::NAME).in_detail()),
         );
+    }
+}
+
+/// Counts, with a pause after each.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Count {
+    pub to: i64,
+    pub pause_ms: u64,
+}
+
+#[async_trait]
+impl Task for Count {
+    const NAME: &'static str = "shelf.count";
+
+    fn resources(&self) -> Resources {
+        Resources::none()
+    }
+
+    async fn run(self, cx: TaskContext) -> Result<TaskOutput> {
+        let report = cx.progress("Counting", "shelf.counting").total(self.to);
+        for _ in 0..self.to {
+            report.increment();
+            tokio::time::sleep(std::time::Duration::from_millis(self.pause_ms)).await;
+        }
+        let checked = cx.progress("Checking", "shelf.checking");
+        checked.increment();
+        Ok(TaskOutput { result: Some(json!(self.to)) })
     }
 }
 

@@ -87,6 +87,12 @@ pub(crate) async fn asker_of(pulp: &Pulp, headers: &HeaderMap) -> Option<Asker> 
     authenticate(pulp, headers, &Method::GET).await.ok()
 }
 
+/// Whether a request comes from somebody who may do everything, and not with a token that lets its user have a part of that.
+pub(crate) async fn is_administrator(pulp: &Pulp, headers: &HeaderMap) -> Result<bool, ApiError> {
+    let asker = authenticate(pulp, headers, &Method::GET).await?;
+    Ok(asker.user.is_superuser && asker.limit.is_none())
+}
+
 /// By the header `Authorization`; schemes that are not known say nothing.
 async fn authorization(pulp: &Pulp, headers: &HeaderMap) -> Result<Option<Asker>, ApiError> {
     let Some(header) = headers.get(AUTHORIZATION) else { return Ok(None) };

@@ -29,6 +29,7 @@ mod upstream_pulps;
 mod users;
 pub(super) mod versions;
 mod vulnerabilities;
+mod webhooks;
 mod workers;
 
 use crate::plugin::Registry;
@@ -52,6 +53,7 @@ pub(crate) fn register(registry: &mut Registry) {
     login::register(registry);
     versions::register(registry);
     vulnerabilities::register(registry);
+    webhooks::register(registry);
     workers::register(registry);
     domains::register(registry);
     signing::register(registry);

@@ -1,6 +1,7 @@
 //! Tasks and task groups.
 
 mod columns;
+mod events;
 mod filters;
 mod profile;
 
@@ -9,7 +10,9 @@ use http::StatusCode;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use self::columns::{ChildTasks, CreatedBy, CreatedResources, GroupCounts, GroupReports, GroupTasks, Progress};
+pub(super) use self::columns::CreatedBy;
+use self::columns::{ChildTasks, CreatedResources, GroupCounts, GroupReports, GroupTasks, Progress};
+pub(crate) use self::events::events;
 use self::filters::{Children, Created, Reserved, Worker};
 use crate::api::crud;
 use crate::api::error::ApiError;

@@ -91,6 +91,10 @@ fn tasks(registry: &Registry) -> Vec<Operation> {
             .map(|operation| cancel(operation.says("Cancel a task", "409 if it has ended already."), "TaskResponse")),
         on(registry, "tasks", Method::DELETE, "", "delete")
             .map(|operation| operation.says("Delete a task", "It must have ended.").gives_nothing(204)),
+        on(registry, "tasks", Method::GET, "events/", "events").map(|operation| {
+            let what = "Server-sent events: `state`, `progress`, and when it has ended `end` with the task. `Last-Event-ID` goes on.";
+            operation.says("Follow a task", what).gives_text(200, "text/event-stream").gives_nothing(204)
+        }),
         on(registry, "task-groups", Method::PATCH, "", "cancel")
             .map(|operation| cancel(operation.says("Cancel a task group", "Cancels all of its tasks."), "TaskGroupResponse")),
     ]

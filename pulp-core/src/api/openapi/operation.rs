@@ -212,6 +212,8 @@ pub(super) struct Operation {
     /// The component of the body, and whether it must be a form.
     body: Option<(String, bool)>,
     responses: Vec<(u16, Option<String>)>,
+    /// An answer that is no JSON: its status and media type.
+    text: Option<(u16, &'static str)>,
     open: bool,
 }
 
@@ -229,6 +231,7 @@ impl Operation {
             query: Vec::new(),
             body: None,
             responses: Vec::new(),
+            text: None,
             open: false,
         }
     }
@@ -276,6 +279,12 @@ impl Operation {
         self
     }
 
+    /// An answer that is text of this media type.
+    pub(super) fn gives_text(mut self, status: u16, media_type: &'static str) -> Self {
+        self.text = Some((status, media_type));
+        self
+    }
+
     /// The task that does it.
     pub(super) fn gives_task(self) -> Self {
         self.gives(202, "AsyncOperationResponse")
@@ -310,7 +319,7 @@ impl Operation {
         named.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
         let mut all = vec![parameters::diagnostics()];
         all.extend(named);
-        if self.method == Method::GET {
+        if self.method == Method::GET && self.text.is_none() {
             all.extend(parameters::masks());
         }
         json.insert("parameters".to_owned(), Json::Array(all));
@@ -324,8 +333,12 @@ impl Operation {
         if !self.open {
             json.insert("security".to_owned(), json!([{"basicAuth": []}, {"cookieAuth": []}]));
         }
-        let responses: Map<String, Json> =
+        let mut responses: Map<String, Json> =
             self.responses.iter().map(|(status, of)| (status.to_string(), response(*status, of.as_deref()))).collect();
+        if let Some((status, media_type)) = self.text {
+            let content = json!({media_type: {"schema": {"type": "string"}}});
+            responses.insert(status.to_string(), json!({"content": content, "description": "It is as shown."}));
+        }
         json.insert("responses".to_owned(), Json::Object(responses));
         (self.location.shown(base, options.pk_path), Json::Object(json))
     }

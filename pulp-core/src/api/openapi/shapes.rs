@@ -23,6 +23,7 @@ pub(in crate::api) fn register(registry: &mut Registry) {
 fn tasks(registry: &mut Registry) {
     let uri = |name, help| Field::text(name).required().keyword("format", json!("uri")).help(help);
     registry.component("AsyncOperation", [uri("task", "The href of the task.")]);
+    registry.component("WebhookSent", [uri("delivery", "The href of what is sent.")]);
     registry.component("TaskGroupOperation", [uri("task_group", "The href of the task group.")]);
     registry.component("TaskCancel", [Field::text("state").required().help("`canceled`: nothing else can be asked for.")]);
     registry.component(

@@ -1,11 +1,12 @@
 //! The task that brings one file in, whoever asked for it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::entry::{Entry, Open};
 use super::gate::Gate;
-use super::{FetchError, FetchRequest, Shared};
+use super::{FetchError, FetchRequest, Shared, While};
 use crate::download::transfer::{Event, Head, Terms, Transfer};
 use crate::download::{DownloadError, Downloader};
 use crate::storage::{SpoolTail, Spooled};
@@ -13,9 +14,11 @@ use crate::storage::{SpoolTail, Spooled};
 /// Runs until the file is stored, or nobody wants it any more, or no source is left.
 pub(super) async fn run(shared: Arc<Shared>, request: FetchRequest, entry: Arc<Entry>) {
     let _leave = Leave { shared: &shared, request: &request, entry: &entry };
+    let waiting = While::new(&shared.counts.waiting);
     let Ok(slot) = shared.fills.acquire().await else {
         return;
     };
+    drop(waiting);
     if request.streamed {
         tokio::select! {
             () = unwanted(&shared, &request, &entry) => tracing::debug!(key = %request.key, "nobody is left to stream to"),
@@ -63,10 +66,12 @@ async fn unwanted(shared: &Shared, request: &FetchRequest, entry: &Arc<Entry>) {
 
 /// Brings the file in and tells the clients. `None` if that failed: they know.
 async fn fetch(shared: &Shared, request: &FetchRequest, entry: &Arc<Entry>) -> Option<Spooled> {
+    let _running = While::new(&shared.counts.running);
     let options = &shared.options;
     let gate = Gate::new(&request.expected, options.verify_before_serving, options.hold_back);
     match Sources::new(request).fetch(shared, gate, entry).await {
         Ok((file, tail, head)) => {
+            shared.counts.fetched.fetch_add(1, Ordering::Relaxed);
             let length = file.size();
             entry.state.send_modify(|state| {
                 if let Some(tail) = tail {
@@ -79,6 +84,7 @@ async fn fetch(shared: &Shared, request: &FetchRequest, entry: &Arc<Entry>) -> O
             Some(file)
         }
         Err(error) => {
+            shared.counts.failed.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(key = %request.key, %error, "lazy content could not be fetched");
             // First out of the way, so that who tries again begins anew.
             shared.remove(&request.key, entry);
@@ -113,7 +119,7 @@ impl<'a> Sources<'a> {
     async fn fetch(mut self, shared: &Shared, gate: Gate, entry: &Entry) -> Result<Fetched, FetchError> {
         let terms = Terms { expected: &self.request.expected, limit: shared.options.limit, live: true };
         let mut transfer = Transfer::new(&shared.spool, terms);
-        let mut progress = Progress { gate, entry, head: Head::default(), tail: None };
+        let mut progress = Progress { gate, entry, bytes: &shared.counts.bytes, size: 0, head: Head::default(), tail: None };
         loop {
             let mut pause: Option<Duration> = None;
             for (index, source) in self.request.sources.iter().enumerate() {
@@ -169,6 +175,10 @@ impl<'a> Sources<'a> {
 struct Progress<'a> {
     gate: Gate,
     entry: &'a Entry,
+    /// Where what comes in is counted.
+    bytes: &'a AtomicU64,
+    /// How much of this file has.
+    size: u64,
     head: Head,
     tail: Option<SpoolTail>,
 }
@@ -181,8 +191,13 @@ impl Progress<'_> {
                 self.tail = tail;
                 self.advance(0);
             }
-            Event::Advanced(size) => self.advance(size),
+            Event::Advanced(size) => {
+                self.bytes.fetch_add(size.saturating_sub(self.size), Ordering::Relaxed);
+                self.size = size;
+                self.advance(size);
+            }
             Event::Discarded => {
+                self.size = 0;
                 self.tail = None;
                 self.entry.state.send_modify(|state| {
                     state.generation += 1;

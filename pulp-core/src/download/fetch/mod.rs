@@ -20,7 +20,7 @@ mod request;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::fmt;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -101,6 +101,49 @@ struct Shared {
     entries: Mutex<HashMap<FetchKey, Arc<Entry>>>,
     fills: Semaphore,
     readers: Arc<AtomicUsize>,
+    counts: Counts,
+}
+
+/// What has happened so far.
+#[derive(Debug, Default)]
+struct Counts {
+    running: AtomicUsize,
+    waiting: AtomicUsize,
+    fetched: AtomicU64,
+    failed: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// Counts as long as it lives, however that ends.
+struct While<'a>(&'a AtomicUsize);
+
+impl<'a> While<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for While<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What a [`Fetcher`] does, and has done since it was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FetchFigures {
+    /// Files that are being fetched.
+    pub running: usize,
+    /// Files that wait for others to be fetched first.
+    pub waiting: usize,
+    /// Files that came in whole.
+    pub fetched: u64,
+    /// Files that no source gave.
+    pub failed: u64,
+    /// Bytes that came from sources, those of failed attempts included.
+    pub bytes: u64,
 }
 
 impl Fetcher {
@@ -108,7 +151,7 @@ impl Fetcher {
     #[must_use]
     pub fn new(spool: Spool, options: FetcherOptions) -> Self {
         let fills = Semaphore::new(options.concurrency.clamp(1, Semaphore::MAX_PERMITS));
-        let shared = Shared { spool, options, entries: Mutex::default(), fills, readers: Arc::default() };
+        let shared = Shared { spool, options, entries: Mutex::default(), fills, readers: Arc::default(), counts: Counts::default() };
         Self { shared: Arc::new(shared) }
     }
 
@@ -130,6 +173,19 @@ impl Fetcher {
     #[must_use]
     pub fn pending(&self) -> usize {
         self.shared.entries().len()
+    }
+
+    /// What it does, and has done.
+    #[must_use]
+    pub fn figures(&self) -> FetchFigures {
+        let counts = &self.shared.counts;
+        FetchFigures {
+            running: counts.running.load(Ordering::Relaxed),
+            waiting: counts.waiting.load(Ordering::Relaxed),
+            fetched: counts.fetched.load(Ordering::Relaxed),
+            failed: counts.failed.load(Ordering::Relaxed),
+            bytes: counts.bytes.load(Ordering::Relaxed),
+        }
     }
 
     /// Waits until files that have come in whole are kept as well, but not longer than `patience`. Clients have the last byte of a file

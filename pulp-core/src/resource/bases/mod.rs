@@ -15,7 +15,7 @@ pub use content::digest_fields;
 pub(crate) use content::{VersionContent, members, minutes_ago};
 pub use distribution::{publication, repository, repository_version};
 pub use modify::modify;
-pub(crate) use remote::hidden_fields;
+pub(crate) use remote::{check_proxy, hidden_fields};
 pub use remote::{network_fields, policy};
 
 use super::{Field, Kind};

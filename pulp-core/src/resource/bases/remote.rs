@@ -155,24 +155,32 @@ impl Hooks for Rules {
                 return refused(format!("The path '{path}' does not start with any of the allowed import paths"));
             }
         }
-        let will_be_set = |field: &str, secret: bool| match input.get(field) {
-            Some(value) => !value.is_null(),
-            None => current.is_some_and(|row| if secret { row.boolean(field) == Some(true) } else { row.text(field).is_some() }),
-        };
-        let (user, password) = (will_be_set("proxy_username", true), will_be_set("proxy_password", true));
-        let refused = |message: &str| Err(Error::Refused(json!({"non_field_errors": [message]})));
-        if (user || password) && !will_be_set("proxy_url", false) {
-            return refused("proxy credentials cannot be specified without a proxy");
-        }
-        if user != password {
-            return refused("proxy username and password can only be specified together");
-        }
-        Ok(())
+        check_proxy(input, current)
     }
 
     async fn committed(&self, cx: &Context, _: Uuid) {
         Change::Everything.announce(cx.pulp()).await;
     }
+}
+
+/// The credentials of a proxy go together, and with its address.
+///
+/// # Errors
+/// What is lacking.
+pub(crate) fn check_proxy(input: &Input, current: Option<&Record>) -> Result<()> {
+    let will_be_set = |field: &str, secret: bool| match input.get(field) {
+        Some(value) => !value.is_null(),
+        None => current.is_some_and(|row| if secret { row.boolean(field) == Some(true) } else { row.text(field).is_some() }),
+    };
+    let (user, password) = (will_be_set("proxy_username", true), will_be_set("proxy_password", true));
+    let refused = |message: &str| Err(Error::Refused(json!({"non_field_errors": [message]})));
+    if (user || password) && !will_be_set("proxy_url", false) {
+        return refused("proxy credentials cannot be specified without a proxy");
+    }
+    if user != password {
+        return refused("proxy username and password can only be specified together");
+    }
+    Ok(())
 }
 
 /// Which of these encrypted columns are set.

@@ -24,7 +24,7 @@ fn for_rows(text: &str, rows: &[Record], order: &str) -> Sql {
     sql
 }
 
-pub(super) struct CreatedBy;
+pub(in crate::api::endpoints) struct CreatedBy;
 
 #[async_trait]
 impl Compute for CreatedBy {

@@ -1,0 +1,125 @@
+//! Metrics: what this process counts, and what is to be known of the whole, as text for Prometheus.
+//!
+//! Counting takes an atomic addition in a place of the thread’s own. What the database knows (tasks by state, processes that are
+//! online) is read when somebody asks, and kept for a moment, so that many who ask cost no more than one.
+//!
+//! Where Pulp has a metric, it has Pulp’s name here (`api_request_duration_milliseconds`, `content_request_duration_milliseconds`,
+//! `tasks_unblocked_queue`, `tasks_longest_unblocked_time_seconds`); all others begin with `pulp_`, or with `process_`.
+
+mod counter;
+mod process;
+mod requests;
+mod standing;
+mod tasks;
+mod text;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::Pulp;
+use crate::body::Body;
+pub(crate) use counter::Counter;
+pub(crate) use process::resident_bytes;
+pub(crate) use requests::Requests;
+use standing::Standing;
+pub(crate) use tasks::TaskMetrics;
+pub use text::TEXT;
+use text::{Kind, Text};
+
+/// For how long what the database said is told again.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// How long the database may take: who asks must be told in time that it is away.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// What one [`Pulp`] counts.
+#[derive(Debug, Default)]
+pub(crate) struct Metrics {
+    pub(crate) api: Requests,
+    pub(crate) content: Requests,
+    pub(crate) tasks: TaskMetrics,
+    pub(crate) content_bytes: Counter,
+    pub(crate) cache_hits: Counter,
+    pub(crate) cache_misses: Counter,
+    pub(crate) synced_bytes: Counter,
+    standing: tokio::sync::Mutex<Option<(Instant, Standing)>>,
+}
+
+impl Metrics {
+    /// The same body, whose bytes are counted as they leave.
+    pub(crate) fn counted(self: &Arc<Self>, body: Body) -> Body {
+        let metrics = Arc::clone(self);
+        body.counted(move |bytes| metrics.content_bytes.add(bytes))
+    }
+}
+
+impl Pulp {
+    /// All metrics of this process, as text for Prometheus; its media type is [`TEXT`]. While the database is away, what only that
+    /// knows is left out, and `pulp_database_up` is 0.
+    pub async fn metrics_text(&self) -> String {
+        let metrics = self.metrics();
+        let mut text = Text::default();
+        metrics.api.write(&mut text, "api_request_duration_milliseconds", "From a request of the API to the head of its answer.");
+        metrics.content.write(&mut text, "content_request_duration_milliseconds", "From a request of content to the head of its answer.");
+        text.single("pulp_content_bytes_total", Kind::Counter, "Bytes of content that were sent.", metrics.content_bytes.get());
+        text.metric("pulp_content_cache_total", Kind::Counter, "Requests of content by whether their path was found without the database.");
+        text.sample("pulp_content_cache_total", &[("result", "hit")], metrics.cache_hits.get());
+        text.sample("pulp_content_cache_total", &[("result", "miss")], metrics.cache_misses.get());
+        self.write_fetches(&mut text);
+        metrics.tasks.write(&mut text);
+        text.single("pulp_tasks_running_here", Kind::Gauge, "Tasks that this process runs now.", self.tasks().running_here());
+        self.write_storage(&mut text);
+        let standing = self.standing().await;
+        text.single("pulp_database_up", Kind::Gauge, "Whether the database answers.", u8::from(standing.is_some()));
+        if let Some(standing) = standing {
+            standing.write(&mut text);
+        }
+        process::write(&mut text);
+        text.finish()
+    }
+
+    fn write_fetches(&self, text: &mut Text) {
+        let fetches = self.fetcher().figures();
+        text.metric("pulp_lazy_fetches", Kind::Gauge, "Lazy files that are being fetched, or wait for that.");
+        text.sample("pulp_lazy_fetches", &[("state", "running")], fetches.running);
+        text.sample("pulp_lazy_fetches", &[("state", "waiting")], fetches.waiting);
+        text.metric("pulp_lazy_fetches_total", Kind::Counter, "Fetches of lazy files that have ended.");
+        text.sample("pulp_lazy_fetches_total", &[("result", "fetched")], fetches.fetched);
+        text.sample("pulp_lazy_fetches_total", &[("result", "failed")], fetches.failed);
+        text.metric("pulp_upstream_bytes_total", Kind::Counter, "Bytes of files that came from upstreams.");
+        text.sample("pulp_upstream_bytes_total", &[("for", "lazy")], fetches.bytes);
+        text.sample("pulp_upstream_bytes_total", &[("for", "sync")], self.metrics().synced_bytes.get());
+    }
+
+    fn write_storage(&self, text: &mut Text) {
+        text.single("pulp_spool_bytes", Kind::Gauge, "Bytes that unfinished files of this process take.", self.spool().used());
+        text.metric("pulp_database_connections", Kind::Gauge, "Connections to the database, by pool.");
+        for pool in self.db().pools() {
+            for (state, count) in [("used", pool.size.saturating_sub(pool.idle)), ("idle", pool.idle), ("max", pool.max)] {
+                text.sample("pulp_database_connections", &[("pool", pool.name), ("state", state)], count);
+            }
+        }
+    }
+
+    /// What the database says, or said a moment ago; nothing while it is away.
+    async fn standing(&self) -> Option<Standing> {
+        // Whoever comes while another asks waits for that answer.
+        let mut kept = tokio::time::timeout(PATIENCE, self.metrics().standing.lock()).await.ok()?;
+        if let Some((at, standing)) = kept.as_ref()
+            && at.elapsed() < FRESH
+        {
+            return Some(standing.clone());
+        }
+        match tokio::time::timeout(PATIENCE, Standing::read(self)).await {
+            Ok(Ok(standing)) => {
+                *kept = Some((Instant::now(), standing.clone()));
+                Some(standing)
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "metrics lack what the database knows");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+}
