@@ -38,6 +38,7 @@ const PATHS: &[(&str, &str)] = &[
     ("core.upstreampulp", "upstream-pulps/"),
     ("core.appstatus", "workers/"),
     ("core.vulnerabilityreport", "vuln_report/"),
+    ("core.webhook", "webhooks/"),
     ("core.worker", "workers/"),
     ("certguard.rhsmcertguard", "contentguards/certguard/rhsm/"),
     ("certguard.x509certguard", "contentguards/certguard/x509/"),

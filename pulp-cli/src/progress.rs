@@ -26,6 +26,8 @@ pub(crate) enum TaskProgress {
         reports: HashMap<String, ProgressBar>,
     },
     Dots,
+    /// A line for each that has changed, by its code and message, or nothing for the state.
+    Lines(HashMap<String, String>),
 }
 
 impl TaskProgress {
@@ -44,6 +46,14 @@ impl TaskProgress {
         Self::Bars { all, state, reports: HashMap::new() }
     }
 
+    /// The same, with a line for each change where there is no terminal.
+    pub(crate) fn lines(quiet: bool) -> Self {
+        match Self::new(quiet) {
+            Self::Dots => Self::Lines(HashMap::new()),
+            other => other,
+        }
+    }
+
     /// Shows the task as it is now.
     pub(crate) fn show(&mut self, task: &Value) {
         match self {
@@ -52,6 +62,7 @@ impl TaskProgress {
                 let mut stderr = io::stderr();
                 let _ = stderr.write_all(b".").and_then(|()| stderr.flush());
             }
+            Self::Lines(last) => lines(last, task),
             Self::Bars { all, state, reports } => {
                 if let Some(now) = task.get("state").and_then(Value::as_str) {
                     state.set_message(now.to_owned());
@@ -68,7 +79,8 @@ impl TaskProgress {
         let mut stderr = io::stderr();
         let _ = match self {
             Self::Hidden => Ok(()),
-            Self::Dots => writeln!(stderr, "{last}"),
+            Self::Lines(_) if last.is_empty() => Ok(()),
+            Self::Dots | Self::Lines(_) => writeln!(stderr, "{last}"),
             Self::Bars { state, reports, .. } => {
                 state.finish_and_clear();
                 for bar in reports.values() {
@@ -77,6 +89,27 @@ impl TaskProgress {
                 writeln!(stderr, "{last}")
             }
         };
+    }
+}
+
+fn lines(last: &mut HashMap<String, String>, task: &Value) {
+    let mut say = |key: String, line: String| {
+        if last.get(&key) != Some(&line) {
+            crate::output::note(&line);
+            last.insert(key, line);
+        }
+    };
+    let text = |of: &Value, field: &str| of.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+    if let Some(state) = task.get("state").and_then(Value::as_str) {
+        say(String::new(), format!("The task is {state}."));
+    }
+    for report in task.get("progress_reports").and_then(Value::as_array).into_iter().flatten() {
+        let (code, message) = (text(report, "code"), text(report, "message"));
+        let done = report.get("done").and_then(Value::as_i64).unwrap_or(0);
+        let of = report.get("total").and_then(Value::as_i64).map(|total| format!("/{total}")).unwrap_or_default();
+        let state = text(report, "state");
+        let state = if state == "running" || state.is_empty() { String::new() } else { format!(" ({state})") };
+        say(format!("{code} {message}"), format!("{message}: {done}{of}{state}"));
     }
 }
 

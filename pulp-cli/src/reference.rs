@@ -94,6 +94,9 @@ impl Category {
     /// Repositories of any plugin: the type must be said.
     pub(crate) const ANY_REPOSITORY: Self = Self { noun: "repository", path: "repositories", plugin: None, resource_type: None };
 
+    /// Remotes of any plugin: the type must be said.
+    pub(crate) const ANY_REMOTE: Self = Self { noun: "remote", path: "remotes", plugin: None, resource_type: None };
+
     /// Content guards: those of the core go without a plugin.
     pub(crate) const CONTENT_GUARDS: Self =
         Self { noun: "content guard", path: "contentguards", plugin: Some("core"), resource_type: None };

@@ -47,9 +47,18 @@ pub(crate) async fn started(cx: &Context, started: Started<'_>) -> Result<Value>
 /// [`Error::Detached`] on Ctrl-C.
 pub(crate) async fn task(cx: &Context, href: &str) -> Result<Value> {
     let task = ended(cx, href).await?;
-    match state(&task) {
-        "completed" => Ok(task),
-        other => Err(Error::Task { href: href.to_owned(), state: other.to_owned(), description: describe(&task) }),
+    completed(href, &task)?;
+    Ok(task)
+}
+
+/// Whether a task that has ended has done so well.
+///
+/// # Errors
+/// [`Error::Task`] if it has not.
+pub(crate) fn completed(href: &str, task: &Value) -> Result<()> {
+    match state(task) {
+        "completed" => Ok(()),
+        other => Err(Error::Task { href: href.to_owned(), state: other.to_owned(), description: describe(task) }),
     }
 }
 
@@ -58,7 +67,24 @@ pub(crate) async fn task(cx: &Context, href: &str) -> Result<Value> {
 /// # Errors
 /// As [`task`], but for [`Error::Task`].
 pub(crate) async fn ended(cx: &Context, href: &str) -> Result<Value> {
-    until(cx, href, |task| !matches!(state(task), "waiting" | "running" | "canceling")).await
+    ended_showing(cx, href, TaskProgress::new(cx.quiet)).await
+}
+
+/// The same, shown in another way.
+///
+/// # Errors
+/// As [`ended`].
+pub(crate) async fn ended_showing(cx: &Context, href: &str, progress: TaskProgress) -> Result<Value> {
+    until(cx, href, progress, |task| !matches!(state(task), "waiting" | "running" | "canceling")).await
+}
+
+/// What is said when it has ended.
+pub(crate) fn last_word(task: &Value) -> &'static str {
+    match state(task) {
+        "completed" | "" => "Done.",
+        "canceled" => "Canceled.",
+        _ => "Failed.",
+    }
 }
 
 /// Waits until no task of the group is left to run, and gives the group.
@@ -68,7 +94,7 @@ pub(crate) async fn ended(cx: &Context, href: &str) -> Result<Value> {
 pub(crate) async fn group(cx: &Context, href: &str) -> Result<Value> {
     let count = |group: &Value, state: &str| group.get(state).and_then(Value::as_u64).unwrap_or(0);
     let none_in = |group: &Value, states: &[&str]| states.iter().all(|state| count(group, state) == 0);
-    let group = until(cx, href, |group| {
+    let group = until(cx, href, TaskProgress::new(cx.quiet), |group| {
         // A task that starts others does so before it ends. Pulp does not always say that all were dispatched.
         let begun = group.get("all_tasks_dispatched") == Some(&Value::Bool(true))
             || !none_in(group, &["completed", "failed", "canceled", "skipped"]);
@@ -81,9 +107,8 @@ pub(crate) async fn group(cx: &Context, href: &str) -> Result<Value> {
     }
 }
 
-async fn until(cx: &Context, href: &str, done: impl Fn(&Value) -> bool) -> Result<Value> {
+async fn until(cx: &Context, href: &str, mut progress: TaskProgress, done: impl Fn(&Value) -> bool) -> Result<Value> {
     let deadline = cx.timeout.map(|limit| Instant::now() + limit);
-    let mut progress = TaskProgress::new(cx.quiet);
     let mut pause = PAUSES.0;
     let mut failed_looks = 0;
     let interrupt = crate::interrupted();
@@ -117,11 +142,7 @@ async fn until(cx: &Context, href: &str, done: impl Fn(&Value) -> bool) -> Resul
         match answer {
             Ok(value) if done(&value) => {
                 progress.show(&value);
-                progress.end(match state(&value) {
-                    "completed" | "" => "Done.",
-                    "canceled" => "Canceled.",
-                    _ => "Failed.",
-                });
+                progress.end(last_word(&value));
                 return Ok(value);
             }
             Ok(value) => {

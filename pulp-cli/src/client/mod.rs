@@ -1,6 +1,7 @@
 //! HTTP to a Pulp server: calls, and what their answers mean.
 
 mod download;
+mod events;
 mod query;
 mod redact;
 mod refusal;
@@ -19,6 +20,7 @@ use crate::config::Profile;
 use crate::error::{Error, Result};
 use crate::operation::operation_id;
 
+pub(crate) use events::Event;
 pub(crate) use query::Query;
 pub(crate) use setup::is_slug;
 

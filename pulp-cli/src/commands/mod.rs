@@ -34,12 +34,14 @@ mod status;
 mod task;
 mod task_group;
 mod task_schedule;
+mod task_tail;
 mod token;
 mod transfer;
 mod upload;
 mod upstream_pulp;
 mod user;
 mod vulnerability_report;
+mod webhook;
 mod worker;
 
 use clap::{Args, FromArgMatches, Subcommand};
@@ -178,6 +180,9 @@ pub(crate) enum RemoteCommand {
     /// Reports of vulnerabilities in content
     #[command(subcommand)]
     VulnerabilityReport(vulnerability_report::VulnerabilityReportCommand),
+    /// Webhooks: who is told of what happens
+    #[command(subcommand)]
+    Webhook(webhook::WebhookCommand),
     /// Workers
     #[command(subcommand)]
     Worker(worker::WorkerCommand),
@@ -227,6 +232,7 @@ impl RemoteCommand {
             Self::UpstreamPulp(command) => command.exec(cx).await,
             Self::User(command) => command.exec(cx).await,
             Self::VulnerabilityReport(command) => command.exec(cx).await,
+            Self::Webhook(command) => command.exec(cx).await,
             Self::Worker(command) => command.exec(cx).await,
         }
     }

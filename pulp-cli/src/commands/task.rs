@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use super::object_role::ObjectRoleCommand;
+use super::task_tail::Tail;
 use super::worker::WORKER;
 use crate::args::{moment, name, switch};
 use crate::client::Query;
@@ -50,6 +51,8 @@ pub(crate) enum TaskCommand {
     Show(Show),
     /// Wait until a task ends, and show it
     Wait(UuidLookup),
+    /// Show what happens to a task, until it ends
+    Tail(Tail),
     /// Cancel a task, or many, and wait until they are
     Cancel(Cancel),
     /// Delete the record of a task that has ended
@@ -253,6 +256,7 @@ impl TaskCommand {
             Self::Show(show) if show.wait => wait_and_show(cx, &show.lookup).await,
             Self::Show(show) => cx.print(&show.lookup.find(cx, &TASK).await?),
             Self::Wait(lookup) => wait_and_show(cx, lookup).await,
+            Self::Tail(tail) => tail.exec(cx).await,
             Self::Cancel(cancel) => cancel.exec(cx).await,
             Self::Destroy(lookup) => cx.destroy(&lookup.href(cx, &TASK).await?).await,
             Self::Purge(purge) => purge.exec(cx).await,

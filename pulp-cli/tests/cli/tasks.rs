@@ -114,6 +114,131 @@ fn a_task_is_canceled_and_watched_until_it_is() {
     assert_eq!(patch.json(), json!({ "state": "canceled" }));
 }
 
+/// The answers to those who ask for the events of the task, one after the other, and the last ever after.
+fn with_events(streams: Vec<Answer>, looks: Vec<Answer>) -> Server {
+    let (next, look) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let nth = |all: &[Answer], counter: &AtomicUsize| {
+        let at = counter.fetch_add(1, Ordering::SeqCst);
+        all.get(at).or(all.last()).unwrap().clone()
+    };
+    Server::start(move |request: &Request| match request.path.as_str() {
+        TASK => nth(&looks, &look),
+        path if path == format!("{TASK}events/") => nth(&streams, &next),
+        _ => Answer::list(vec![json!({ "pulp_href": TASK })]),
+    })
+}
+
+fn stream(text: &str) -> Answer {
+    Answer::Raw(200, vec!["Content-Type: text/event-stream; charset=utf-8".to_owned()], text.to_owned())
+}
+
+const PROGRESS: &str = "event: state\ndata: {\"state\":\"running\"}\n\nid: 5\nevent: progress\ndata: {\"code\":\"a\",\"message\":\"Counting\",\"state\":\"running\",\"total\":3,\"done\":1}\n\n";
+
+#[test]
+fn what_happens_to_a_task_is_shown_line_by_line() {
+    let end =
+        format!("{PROGRESS}id: 9-end\nevent: end\ndata: {{\"pulp_href\":\"{TASK}\",\"state\":\"completed\",\"progress_reports\":[]}}\n\n");
+    // The first connection breaks; the second goes on after what was heard.
+    let server = with_events(vec![stream(PROGRESS), stream(&end)], vec![state("running")]);
+    let run = pulp(&server, &["task", "tail", "--href", TASK]).ok();
+    assert_eq!(run.json()["state"], "completed");
+    assert_eq!(run.err, "The task is running.\nCounting: 1/3\nThe task is completed.\nDone.\n");
+    let asked: Vec<_> = server.seen().into_iter().filter(|request| request.path.ends_with("/events/")).collect();
+    assert_eq!(asked.iter().map(|request| request.header("last-event-id")).collect::<Vec<_>>(), [None, Some("5")]);
+    let failed = "event: end\ndata: {\"state\":\"failed\",\"error\":{\"description\":\"no such host\"}}\n\n";
+    let run = pulp(&with_events(vec![stream(failed)], vec![state("running")]), &["task", "tail", "--href", TASK]).failed();
+    assert!(run.err.contains("failed: no such host"), "{run:?}");
+}
+
+#[test]
+fn a_sync_that_recurs() {
+    let server = Server::start(|request: &Request| match request.path.trim_start_matches("/pulp/api/v3/") {
+        "repositories/file/file/" => Answer::list(vec![json!({ "pulp_href": REPOSITORY, "name": "foo" })]),
+        "remotes/file/file/" => Answer::list(vec![json!({ "pulp_href": "/pulp/api/v3/remotes/file/file/1/", "name": "r" })]),
+        "task-schedules/" if request.method == "GET" => {
+            Answer::list(vec![json!({ "pulp_href": "/pulp/api/v3/task-schedules/1/", "options": { "mirror": true, "remote": "/r/" } })])
+        }
+        _ => Answer::Json(201, json!({ "pulp_href": "/made/" })),
+    });
+    let create = ["task-schedule", "create", "--name", "s", "--repository", "file:file:foo", "--interval", "1 00:00:00", "--jitter", "60"];
+    let create = [&create[..], &["--remote", "file:file:r", "--mirror"]].concat();
+    assert_eq!(
+        crate::last_call(&server, &create),
+        (
+            "POST task-schedules/".to_owned(),
+            json!({
+                "name": "s", "repository": REPOSITORY, "dispatch_interval": "1 00:00:00", "jitter": 60,
+                "options": { "remote": "/pulp/api/v3/remotes/file/file/1/", "mirror": true },
+            })
+        )
+    );
+    // What is not said of the options stays.
+    let update = ["task-schedule", "update", "--name", "s", "--remote", "", "--no-optimize", "--cron", "0 3 * * *", "--disabled"];
+    assert_eq!(
+        crate::last_call(&server, &update),
+        (
+            "PATCH task-schedules/1/".to_owned(),
+            json!({ "cron": "0 3 * * *", "options": { "mirror": true, "optimize": false }, "enabled": false })
+        )
+    );
+    assert_eq!(
+        crate::last_call(&server, &["task-schedule", "update", "--name", "s", "--enabled"]),
+        ("PATCH task-schedules/1/".to_owned(), json!({ "enabled": true }))
+    );
+    assert_eq!(crate::last_call(&server, &["task-schedule", "destroy", "--name", "s"]).0, "DELETE task-schedules/1/");
+    assert_ne!(pulp(&server, &[&create[..], &["--cron", "@daily"]].concat()).code, 0);
+}
+
+#[test]
+fn webhooks() {
+    let server =
+        Server::with_one_of_each(|action| matches!(action, "ping" | "redeliver").then(|| Answer::Json(202, json!({ "delivery": "/d/" }))));
+    let create = ["webhook", "create", "--name", "w", "--url", "https://x/", "--secret", "s", "--event", "task.failed", "--disabled"];
+    let create = [&create[..], &["--event", "repository_version.created", "--repository", "file:file:one", "--no-tls-validation"]].concat();
+    let repository = format!("/pulp/api/v3/repositories/file/file/{}/", crate::server::ID);
+    assert_eq!(
+        crate::last_call(&server, &create),
+        (
+            "POST webhooks/".to_owned(),
+            json!({
+                "name": "w", "url": "https://x/", "secret": "s", "events": ["task.failed", "repository_version.created"],
+                "repository": repository, "enabled": false, "tls_validation": false,
+            })
+        )
+    );
+    let below = |method: &str, action: &str| format!("{method} webhooks/{}/{action}", crate::server::ID);
+    assert_eq!(
+        crate::last_call(&server, &["webhook", "update", "--name", "one", "--label-select", "", "--enabled"]),
+        (below("PATCH", ""), json!({ "label_select": null, "enabled": true }))
+    );
+    assert_eq!(crate::last_call(&server, &["webhook", "ping", "--name", "one"]).0, below("POST", "ping/"));
+    assert_eq!(pulp(&server, &["webhook", "ping", "--name", "one"]).ok().json(), json!({ "delivery": "/d/" }));
+    let again = ["webhook", "redeliver", "--name", "one", "--delivery", crate::server::ID];
+    assert_eq!(crate::last_call(&server, &again), (below("POST", "redeliver/"), json!({ "delivery": crate::server::ID })));
+    pulp(&server, &["webhook", "delivery", "list", "--name", "one", "--state", "failed"]).ok();
+    let asked = server.seen().pop().unwrap();
+    assert_eq!(
+        (asked.line(), asked.parameter("state")),
+        (format!("GET /pulp/api/v3/webhooks/{}/deliveries/", crate::server::ID), Some("failed"))
+    );
+}
+
+#[test]
+fn a_pulp_without_events_is_asked_again_and_again() {
+    let report = |done: i64, state: &str| {
+        let reports = json!([{ "code": "a", "message": "Counting", "state": "running", "total": 3, "done": done }]);
+        Answer::ok(json!({ "pulp_href": TASK, "state": state, "progress_reports": reports }))
+    };
+    for lacking in [Answer::not_found(), Answer::Raw(404, vec![], "<html>".to_owned())] {
+        let server = with_events(vec![lacking], vec![report(1, "running"), report(1, "running"), report(3, "completed")]);
+        let run = pulp(&server, &["task", "tail", "--name", "a.task"]).ok();
+        assert_eq!(run.json()["state"], "completed");
+        assert_eq!(run.err, "The task is running.\nCounting: 1/3\nThe task is completed.\nCounting: 3/3\nDone.\n");
+        let asked = server.seen().remove(0);
+        assert_eq!(asked.parameter("name"), Some("a.task"));
+    }
+}
+
 #[test]
 fn an_ended_task_cannot_be_canceled() {
     let server = with_task(vec![state("completed")]);
