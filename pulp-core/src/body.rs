@@ -68,15 +68,20 @@ impl Body {
         Self(Kind::Stream(BodyExt::boxed_unsync(StreamBody::new(chunks.map_ok(Frame::data).map_err(Into::into)))))
     }
 
-    /// The same body; `count` is told of its bytes: as they leave, or at once if all of them are there.
+    /// How many bytes it has, where all of them are there already.
+    pub(crate) fn ready(&self) -> Option<u64> {
+        match &self.0 {
+            Kind::Empty => Some(0),
+            Kind::Full(bytes) => Some(bytes.len() as u64),
+            Kind::Stream(_) | Kind::Counted(..) => None,
+        }
+    }
+
+    /// The same body; `count` is told of its bytes as they leave, of those that come one after the other.
     pub(crate) fn counted(self, count: impl Fn(u64) + Send + 'static) -> Self {
         Self(match self.0 {
-            Kind::Empty => Kind::Empty,
-            Kind::Full(bytes) => {
-                count(bytes.len() as u64);
-                Kind::Full(bytes)
-            }
             Kind::Stream(stream) | Kind::Counted(stream, _) => Kind::Counted(stream, Box::new(count)),
+            ready => ready,
         })
     }
 

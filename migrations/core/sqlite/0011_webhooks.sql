@@ -48,6 +48,6 @@ create table core_webhookdelivery (
     finished_at datetime,
     webhook_id blob not null references core_webhook (pulp_id) on delete cascade
 ) without rowid;
-create index core_webhookdelivery_due on core_webhookdelivery (next_attempt) where state = 'waiting';
+create index core_webhookdelivery_due on core_webhookdelivery (webhook_id, next_attempt) where state = 'waiting';
 create index core_webhookdelivery_webhook on core_webhookdelivery (webhook_id, pulp_id);
 create index core_webhookdelivery_created on core_webhookdelivery (pulp_created);

@@ -46,8 +46,12 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// The same body, whose bytes are counted as they leave.
+    /// The same body, whose bytes are counted: as they leave, or at once if all of them are there.
     pub(crate) fn counted(self: &Arc<Self>, body: Body) -> Body {
+        if let Some(bytes) = body.ready() {
+            self.content_bytes.add(bytes);
+            return body;
+        }
         let metrics = Arc::clone(self);
         body.counted(move |bytes| metrics.content_bytes.add(bytes))
     }

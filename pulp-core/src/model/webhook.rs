@@ -59,6 +59,17 @@ impl fmt::Debug for Webhook {
     }
 }
 
+impl Webhook {
+    /// Those for which messages are due: an entry of an index is read for each webhook, however many messages wait.
+    pub(crate) async fn with_due<E: Executor + ?Sized>(executor: &E, now: Timestamp) -> Result<Vec<Self>, DbError> {
+        let sql = Sql::new(
+            "select w.* from core_webhook w where exists (select 1 from core_webhookdelivery d where d.webhook_id = w.pulp_id \
+             and d.state = 'waiting' and d.next_attempt <= $1 and (w.enabled or d.event = 'ping'))",
+        );
+        executor.all(sql.bind(now)).await
+    }
+}
+
 /// Which events a webhook is told of.
 #[derive(Debug, Clone, FromRow)]
 pub(crate) struct Subscription {
@@ -153,13 +164,19 @@ impl WebhookDelivery {
         Ok(id)
     }
 
-    /// The first that are due. What is for a webhook that is not enabled waits, but for what is sent to try it.
-    pub(crate) async fn due<E: Executor + ?Sized>(executor: &E, now: Timestamp, most: usize) -> Result<Vec<Self>, DbError> {
+    /// The first for a webhook that are due. What is for one that is not enabled waits, but for what is sent to try it.
+    pub(crate) async fn due<E: Executor + ?Sized>(
+        executor: &E,
+        webhook: &Webhook,
+        now: Timestamp,
+        most: usize,
+    ) -> Result<Vec<Self>, DbError> {
+        let only = if webhook.enabled { "" } else { " and d.event = 'ping'" };
         let sql = Sql::new(format!(
-            "select {COLUMNS} from core_webhookdelivery d join core_webhook w on w.pulp_id = d.webhook_id \
-             where d.state = 'waiting' and d.next_attempt <= $1 and (w.enabled or d.event = 'ping') order by d.next_attempt limit {most}"
+            "select {COLUMNS} from core_webhookdelivery d where d.webhook_id = $1 and d.state = 'waiting' and d.next_attempt <= $2{only} \
+             order by d.next_attempt limit {most}"
         ));
-        executor.all(sql.bind(now)).await
+        executor.all(sql.bind(webhook.pulp_id).bind(now)).await
     }
 
     /// Takes it for an attempt: until `lease` nobody else does. Not if somebody was faster.
@@ -169,14 +186,6 @@ impl WebhookDelivery {
              where pulp_id = $3 and state = 'waiting' and next_attempt = $4",
         );
         Ok(executor.execute(sql.bind(now).bind(lease).bind(self.pulp_id).bind(self.next_attempt)).await? > 0)
-    }
-
-    /// Leaves it for later, without an attempt.
-    pub(crate) async fn postpone<E: Executor + ?Sized>(&self, executor: &E, until: Timestamp) -> Result<(), DbError> {
-        let sql =
-            Sql::new("update core_webhookdelivery set next_attempt = $1 where pulp_id = $2 and state = 'waiting' and next_attempt = $3");
-        executor.execute(sql.bind(until).bind(self.pulp_id).bind(self.next_attempt)).await?;
-        Ok(())
     }
 
     /// Notes what became of an attempt that was claimed until `lease`.

@@ -26,7 +26,7 @@ pub struct Rhythm {
 
 impl Tasks {
     /// Sees to it that `task` is dispatched in a domain by a schedule of this name. A schedule of that name which has the same rhythm
-    /// goes on as it did; one that has another begins anew. The task is stored as it is: it must hold no secret.
+    /// goes on as it did; one that has another begins anew. One that a user has given this name is the user’s no more. The task is stored as it is: it must hold no secret.
     ///
     /// # Errors
     /// If the task’s kind is not registered, it cannot be serialised, the time between two dispatches is not positive, or the database
@@ -47,7 +47,8 @@ impl Tasks {
         let insert = Sql::new(
             "insert into core_taskschedule (pulp_id, pulp_created, pulp_last_updated, name, next_dispatch, dispatch_interval, task_name, \
              task_args, task_kwargs, pulp_domain_id) values ($1, $2, $2, $3, $4, $5, $6, $7, $8, $9) \
-             on conflict (name, pulp_domain_id) do update set pulp_last_updated = excluded.pulp_last_updated, \
+             on conflict (name, pulp_domain_id) do update set repository_id = null, user_id = null, cron = null, jitter = 0, enabled = true, \
+             pulp_last_updated = excluded.pulp_last_updated, \
              task_name = excluded.task_name, task_kwargs = excluded.task_kwargs, dispatch_interval = excluded.dispatch_interval, \
              next_dispatch = case when core_taskschedule.dispatch_interval = excluded.dispatch_interval \
              then core_taskschedule.next_dispatch else excluded.next_dispatch end returning *",
@@ -69,7 +70,7 @@ impl Tasks {
     /// # Errors
     /// If the database cannot be reached.
     pub async fn remove_schedule(&self, domain: &Domain, name: &str) -> Result<bool> {
-        let sql = Sql::new("delete from core_taskschedule where name = $1 and pulp_domain_id = $2");
+        let sql = Sql::new("delete from core_taskschedule where name = $1 and pulp_domain_id = $2 and repository_id is null");
         Ok(self.pulp.db().execute(sql.bind(name).bind(domain.pulp_id)).await? > 0)
     }
 
@@ -84,7 +85,7 @@ impl Tasks {
             settings.orphan_protection_time,
         );
         let mut known = Sql::new("select * from core_taskschedule where pulp_domain_id = ");
-        known.push_bind(domain.pulp_id).push(" and name in ").push_list(mine.iter().map(|own| own.name));
+        known.push_bind(domain.pulp_id).push(" and repository_id is null and name in ").push_list(mine.iter().map(|own| own.name));
         let known: Vec<TaskSchedule> = self.pulp.db().all(known).await?;
         for own in mine {
             let there = known.iter().find(|schedule| schedule.name == own.name);

@@ -27,17 +27,6 @@ struct Host {
 #[derive(Debug, Default, Clone)]
 pub(super) struct Circuits(Arc<Mutex<HashMap<String, Host>>>);
 
-/// Whether a host may be asked.
-#[derive(Debug)]
-pub(super) enum Admission {
-    /// It may; to be told how it went.
-    Yes(Request),
-    /// Others ask it already.
-    Busy,
-    /// It is left alone until then.
-    Closed(Timestamp),
-}
-
 /// A request to a host. Dropped without [`Request::ended`], it counts for nothing.
 #[derive(Debug)]
 pub(super) struct Request {
@@ -46,22 +35,20 @@ pub(super) struct Request {
 }
 
 impl Circuits {
-    pub(super) fn admit(&self, name: &str, now: Timestamp) -> Admission {
+    /// A request to a host, to be told how it went; nothing if others ask it already, or it is left alone for a while.
+    pub(super) fn admit(&self, name: &str, now: Timestamp) -> Option<Request> {
         let mut hosts = self.lock();
         if hosts.len() >= HOSTS {
             hosts.retain(|_, host| host.under_way > 0 || host.closed_until.is_some_and(|until| until > now));
         }
         let host = hosts.entry(name.to_owned()).or_default();
-        if let Some(until) = host.closed_until.filter(|until| *until > now) {
-            return Admission::Closed(until);
-        }
         // After a pause one request finds out for all.
         let most = if host.failures >= FAILURES { 1 } else { AT_ONCE };
-        if host.under_way >= most {
-            return Admission::Busy;
+        if host.closed_until.is_some_and(|until| until > now) || host.under_way >= most {
+            return None;
         }
         host.under_way += 1;
-        Admission::Yes(Request { circuits: self.clone(), host: name.to_owned() })
+        Some(Request { circuits: self.clone(), host: name.to_owned() })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Host>> {
@@ -107,10 +94,7 @@ mod tests {
     }
 
     fn ask(circuits: &Circuits, host: &str, now: i64) -> Option<Request> {
-        match circuits.admit(host, at(now)) {
-            Admission::Yes(request) => Some(request),
-            _ => None,
-        }
+        circuits.admit(host, at(now))
     }
 
     #[test]
@@ -119,12 +103,12 @@ mod tests {
         for _ in 0..FAILURES {
             ask(&circuits, "a", 0).unwrap().ended(false, at(0));
         }
-        assert!(matches!(circuits.admit("a", at(29)), Admission::Closed(until) if until == at(30)));
+        assert!(ask(&circuits, "a", 29).is_none());
         assert!(ask(&circuits, "b", 0).is_some());
         let first = ask(&circuits, "a", 30).unwrap();
-        assert!(matches!(circuits.admit("a", at(30)), Admission::Busy));
+        assert!(ask(&circuits, "a", 30).is_none(), "one finds out for all");
         first.ended(false, at(30));
-        assert!(matches!(circuits.admit("a", at(89)), Admission::Closed(until) if until == at(90)));
+        assert!(ask(&circuits, "a", 89).is_none());
         ask(&circuits, "a", 90).unwrap().ended(true, at(90));
         let (one, two) = (ask(&circuits, "a", 90), ask(&circuits, "a", 90));
         assert!(one.is_some() && two.is_some() && ask(&circuits, "a", 90).is_none());
@@ -135,13 +119,9 @@ mod tests {
     #[test]
     fn a_pause_does_not_grow_without_end() {
         let circuits = Circuits::default();
-        let mut now = 0;
-        for _ in 0..60 {
-            if let Some(request) = ask(&circuits, "a", now) {
-                request.ended(false, at(now));
-            }
-            now += 600;
+        for time in 0..60 {
+            ask(&circuits, "a", time * 600).unwrap().ended(false, at(time * 600));
         }
-        assert!(matches!(circuits.admit("a", at(now - 1)), Admission::Closed(until) if until <= at(now + 600)));
+        assert!(ask(&circuits, "a", 59 * 600 + 599).is_none());
     }
 }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use http::StatusCode;
 
-use super::circuit::{Admission, Request};
+use super::circuit::Request;
 use super::send::Sender;
 use crate::clock::Timestamp;
-use crate::model::{Attempt, Model, Webhook, WebhookDelivery};
+use crate::model::{Attempt, Webhook, WebhookDelivery};
 use crate::{Pulp, Result};
 
-/// Messages that are looked at in one go.
-const WINDOW: usize = 200;
+/// Messages of one webhook that are begun in one go.
+const AT_ONCE: usize = 4;
 
 /// Seconds for which a message is held: longer than a request may take. A process that dies leaves it to others after that.
 const LEASE: i64 = 60;
@@ -28,53 +28,47 @@ pub(crate) async fn deliver_due(pulp: Pulp) -> Result<()> {
     if pulp.webhooks().room.available_permits() == 0 {
         return Ok(());
     }
-    let mut last: Option<Webhook> = None;
-    for delivery in WebhookDelivery::due(pulp.db(), pulp.now(), WINDOW).await? {
-        // Most are of the same webhook as the one before.
-        let webhook = match last.take().filter(|webhook| webhook.pulp_id == delivery.webhook_id) {
-            Some(webhook) => webhook,
-            None => Webhook::find(pulp.db(), delivery.webhook_id).await?,
-        };
-        let more = begin(&pulp, delivery, &webhook).await?;
-        last = Some(webhook);
-        if !more {
+    let mut all = Webhook::with_due(pulp.db(), pulp.now()).await?;
+    // Where there is not room for all, each is the first at times.
+    if !all.is_empty() {
+        let first = rand::random_range(0..all.len());
+        all.rotate_left(first);
+    }
+    for webhook in all {
+        if !begin(&pulp, &webhook).await? {
             break;
         }
     }
     Ok(())
 }
 
-/// Begins to send one, if it is its turn; whether there is room for more.
-async fn begin(pulp: &Pulp, delivery: WebhookDelivery, webhook: &Webhook) -> Result<bool> {
+/// Begins to send messages of a webhook; whether there is room for those of others.
+async fn begin(pulp: &Pulp, webhook: &Webhook) -> Result<bool> {
     let (state, db, now) = (pulp.webhooks(), pulp.db(), pulp.now());
     let lease = now + TimeDelta::seconds(LEASE);
-    let sender = match state.senders.of(pulp, webhook) {
-        Ok(sender) => sender,
-        Err(error) => {
-            if delivery.claim(db, now, lease).await? {
-                let outcome = Outcome { status: None, response: None, error: Some(error.public_message()) };
-                delivery.note(db, lease, &outcome.attempt(pulp, &delivery), now).await?;
+    let sender = state.senders.of(pulp, webhook);
+    for delivery in WebhookDelivery::due(db, webhook, now, AT_ONCE).await? {
+        let sender = match &sender {
+            Ok(sender) => Arc::clone(sender),
+            Err(error) => {
+                if delivery.claim(db, now, lease).await? {
+                    let outcome = Outcome { status: None, response: None, error: Some(error.public_message()) };
+                    delivery.note(db, lease, &outcome.attempt(pulp, &delivery), now).await?;
+                }
+                continue;
             }
-            return Ok(true);
+        };
+        // A host that has enough to do, or is left alone for a while, is looked at again the next time.
+        let Some(request) = state.circuits.admit(&sender.host(), now) else { return Ok(true) };
+        let Ok(room) = Arc::clone(&state.room).try_acquire_owned() else { return Ok(false) };
+        if delivery.claim(db, now, lease).await? {
+            let pulp = pulp.clone();
+            tokio::spawn(async move {
+                send(&pulp, &delivery, &sender, request, lease).await;
+                drop(room);
+            });
         }
-    };
-    let request = match state.circuits.admit(&sender.host(), now) {
-        Admission::Busy => return Ok(true),
-        Admission::Closed(until) => {
-            delivery.postpone(db, until + TimeDelta::milliseconds(rand::random_range(0..5_000))).await?;
-            return Ok(true);
-        }
-        Admission::Yes(request) => request,
-    };
-    let Ok(room) = Arc::clone(&state.room).try_acquire_owned() else { return Ok(false) };
-    if !delivery.claim(db, now, lease).await? {
-        return Ok(true);
     }
-    let pulp = pulp.clone();
-    tokio::spawn(async move {
-        send(&pulp, &delivery, &sender, request, lease).await;
-        drop(room);
-    });
     Ok(true)
 }
 
