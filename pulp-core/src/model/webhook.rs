@@ -182,7 +182,8 @@ impl WebhookDelivery {
     /// Takes it for an attempt: until `lease` nobody else does. Not if somebody was faster.
     pub(crate) async fn claim<E: Executor + ?Sized>(&self, executor: &E, now: Timestamp, lease: Timestamp) -> Result<bool, DbError> {
         let sql = Sql::new(
-            "update core_webhookdelivery set attempts = attempts + 1, last_attempt = $1, pulp_last_updated = $1, next_attempt = $2 \
+            "update core_webhookdelivery set attempts = attempts + 1, last_attempt = $1, pulp_last_updated = $1, next_attempt = $2, \
+             status = null, response = null, error = null \
              where pulp_id = $3 and state = 'waiting' and next_attempt = $4",
         );
         Ok(executor.execute(sql.bind(now).bind(lease).bind(self.pulp_id).bind(self.next_attempt)).await? > 0)

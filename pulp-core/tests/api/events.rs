@@ -1,5 +1,6 @@
 //! What happens to a task, as it happens.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use http::{Method, Request};
@@ -55,7 +56,7 @@ impl World {
 
 both_databases! {
     async fn states_and_progress_are_told_as_they_come(world: World) {
-        let task = world.dispatched(Count { to: 3, pause_ms: 700 }).await;
+        let task = world.dispatched(Count { to: 3, pause_ms: 1_300 }).await;
         let (all, ()) = tokio::join!(world.events(&task, None), async {
             tokio::time::sleep(Duration::from_millis(50)).await;
             let workers = Workers::start(world.pulp(), 1).await.unwrap();
@@ -66,6 +67,9 @@ both_databases! {
         assert_eq!(states, ["waiting", "running", "completed"]);
         let counted: Vec<i64> = named(&all, "progress").filter(|report| report["code"] == "shelf.counting").map(|report| report["done"].as_i64().unwrap()).collect();
         assert!(counted.len() >= 2 && counted.is_sorted() && counted.last() == Some(&3), "{counted:?}");
+        // What has not moved is not told again.
+        let reports: Vec<String> = named(&all, "progress").map(Json::to_string).collect();
+        assert_eq!(reports.iter().collect::<HashSet<_>>().len(), reports.len(), "{reports:#?}");
         let last = all.last().unwrap();
         assert_eq!((last.name.as_str(), &last.data), ("end", &world.get(&task).await.with(200)));
         assert_eq!(named(&all, "end").count(), 1);
