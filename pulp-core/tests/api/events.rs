@@ -56,7 +56,8 @@ impl World {
 
 both_databases! {
     async fn states_and_progress_are_told_as_they_come(world: World) {
-        let task = world.dispatched(Count { to: 3, pause_ms: 1_300 }).await;
+        // Some looks find that nothing has moved.
+        let task = world.dispatched(Count { to: 2, pause_ms: 2_600 }).await;
         let (all, ()) = tokio::join!(world.events(&task, None), async {
             tokio::time::sleep(Duration::from_millis(50)).await;
             let workers = Workers::start(world.pulp(), 1).await.unwrap();
@@ -66,7 +67,7 @@ both_databases! {
         let states: Vec<&str> = named(&all, "state").map(|data| data["state"].as_str().unwrap()).collect();
         assert_eq!(states, ["waiting", "running", "completed"]);
         let counted: Vec<i64> = named(&all, "progress").filter(|report| report["code"] == "shelf.counting").map(|report| report["done"].as_i64().unwrap()).collect();
-        assert!(counted.len() >= 2 && counted.is_sorted() && counted.last() == Some(&3), "{counted:?}");
+        assert!(counted.len() >= 2 && counted.is_sorted() && counted.last() == Some(&2), "{counted:?}");
         // What has not moved is not told again.
         let reports: Vec<String> = named(&all, "progress").map(Json::to_string).collect();
         assert_eq!(reports.iter().collect::<HashSet<_>>().len(), reports.len(), "{reports:#?}");
