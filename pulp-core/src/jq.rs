@@ -10,7 +10,7 @@ use jaq_core::load::lex::StrPart;
 use jaq_core::load::parse::{BinaryOp, Def, Term};
 use jaq_core::load::{Arena, File, Loader, parse};
 use jaq_core::path::Part;
-use jaq_core::{Compiler, Ctx, Filter, Vars, data};
+use jaq_core::{Compiler, Ctx, Error, Filter, Vars, data, native};
 use jaq_json::{Val, read};
 use moka::sync::Cache;
 
@@ -23,6 +23,12 @@ const STACK: usize = 32 << 20;
 const MOST_ITERATORS: usize = 2;
 /// Functions of a filter that make longer texts.
 const MOST_GROWTH: usize = 2;
+/// Commas of a filter: a pipe of them multiplies its outputs.
+const MOST_COMMAS: usize = 8;
+/// Commas of a filter that also has all of its iterators.
+const FEW_COMMAS: usize = 2;
+/// Bytes of what `join` puts between texts: as it is put between all, it is what makes the joined text long.
+const LONGEST_SEPARATOR: usize = 16;
 /// Filters that are kept compiled.
 const MOST_FILTERS: u64 = 256;
 
@@ -76,7 +82,7 @@ impl Jq {
         ran.map_err(|error| JqError::Failed(error.to_string()))?.unwrap_or_else(|| Err(JqError::Failed("its thread ended".to_owned())))
     }
 
-    fn run(&self, filter: &str, json: &[u8]) -> Result<Option<String>, JqError> {
+    pub(crate) fn run(&self, filter: &str, json: &[u8]) -> Result<Option<String>, JqError> {
         // The other parser goes as deep as the input does; this one has its limit.
         if json.len() > LONGEST_INPUT || serde_json::from_slice::<serde_json::Value>(json).is_err() {
             return Err(JqError::Input);
@@ -142,11 +148,27 @@ fn compile(filter: &str) -> Result<Filter<Data>, JqError> {
         return Err(JqError::NotAllowed(format!("a filter of more than {LONGEST_FILTER} bytes")));
     }
     let term = parse(filter, |parser| parser.term()).ok_or(JqError::Syntax)?;
-    Allowance { iterators: MOST_ITERATORS, growth: MOST_GROWTH }.check(&term)?;
+    Allowance { iterators: MOST_ITERATORS, growth: MOST_GROWTH, commas: MOST_COMMAS }.check_all(&term)?;
     let arena = Arena::default();
     let modules = Loader::new(DEFINITIONS.iter().cloned()).load(&arena, File { code: filter, path: () }).map_err(|_| JqError::Syntax)?;
-    let functions = jaq_core::funs().chain(jaq_std::base_funs()).chain(jaq_json::funs());
+    let of_json = jaq_json::funs().filter(|(name, ..)| *name != FROM_JSON);
+    let functions = jaq_core::funs().chain(jaq_std::base_funs()).chain(of_json).chain([from_json()]);
     Compiler::default().with_funs(functions).compile(modules).map_err(|_| JqError::Syntax)
+}
+
+const FROM_JSON: &str = "fromjson";
+
+/// As the library's, but for what it reads: JSON only, and not deeper than an input may be.
+fn from_json() -> native::Fun<Data> {
+    native::run((FROM_JSON, native::v(0), |(_, value)| {
+        let text = match &value {
+            Val::TStr(text) => text.as_ref(),
+            _ => return native::bome(Err(Error::str("only a text can be read as JSON"))),
+        };
+        let sound = serde_json::from_slice::<serde_json::Value>(text).is_ok();
+        let read = sound.then(|| read::parse_single(text).ok()).flatten();
+        native::bome(read.ok_or_else(|| Error::str("the text is no JSON")))
+    }))
 }
 
 /// Functions that neither iterate nor make anything larger, with the number of their arguments.
@@ -195,9 +217,18 @@ const GROWING: &[(&str, usize)] = &[("join", 1), ("tostring", 0)];
 struct Allowance {
     iterators: usize,
     growth: usize,
+    commas: usize,
 }
 
 impl Allowance {
+    fn check_all(mut self, term: &Term<&str>) -> Result<(), JqError> {
+        self.check(term)?;
+        if self.iterators == 0 && MOST_COMMAS - self.commas > FEW_COMMAS {
+            return Err(JqError::NotAllowed(format!("more than {FEW_COMMAS} commas with {MOST_ITERATORS} iterators")));
+        }
+        Ok(())
+    }
+
     fn check(&mut self, term: &Term<&str>) -> Result<(), JqError> {
         let not_allowed = |what: &str| Err(JqError::NotAllowed(what.to_owned()));
         match term {
@@ -214,7 +245,13 @@ impl Allowance {
                 if before - self.iterators > 1 { not_allowed("an array over several iterators") } else { Ok(()) }
             }
             Term::BinOp(left, operator, right) => match operator {
-                BinaryOp::Pipe(None) | BinaryOp::Comma | BinaryOp::Alt | BinaryOp::Or | BinaryOp::And | BinaryOp::Cmp(_) => {
+                BinaryOp::Comma => {
+                    self.commas =
+                        self.commas.checked_sub(1).ok_or_else(|| JqError::NotAllowed(format!("more than {MOST_COMMAS} commas")))?;
+                    self.check(left)?;
+                    self.check(right)
+                }
+                BinaryOp::Pipe(None) | BinaryOp::Alt | BinaryOp::Or | BinaryOp::And | BinaryOp::Cmp(_) => {
                     self.check(left)?;
                     self.check(right)
                 }
@@ -255,6 +292,9 @@ impl Allowance {
                 } else if !PLAIN.contains(&named) {
                     return not_allowed(&format!("{name}/{}", arguments.len()));
                 }
+                if *name == "join" && !arguments.iter().all(is_short_text) {
+                    return not_allowed(&format!("join with what is no text of at most {LONGEST_SEPARATOR} bytes"));
+                }
                 // `map` gathers what its argument gives.
                 if *name == "map" && arguments.iter().any(has_comma) {
                     return not_allowed("an array of several terms");
@@ -270,6 +310,16 @@ impl Allowance {
             self.iterators.checked_sub(1).ok_or_else(|| JqError::NotAllowed(format!("iterating more than {MOST_ITERATORS} times")))?;
         Ok(())
     }
+}
+
+fn is_short_text(term: &Term<&str>) -> bool {
+    let Term::Str(None, parts) = term else { return false };
+    let lengths = parts.iter().map(|part| match part {
+        StrPart::Str(text) => Some(text.len()),
+        StrPart::Char(c) => Some(c.len_utf8()),
+        StrPart::Term(_) => None,
+    });
+    lengths.sum::<Option<usize>>().is_some_and(|bytes| bytes <= LONGEST_SEPARATOR)
 }
 
 /// Whether a term gives several outputs by naming them.
@@ -375,6 +425,35 @@ mod tests {
             assert!(matches!(run(filter, b"{}"), Err(JqError::Syntax | JqError::NotAllowed(_))), "{filter}");
         }
         assert!(matches!(run(&".a".repeat(1_000), b"{}"), Err(JqError::NotAllowed(_))));
+    }
+
+    #[test]
+    fn commas_multiply_outputs_so_that_they_are_few() {
+        let piped = |times: usize| format!("{}|empty", vec!["(.,.)"; times].join("|"));
+        assert_eq!(run(&piped(MOST_COMMAS), b"{}"), Ok(None));
+        for filter in [piped(MOST_COMMAS + 1), piped(100), ".[] | .[] | (.,.) | (.,.) | (.,.)".to_owned()] {
+            assert!(matches!(run(&filter, b"{}"), Err(JqError::NotAllowed(_))), "{filter}");
+        }
+    }
+
+    #[test]
+    fn what_is_put_between_texts_is_short() {
+        assert_eq!(text("map(tostring) | join(\", \")", "[1, \"a\"]").as_deref(), Some("1, a"));
+        let long = format!("join(\"{}\")", "x".repeat(LONGEST_SEPARATOR + 1));
+        for filter in ["join(.[0])", "join(\"\\(.[0])\")", &long] {
+            assert!(matches!(run(filter, b"[\"a\"]"), Err(JqError::NotAllowed(_))), "{filter}");
+        }
+    }
+
+    #[test]
+    fn json_within_a_text_is_no_deeper_than_an_input() {
+        assert_eq!(text("fromjson | .a", "\"{\\\"a\\\": \\\"b\\\"}\"").as_deref(), Some("b"));
+        // Texts that the filter makes can be much longer than its input.
+        let many = format!("[{}\"\"]", "\"\",".repeat(5_000));
+        let ended = on_deep_stack(|| run("join(\"[[[[[[[[[[[[[[[[\") | fromjson | \"read\"", many.as_bytes()));
+        assert!(matches!(ended, Some(Err(JqError::Failed(_)))), "{ended:?}");
+        assert!(matches!(run("fromjson", b"1"), Err(JqError::Failed(_))));
+        assert!(matches!(run("fromjson", b"\"NaN\""), Err(JqError::Failed(_))));
     }
 
     #[test]

@@ -28,7 +28,10 @@ const KEPT: usize = 256;
 
 /// The clients of webhooks that were used lately, as the webhooks were then.
 #[derive(Debug, Default)]
-pub(super) struct Senders(Mutex<HashMap<Uuid, (Option<Timestamp>, Arc<Sender>)>>);
+pub(super) struct Senders(Mutex<HashMap<Uuid, Made>>);
+
+/// A sender, and when the webhook that it is of had last been changed.
+type Made = (Option<Timestamp>, Arc<Sender>);
 
 /// How one webhook is reached, and what its messages are signed with.
 #[derive(Debug)]
