@@ -251,7 +251,7 @@ mod tests {
         for _ in 0..500 {
             let next = cron.after(moment).unwrap();
             assert!(next > moment);
-            assert!(next.minute() == 7 || next.minute() % 13 == 0);
+            assert!(next.minute() == 7 || next.minute().is_multiple_of(13));
             assert!((next.hour() % 5 == 1) && next.month() % 2 == 1);
             moment = next;
         }
