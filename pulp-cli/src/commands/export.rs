@@ -10,6 +10,7 @@ use super::transfer::{TransferCommand, Transfers};
 use crate::args;
 use crate::context::Context;
 use crate::error::Result;
+use crate::reference::Category;
 use crate::resource::Body;
 
 static PULP: Transfers = Transfers { noun: "Pulp export", owner: &exporter::PULP, collection: "exports" };
@@ -49,8 +50,8 @@ impl Fields for PulpExport {
         Ok(Body::new()
             .with("full", self.full)
             .with("chunk_size", self.chunk_size.as_ref())
-            .with("versions", version_hrefs(cx, &self.versions).await?)
-            .with("start_versions", version_hrefs(cx, &self.start_versions).await?)
+            .with("versions", version_hrefs(cx, &Category::ANY_REPOSITORY, &self.versions).await?)
+            .with("start_versions", version_hrefs(cx, &Category::ANY_REPOSITORY, &self.start_versions).await?)
             .with("meta", self.meta.as_ref()))
     }
 }

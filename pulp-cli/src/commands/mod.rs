@@ -12,6 +12,7 @@ mod crud;
 mod debug;
 mod distribution;
 mod domain;
+mod du;
 mod export;
 mod exporter;
 mod file;
@@ -116,6 +117,8 @@ pub(crate) enum RemoteCommand {
     /// Domains: separate places of content
     #[command(subcommand)]
     Domain(Box<domain::DomainCommand>),
+    /// Show which repositories hold which bytes, and what would become free
+    Du(du::DiskUsage),
     /// Exports: what exporters wrote
     #[command(subcommand)]
     Export(Box<export::ExportCommand>),
@@ -210,6 +213,7 @@ impl RemoteCommand {
             Self::Debug(command) => command.exec(cx).await,
             Self::Distribution(command) => command.exec(cx).await,
             Self::Domain(command) => command.exec(cx).await,
+            Self::Du(command) => command.exec(cx).await,
             Self::Export(command) => command.exec(cx).await,
             Self::Exporter(command) => command.exec(cx).await,
             Self::File(command) => command.exec(cx).await,

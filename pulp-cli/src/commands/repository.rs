@@ -64,12 +64,12 @@ pub(crate) fn content_in(list: Option<&Value>) -> Query {
 }
 
 /// The hrefs of versions that were given as pairs of a repository and a number; none if there is no pair.
-pub(super) async fn version_hrefs(cx: &Context, pairs: &[String]) -> Result<Option<Vec<String>>> {
+pub(super) async fn version_hrefs(cx: &Context, category: &Category, pairs: &[String]) -> Result<Option<Vec<String>>> {
     let mut hrefs = Vec::with_capacity(pairs.len() / 2);
     for pair in pairs.chunks_exact(2) {
         let repository: TypedReference = pair[0].parse().unwrap_or_else(|never| match never {});
         let number: u64 = pair[1].parse().map_err(|_| Error::usage(format!("'{}' is no number of a version", pair[1])))?;
-        let href = cx.target(&Category::ANY_REPOSITORY, &repository).await?;
+        let href = cx.target(category, &repository).await?;
         hrefs.push(format!("{}versions/{number}/", href.as_str().unwrap_or_default()));
     }
     Ok((!pairs.is_empty()).then_some(hrefs))
@@ -81,7 +81,7 @@ impl Reclaim {
         if self.all {
             hrefs.push("*".into());
         }
-        let keep = version_hrefs(cx, &self.keep).await?;
+        let keep = version_hrefs(cx, &Category::ANY_REPOSITORY, &self.keep).await?;
         let body = Body::new().with("repo_hrefs", Some(hrefs)).with("repo_versions_keeplist", keep);
         let answer = cx.client.post("repositories/reclaim_space/", body.into()).await?;
         cx.follow(&answer).await.map(drop)

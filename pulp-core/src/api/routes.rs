@@ -5,7 +5,8 @@ use std::sync::Arc;
 use http::Method;
 
 use super::endpoints::{
-    artifacts, assignments, audit, groups, importers, login, object_roles, orphans, repair, root, status, tasks, upkeep, uploads, versions,
+    artifacts, assignments, audit, disk_usage, groups, importers, login, object_roles, orphans, repair, root, status, tasks, upkeep,
+    uploads, versions,
 };
 use super::openapi::{self, Documents};
 use super::router::{Access, Acts, Guarded, Route, Router};
@@ -40,6 +41,7 @@ pub(super) fn all(registry: &Registry) -> (Router, Arc<Documents>) {
     router.add("importers/core/pulp/import-check/", admin().post(importers::check));
     router.add("repositories/reclaim_space/", admin().post(upkeep::reclaim));
     router.add("datarepair/7272/", admin().post(upkeep::recount));
+    router.add("disk_usage/", admin().get(disk_usage::read));
     router.add("repair/", admin().post(repair::all));
     router.add("tasks/purge/", of("tasks", Acts::Named("purge")).post(tasks::purge));
     router
@@ -62,7 +64,7 @@ pub(super) fn all(registry: &Registry) -> (Router, Arc<Documents>) {
     }
     for resource in registry.resources().iter().filter(|resource| resource.shows_versions()) {
         let path = format!("{}/{{id}}/versions/", resource.path);
-        let (list, read, delete, mend) = (Arc::clone(resource), Arc::clone(resource), Arc::clone(resource), Arc::clone(resource));
+        let [list, read, delete, mend, compare] = std::array::from_fn(|_| Arc::clone(resource));
         let policy = format!("{}/versions", resource.path);
         let of_version = |acts| by_policy(&policy, None, Some(Arc::clone(resource)), acts);
         router.add(path.as_str(), of_version(Acts::Collection).get(move |request| versions::list(request, Arc::clone(&list))));
@@ -77,6 +79,10 @@ pub(super) fn all(registry: &Registry) -> (Router, Arc<Documents>) {
             let route = of_version(Acts::Named("scan")).post(move |request| versions::scan(request, Arc::clone(&scan)));
             router.add(format!("{path}{{number}}/scan/"), route);
         }
+        router.add(
+            format!("{path}{{number}}/diff/"),
+            of_version(Acts::Object).get(move |request| versions::difference::read(request, Arc::clone(&compare))),
+        );
         router.add(
             format!("{path}{{number}}/repair/"),
             of_version(Acts::Named("repair")).post(move |request| versions::repair(request, Arc::clone(&mend))),

@@ -3,6 +3,7 @@
 mod artifact;
 pub mod backend;
 mod content;
+mod disk_usage;
 mod distribution;
 mod domain;
 mod publication;
@@ -21,6 +22,7 @@ mod webhook;
 
 pub use artifact::Artifact;
 pub use content::{Content, ContentArtifact, RemoteArtifact};
+pub use disk_usage::{DiskUsage, RepositoryDiskUsage};
 pub use distribution::Distribution;
 pub use domain::Domain;
 pub use publication::{Publication, PublishedArtifact, PublishedMetadata};

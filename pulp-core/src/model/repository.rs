@@ -100,6 +100,17 @@ impl RepositoryVersion {
         executor.all(sql.bind(repository)).await
     }
 
+    /// The version before this one, if it is there.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn before<E: Executor + ?Sized>(&self, executor: &E) -> Result<Option<Self>, DbError> {
+        let sql = Sql::new(
+            "select * from core_repositoryversion where repository_id = $1 and number < $2 and complete order by number desc limit 1",
+        );
+        executor.optional(sql.bind(self.repository_id).bind(self.number)).await
+    }
+
     /// The version that counts as the repository’s content now.
     ///
     /// # Errors

@@ -90,6 +90,8 @@ pub struct Action {
     pub method: Method,
     /// What it is done to.
     pub on: On,
+    /// The action whose permission it needs; one of its own name if unset.
+    pub like: Option<&'static str>,
     /// What it takes; nothing where there is no body.
     pub body: Option<Body>,
     /// Whether the body must be a form: one of its fields is a file.
@@ -115,6 +117,7 @@ impl Action {
             name,
             method: Method::POST,
             on: On::Object,
+            like: None,
             body: None,
             multipart_only: false,
             returns: Returns::Task,
@@ -133,6 +136,18 @@ impl Action {
     pub fn on_collection(mut self) -> Self {
         self.on = On::Collection;
         self
+    }
+
+    /// Whoever may do this other action may do it, too; it has no permission of its own.
+    #[must_use]
+    pub fn like(mut self, action: &'static str) -> Self {
+        self.like = Some(action);
+        self
+    }
+
+    /// The action whose permission it needs.
+    pub(crate) fn permission(&self) -> &'static str {
+        self.like.unwrap_or(self.name)
     }
 
     /// What it takes.

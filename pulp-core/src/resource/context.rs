@@ -275,6 +275,20 @@ impl Context {
 }
 
 impl Context {
+    /// Whether whoever asks may see a repository, of whatever type.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub(crate) async fn sees_repository(&self, id: Uuid) -> crate::Result<bool> {
+        let sql = Sql::new("select pulp_type from core_repository where pulp_id = $1").bind(id);
+        let kind: Option<(String,)> = self.pulp.db().optional(sql).await?;
+        let of_type = kind.and_then(|(kind,)| self.pulp.registry().resource_of_type(Target::REPOSITORY.table, &kind));
+        match of_type {
+            Some(resource) => Ok(resource.find(self, self.pulp.db(), id).await?.is_some()),
+            None => Ok(false),
+        }
+    }
+
     /// As [`resolve`](Self::resolve), with the messages that Pulp has where an object is named outside a field for its kind.
     ///
     /// # Errors

@@ -256,23 +256,11 @@ impl VersionDraft {
             let pairs: Vec<String> = columns.iter().map(|column| format!("{a}.{column} = {b}.{column}")).collect();
             pairs.join(" and ")
         };
-        let list = columns.iter().map(|column| format!("unit.{column}")).collect::<Vec<_>>().join(", ");
-        let shown = columns.iter().map(|column| format!("cast(unit.{column} as text)")).collect::<Vec<_>>().join(" || ', ' || ");
-        let double = Sql::new(format!(
-            "select count(*), min(example) from (select min({shown}) as example from core_repositorycontent rc \
-             join {table} unit on unit.content_ptr_id = rc.content_id \
-             where rc.version_added_id = $1 group by {list} having count(*) > 1) as doubled"
-        ));
-        let (doubled, example): (i64, Option<String>) = self.db.one(double.bind(self.id)).await?;
-        if doubled > 0 {
-            let (named, example) = (columns.join(", "), example.unwrap_or_default());
-            return Err(crate::Error::Coded {
-                code: "PLP0022",
-                message: format!(
-                    "Found {doubled} duplicate contents in repository version: several of the added units have the same {named} ({example}); add only one of them."
-                ),
-            });
-        }
+        let added = self.id;
+        self.refuse_doubles(rule, |sql| {
+            sql.push("rc.version_added_id = ").push_bind(added);
+        })
+        .await?;
         if !self.inhabited {
             return Ok(0);
         }
@@ -290,6 +278,63 @@ impl VersionDraft {
         let replaced = self.db.execute(sql).await?;
         self.removed |= replaced > 0;
         Ok(replaced)
+    }
+
+    /// Refuses to go on if several units of the draft agree in the columns of a rule, whichever of them came first.
+    ///
+    /// # Errors
+    /// [`Error::Coded`](crate::Error::Coded) with `PLP0022`.
+    pub async fn check_single(&self, rule: &UnitRule) -> Result<()> {
+        let repository = self.repository.pulp_id;
+        self.refuse_doubles(rule, |sql| {
+            sql.push("rc.version_removed_id is null and rc.repository_id = ").push_bind(repository);
+        })
+        .await
+    }
+
+    /// `condition`, over `rc`, says which units of the draft are looked at.
+    async fn refuse_doubles(&self, rule: &UnitRule, condition: impl Fn(&mut Sql) + Send) -> Result<()> {
+        let UnitRule { table, columns, .. } = rule;
+        let list = columns.iter().map(|column| format!("unit.{column}")).collect::<Vec<_>>().join(", ");
+        let shown = columns.iter().map(|column| format!("cast(unit.{column} as text)")).collect::<Vec<_>>().join(" || ', ' || ");
+        let mut sql = Sql::new(format!(
+            "select count(*), min(example) from (select min({shown}) as example from core_repositorycontent rc \
+             join {table} unit on unit.content_ptr_id = rc.content_id where "
+        ));
+        condition(&mut sql);
+        sql.push(format!(" group by {list} having count(*) > 1) as doubled"));
+        let (doubled, example): (i64, Option<String>) = self.db.one(sql).await?;
+        if doubled == 0 {
+            return Ok(());
+        }
+        let (named, example) = (columns.join(", "), example.unwrap_or_default());
+        Err(crate::Error::Coded {
+            code: "PLP0022",
+            message: format!(
+                "Found {doubled} duplicate contents in repository version: several of the added units have the same {named} ({example}); add only one of them."
+            ),
+        })
+    }
+
+    /// Of units that agree in some columns of their type’s table, keeps as many of those that were made last, and removes the others,
+    /// whichever versions they come from. The number of units that were removed.
+    ///
+    /// Holds sixteen bytes of memory for each of them.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn keep_newest_of(&mut self, rule: &UnitRule, count: u32) -> Result<u64> {
+        let UnitRule { table, columns, .. } = rule;
+        let group = columns.iter().map(|column| format!("unit.{column}")).collect::<Vec<_>>().join(", ");
+        // Keys are made in the order of time.
+        let mut sql = Sql::new(format!(
+            "select ranked.id from (select unit.content_ptr_id as id, \
+             row_number() over (partition by {group} order by unit.content_ptr_id desc) as rank from core_repositorycontent rc \
+             join {table} unit on unit.content_ptr_id = rc.content_id where rc.version_removed_id is null and rc.repository_id = ",
+        ));
+        sql.push_bind(self.repository.pulp_id).push(") ranked where ranked.rank > ").push_bind(i64::from(count));
+        let older: Vec<Uuid> = self.db.column(sql).await?;
+        self.remove(&older).await
     }
 
     /// Gives the draft up: nothing of it stays. Dropping it does too, but the rows stay until the next draft of this repository.

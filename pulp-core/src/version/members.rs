@@ -37,12 +37,28 @@ pub enum Members {
         /// The number to arrive at.
         to: i64,
     },
+    /// The units that a version has and a version of another repository has not.
+    Except {
+        /// Repository and number of the version that has them.
+        has: (Uuid, i64),
+        /// Repository and number of the version that has them not.
+        lacks: (Uuid, i64),
+    },
 }
 
 impl Members {
     /// The units in a version.
     pub fn of(version: &RepositoryVersion) -> Self {
         Self::Of { repository: version.repository_id, number: version.number }
+    }
+
+    /// The units that one version has and another has not, be they of one repository or of two.
+    pub fn difference(has: &RepositoryVersion, lacks: &RepositoryVersion) -> Self {
+        if has.repository_id == lacks.repository_id {
+            Self::Between { repository: has.repository_id, from: lacks.number, to: has.number }
+        } else {
+            Self::Except { has: (has.repository_id, has.number), lacks: (lacks.repository_id, lacks.number) }
+        }
     }
 
     /// Appends a query in parentheses that gives their keys: `… content_id in (select …)`.
@@ -73,22 +89,37 @@ impl Members {
                 push_present(sql, number);
             }
             Self::Between { repository, from, to } => {
-                push_numbers(sql, repository);
-                push_present(sql, to);
-                // A stay that covers `to` and neither begins nor ends on the way covers `from` as well: only the deltas count.
+                // A stay that covers `to` and neither begins nor ends on the way covers `from` as well: only the deltas count, so
+                // the versions in between lead to the rows.
                 if to >= from {
-                    sql.push(" and added.number > ").push_bind(from);
+                    sql.push(" where rc.version_added_id in ");
+                    push_versions(sql, repository, |sql| {
+                        sql.push("number > ").push_bind(from).push(" and number <= ").push_bind(to);
+                    });
+                    sql.push(" and (rc.version_removed_id is null or rc.version_removed_id in ");
+                    push_versions(sql, repository, |sql| {
+                        sql.push("number > ").push_bind(to);
+                    });
+                    sql.push(")");
                 } else {
-                    sql.push(" and removed.number <= ").push_bind(from);
+                    sql.push(" where rc.version_removed_id in ");
+                    push_versions(sql, repository, |sql| {
+                        sql.push("number > ").push_bind(to).push(" and number <= ").push_bind(from);
+                    });
+                    sql.push(" and rc.version_added_id in ");
+                    push_versions(sql, repository, |sql| {
+                        sql.push("number <= ").push_bind(to);
+                    });
                 }
                 // A unit that left and came back on the way was there all the same.
-                sql.push(
-                    " and not exists (select 1 from core_repositorycontent other \
-                     join core_repositoryversion came on came.pulp_id = other.version_added_id \
-                     left join core_repositoryversion went on went.pulp_id = other.version_removed_id \
-                     where other.repository_id = rc.repository_id and other.content_id = rc.content_id and came.number <= ",
-                );
-                sql.push_bind(from).push(" and (went.number is null or went.number > ").push_bind(from).push("))");
+                sql.push(" and not ");
+                push_has(sql, repository, from);
+            }
+            Self::Except { has: (repository, number), lacks } => {
+                push_numbers(sql, repository);
+                push_present(sql, number);
+                sql.push(" and not ");
+                push_has(sql, lacks.0, lacks.1);
             }
         }
     }
@@ -140,6 +171,24 @@ fn push_numbers(sql: &mut Sql, repository: Uuid) {
 fn push_present(sql: &mut Sql, number: i64) {
     sql.push(" and added.number <= ").push_bind(number);
     sql.push(" and (removed.number is null or removed.number > ").push_bind(number).push(")");
+}
+
+/// The keys of versions of a repository that meet a condition, in parentheses.
+fn push_versions(sql: &mut Sql, repository: Uuid, condition: impl FnOnce(&mut Sql)) {
+    sql.push("(select pulp_id from core_repositoryversion where repository_id = ").push_bind(repository).push(" and ");
+    condition(sql);
+    sql.push(")");
+}
+
+/// Whether the unit of the row `rc` is in a version, too, by an index that begins with repository and unit.
+pub(super) fn push_has(sql: &mut Sql, repository: Uuid, number: i64) {
+    sql.push(
+        "exists (select 1 from core_repositorycontent held join core_repositoryversion came on came.pulp_id = held.version_added_id \
+         left join core_repositoryversion went on went.pulp_id = held.version_removed_id \
+         where held.content_id = rc.content_id and held.repository_id = ",
+    );
+    sql.push_bind(repository).push(" and came.number <= ").push_bind(number);
+    sql.push(" and (went.number is null or went.number > ").push_bind(number).push("))");
 }
 
 /// Which units of a version a count is about, as in `core_repositoryversioncontentdetails.count_type`.

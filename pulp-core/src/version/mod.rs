@@ -9,8 +9,10 @@
 //! that nobody sees; [`VersionDraft::begin`] sweeps them.
 
 mod commit;
+mod compose;
 mod create;
 mod delete;
+mod difference;
 mod draft;
 mod members;
 mod modify;
@@ -23,10 +25,12 @@ mod sweep;
 mod tests;
 mod usage;
 
+pub use compose::{ComposeVersion, SetOperation};
 pub(crate) use create::create_empty_version;
 pub use create::create_repository;
 pub(crate) use delete::refuse_in_use;
 pub use delete::{DeleteVersion, delete_version};
+pub use difference::{ChangedFile, ChangedUnit, Difference, UnitChange};
 pub use draft::VersionDraft;
 pub use members::{ContentCount, CountType, Members, content_summary};
 pub use modify::AddAndRemove;
@@ -37,21 +41,24 @@ pub use scan::{Package, ScanVersion};
 pub use sweep::sweep_incomplete;
 pub use usage::Usage;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::Result;
 use crate::content::Change;
 use crate::db::Db;
 use crate::ids::Prn;
-use crate::model::RepositoryVersion;
+use crate::model::{Repository, RepositoryVersion};
 use crate::plugin::Registry;
 use crate::resource::shown;
 use crate::tasks::{Created, TaskContext, TaskOutput};
+use crate::{Error, Pulp, Result};
 
 /// Adds the tasks of this module.
 pub(crate) fn register(registry: &mut Registry) {
     registry.task::<AddAndRemove>();
+    registry.task::<ComposeVersion>();
     registry.task::<DeleteVersion>();
     registry.task::<ScanVersion>();
     registry.task::<Recount>();
@@ -106,6 +113,11 @@ pub trait RepositoryType: Send + Sync + 'static {
         &[]
     }
 
+    /// Which units are versions of one thing, of which a composition can keep the newest: by default those that replace each other.
+    fn lineages(&self) -> &'static [UnitRule] {
+        self.unit_rules()
+    }
+
     /// Makes the draft obey the rules of the type, or refuses it. By default newer units replace older ones by
     /// [`unit_rules`](Self::unit_rules), and then no two files may want the same path.
     ///
@@ -152,6 +164,12 @@ pub struct UnitRule {
     pub table: &'static str,
     /// The columns.
     pub columns: &'static [&'static str],
+}
+
+/// The rules of a repository.
+fn rules_of(pulp: &Pulp, repository: &Repository) -> Result<Arc<dyn RepositoryType>> {
+    let rules = pulp.registry().repository_type(&repository.pulp_type).cloned();
+    rules.ok_or_else(|| Error::Internal(format!("the repository type {} is not registered", repository.pulp_type)))
 }
 
 /// What a task that may have made a version gives as its result: the version as the API shows it, or nothing.

@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{RepositoryType, UnitRule, VersionDraft, announce, output};
+use super::{UnitRule, VersionDraft, announce, output, rules_of};
 use crate::db::{ExecutorExt, Sql};
 use crate::ids::Prn;
 use crate::model::{Model, Repository, RepositoryVersion};
 use crate::tasks::{Resources, Task, TaskContext, TaskOutput};
-use crate::{Error, Pulp, Result};
+use crate::{Error, Result};
 
 /// Adds units to a repository and removes others: its `modify`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,7 +89,7 @@ impl AddAndRemove {
     pub async fn apply(&self, cx: &TaskContext) -> Result<Option<RepositoryVersion>> {
         let db = cx.pulp().db();
         let repository = Repository::find(db, self.repository.id).await?;
-        let rules = rules(cx.pulp(), &repository)?;
+        let rules = rules_of(cx.pulp(), &repository)?;
         let base = match self.base_version {
             Some(base) => Some(RepositoryVersion::find(db, base).await?),
             None => None,
@@ -169,9 +169,4 @@ async fn check_overwrite(draft: &VersionDraft, rule: &UnitRule, units: &[Uuid]) 
             pairs.join(", ")
         ),
     })
-}
-
-fn rules(pulp: &Pulp, repository: &Repository) -> Result<std::sync::Arc<dyn RepositoryType>> {
-    let rules = pulp.registry().repository_type(&repository.pulp_type).cloned();
-    rules.ok_or_else(|| Error::Internal(format!("the repository type {} is not registered", repository.pulp_type)))
 }

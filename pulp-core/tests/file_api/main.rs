@@ -1,5 +1,6 @@
 //! The file content type over HTTP: content from anywhere, modify, sync, publish, distribute, fetch.
 
+mod compose;
 mod git;
 mod repair;
 mod versions;

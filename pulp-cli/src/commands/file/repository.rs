@@ -4,11 +4,12 @@ use clap::{Args, Subcommand};
 
 use super::repository_content::ContentGroup;
 use super::repository_version::VersionCommand;
-use super::{REMOTES, one_type_group};
+use super::{REMOTES, REPOSITORIES, one_type_group};
 use crate::args::{self, Labels, OrNull, switch};
 use crate::client::Query;
 use crate::commands::label::LabelCommand;
 use crate::commands::object_role::ObjectRoleCommand;
+use crate::commands::repository::version_hrefs;
 use crate::commands::task;
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -48,6 +49,8 @@ pub(crate) enum RepositoryCommand {
     Destroy(RepositoryLookup),
     /// Fetch from a remote what it has, as a new version
     Sync(Sync),
+    /// Make a new version of versions, as sets are made of sets
+    Compose(Compose),
     /// Content of a repository
     Content(ContentGroup),
     /// Versions of a repository
@@ -117,6 +120,21 @@ pub(crate) struct Sync {
     mirror: Mirror,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Compose {
+    #[command(flatten)]
+    lookup: RepositoryLookup,
+    /// union: what any version has; intersection: what all have; difference: what the first has, and none of the others
+    #[arg(long, value_parser = ["union", "intersection", "difference"])]
+    operation: String,
+    /// A version, as REPOSITORY NUMBER; may be repeated
+    #[arg(long = "version", value_names = ["NAME|HREF|PRN", "NUMBER"], num_args = 2, action = clap::ArgAction::Append, required = true)]
+    versions: Vec<String>,
+    /// Of files of one path, keep as many of those that were made last
+    #[arg(long, value_name = "COUNT")]
+    newest: Option<u32>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum TaskCommand {
     /// List tasks that need the repository
@@ -162,12 +180,22 @@ impl RepositoryCommand {
             }
             Self::Destroy(lookup) => cx.destroy(&lookup.href(cx, &REPOSITORY).await?).await,
             Self::Sync(sync) => sync.exec(cx).await,
+            Self::Compose(compose) => compose.exec(cx).await,
             Self::Content(group) => group.command.exec(cx).await,
             Self::Version(command) => command.exec(cx).await,
             Self::Label(command) => command.exec(cx, &REPOSITORY).await,
             Self::Role(command) => command.exec(cx, &REPOSITORY).await,
             Self::Task(TaskCommand::List(list)) => list.exec(cx).await,
         }
+    }
+}
+
+impl Compose {
+    async fn exec(&self, cx: &Context) -> Result<()> {
+        let href = self.lookup.href(cx, &REPOSITORY).await?;
+        let versions = version_hrefs(cx, &REPOSITORIES, &self.versions).await?;
+        let body = Body::new().with("operation", Some(&self.operation)).with("versions", versions).with("newest", self.newest);
+        cx.act(&href, "compose", body).await.map(drop)
     }
 }
 

@@ -3,13 +3,19 @@
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
+use super::REPOSITORIES;
 use super::repository::REPOSITORY;
 use crate::client::Query;
 use crate::commands::repository::VersionList;
 use crate::context::{Context, Followed};
 use crate::error::{Error, Result};
 use crate::lookup::{Lookup as _, RepositoryLookup};
+use crate::output;
+use crate::reference::TypedReference;
 use crate::resource::{Body, text};
+
+/// Units that `--paths` asks for at a time.
+const BATCH: usize = 1_000;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum VersionCommand {
@@ -21,6 +27,8 @@ pub(crate) enum VersionCommand {
     Destroy(Version),
     /// Check the files of a version, and fetch broken ones again
     Repair(Version),
+    /// Show what a version has that another has not, and the other way round
+    Diff(Diff),
 }
 
 #[derive(Debug, Args)]
@@ -38,6 +46,24 @@ pub(crate) struct Version {
     /// Number of the version [default: the latest]
     #[arg(long, value_name = "NUMBER")]
     version: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    #[command(flatten)]
+    version: Version,
+    /// Repository of the version to compare with, if it is another: [[PLUGIN:]TYPE:]NAME, href or PRN
+    #[arg(long, value_name = "REPOSITORY", requires = "base_version")]
+    base_repository: Option<TypedReference>,
+    /// Number of the version to compare with [default: the one before]
+    #[arg(long, value_name = "NUMBER")]
+    base_version: Option<u64>,
+    /// Show at most this many units
+    #[arg(long, value_name = "COUNT", conflicts_with = "paths")]
+    limit: Option<u64>,
+    /// Print the paths of all files that were removed (-) or added (+), a line each
+    #[arg(long)]
+    paths: bool,
 }
 
 impl VersionCommand {
@@ -61,6 +87,7 @@ impl VersionCommand {
                     Followed::NoTask | Followed::Background => Ok(()),
                 }
             }
+            Self::Diff(diff) => diff.exec(cx).await,
         }
     }
 }
@@ -74,6 +101,47 @@ impl Version {
             answer => answer,
         }
     }
+}
+
+impl Diff {
+    async fn exec(&self, cx: &Context) -> Result<()> {
+        let repository = self.version.lookup.find(cx, &REPOSITORY).await?;
+        let path = format!("{}diff/", version_href(&repository, self.version.version)?);
+        let base = match (&self.base_repository, self.base_version) {
+            (_, None) => None,
+            (None, Some(number)) => Some(version_href(&repository, Some(number))?),
+            (Some(TypedReference::Nothing), _) => return Err(Error::usage("--base-repository: name a repository")),
+            (Some(other), Some(number)) => {
+                let href = cx.target(&REPOSITORIES, other).await?;
+                Some(format!("{}versions/{number}/", href.as_str().unwrap_or_default()))
+            }
+        };
+        let query = Query::new().with("base", base);
+        if !self.paths {
+            return cx.print(&cx.client.get(&path, &query.with("limit", self.limit)).await?);
+        }
+        let mut after = None;
+        loop {
+            let page = cx.client.get(&path, &query.clone().with("limit", Some(BATCH)).with("after", after)).await?;
+            for unit in page.get("changes").and_then(Value::as_array).into_iter().flatten() {
+                let sign = if unit.get("change").and_then(Value::as_str) == Some("added") { '+' } else { '-' };
+                for file in unit.get("files").and_then(Value::as_array).into_iter().flatten() {
+                    output::line(&format!("{sign} {}", file.get("relative_path").and_then(Value::as_str).unwrap_or("?")))?;
+                }
+            }
+            after = next(&page);
+            if after.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Where the next page begins, if there is one.
+fn next(page: &Value) -> Option<String> {
+    let url = page.get("next").and_then(Value::as_str)?;
+    let (_, query) = url.split_once('?')?;
+    url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "after").map(|(_, value)| value.into_owned())
 }
 
 fn not_found(repository: &Value, version: Option<u64>) -> Error {

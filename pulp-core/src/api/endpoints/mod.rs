@@ -5,6 +5,7 @@ pub(super) mod artifacts;
 pub(super) mod assignments;
 pub(super) mod audit;
 mod content;
+pub(super) mod disk_usage;
 mod domains;
 mod exporters;
 pub(super) mod groups;
@@ -44,6 +45,7 @@ pub(crate) fn register(registry: &mut Registry) {
     tokens::register(registry);
     audit::register(registry);
     upkeep::register(registry);
+    disk_usage::register(registry);
     uploads::register(registry);
     users::register(registry);
     groups::register(registry);

@@ -1,5 +1,6 @@
 //! Versions of repositories.
 
+pub(crate) mod difference;
 mod summary;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::version::{self, DeleteVersion, ScanVersion};
 use crate::{Error, Result};
 
 pub(super) fn register(registry: &mut Registry) {
+    difference::register(registry);
     const NUMBER: &[Lookup] = &[Lookup::Exact, Lookup::Gt, Lookup::Gte, Lookup::Lt, Lookup::Lte, Lookup::Range];
     let mut versions = Resource::new("repository_versions", "core_repositoryversion", "RepositoryVersion");
     versions.in_domain = false;

@@ -4,7 +4,7 @@ use http::Method;
 
 use super::operation::{Location, Operation};
 use super::parameters;
-use crate::api::endpoints::assignments;
+use crate::api::endpoints::{assignments, disk_usage};
 use crate::model::role::Holder;
 use crate::plugin::Registry;
 
@@ -52,6 +52,10 @@ pub(super) fn all(registry: &Registry) -> Vec<Operation> {
             .says("Check what could be imported", "Looks whether files are there and can be read.")
             .body("PulpImportCheck", false)
             .gives(200, "PulpImportCheckResponse"),
+        fixed(Method::GET, "disk_usage/", "disk_usage", "read")
+            .says("Show which repositories hold which bytes", "And what would become free.")
+            .query(parameters::pages())
+            .gives(200, format!("{}Response", disk_usage::SCHEMA)),
         fixed(Method::POST, "datarepair/7272/", "datarepair_7272", "post")
             .says(
                 "Recount the units of versions",

@@ -59,6 +59,15 @@ pub(super) fn pages() -> Vec<Json> {
     vec![page("limit", "How many results a page has at most."), page("offset", "How many results come before the page.")]
 }
 
+/// What two versions are compared by.
+pub(super) fn difference() -> Vec<Json> {
+    vec![
+        one("base", &json!({"type": "string"}), "The version to compare with, by href or PRN; the one before it by default."),
+        one("limit", &json!({"type": "integer"}), "How many units the answer tells of at most."),
+        one("after", &json!({"type": "string"}), "Where to go on, as `next` of the answer before says."),
+    ]
+}
+
 /// All that a list can be asked.
 pub(super) fn list(registry: &Registry, resource: &Resource) -> Vec<Json> {
     let text = json!({"type": "string"});

@@ -4,6 +4,7 @@ use http::Method;
 
 use super::operation::{Location, Operation};
 use super::{names, parameters};
+use crate::api::endpoints::versions::difference;
 use crate::plugin::Registry;
 use crate::resource::{Action, Change, Create, Field, Kind, On, Resource, Returns};
 
@@ -152,6 +153,10 @@ fn versions(registry: &Registry, repository: &Resource) -> Vec<Operation> {
         at(Method::DELETE, Location::version(repository), "delete")
             .says("Delete a repository version", "Its units stay in the versions before and after it.")
             .gives_task(),
+        at(Method::GET, Location::version(repository).below("diff/"), "diff")
+            .says("Compare a repository version with another", "What it has that the other has not, and the other way round.")
+            .query(parameters::difference())
+            .gives(200, format!("{}Response", difference::SCHEMA)),
         at(Method::POST, Location::version(repository).below("repair/"), "repair")
             .says("Repair a repository version", "Looks for files that are lost or damaged, and fetches them again.")
             .body("Repair", false)

@@ -43,6 +43,7 @@ fn repository() -> Resource {
         .field(manifest_name())
         .field(Field::json("last_sync_details").read_only().help("What the last sync went by."))
         .action(bases::modify())
+        .action(bases::compose())
         .action(
             Action::post("sync", Sync)
                 .body(

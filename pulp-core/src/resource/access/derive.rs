@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::policy::{AccessPolicy, LockedRole, Rule, Scope};
 use crate::plugin::Registry;
-use crate::resource::{Change, Create, Kind, Noun, On, Resource, Target};
+use crate::resource::{Action, Change, Create, Kind, Noun, On, Resource, Target};
 
 /// The first half of a model's label: `file` of `file.filerepository`.
 pub(crate) fn app_of(model: &str) -> &str {
@@ -53,7 +53,7 @@ impl Resource {
         let Some(policy) = self.own_policy().filter(|policy| policy.derived) else { return Vec::new() };
         let of_object = |on: On| self.noun != Noun::Content && on == On::Object;
         let mut verbs: Vec<&'static str> =
-            self.actions.iter().filter(|action| of_object(action.on) && !policy.covers(action.name)).map(|action| action.name).collect();
+            self.actions.iter().filter(|action| of_object(action.on) && !policy.covers(action.name)).map(Action::permission).collect();
         if self.noun == Noun::Repository {
             verbs.push("repair");
         }
@@ -148,8 +148,8 @@ impl Resource {
                 fields.any(|field| matches!(field.kind, Kind::Href(of) if of == target))
             };
             let mut conditions = match action.on {
-                On::Object => seen(action.name),
-                On::Collection => vec![may(action.name)],
+                On::Object => seen(action.permission()),
+                On::Collection => vec![may(action.permission())],
             };
             if named(Target::REMOTE) {
                 let all = self.siblings(registry, Noun::Remote).join(",");

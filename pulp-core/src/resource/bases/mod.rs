@@ -2,6 +2,7 @@
 //! content unit has.
 
 mod alternate;
+mod compose;
 mod content;
 mod distribution;
 mod guard;
@@ -11,6 +12,7 @@ mod remote;
 mod repository;
 
 pub use alternate::{AlternatePath, Refresh};
+pub use compose::compose;
 pub use content::digest_fields;
 pub(crate) use content::{VersionContent, members, minutes_ago};
 pub use distribution::{publication, repository, repository_version};
