@@ -111,6 +111,11 @@ pub(crate) fn boolean(text: &str) -> Result<bool, String> {
     }
 }
 
+/// [`boolean`] for a field that can be emptied.
+pub(crate) fn boolean_or_null(text: &str) -> Result<OrNull<bool>, String> {
+    if text.is_empty() { Ok(OrNull(None)) } else { boolean(text).map(|value| OrNull(Some(value))) }
+}
+
 /// The headers of a remote, each `name:value`; a single empty text means none.
 pub(crate) fn headers(given: &[String]) -> Result<Option<Value>, crate::Error> {
     if given.is_empty() {
@@ -211,6 +216,8 @@ mod tests {
         assert_eq!("".parse::<OrNull<u64>>(), Ok(OrNull(None)));
         assert_eq!("5".parse::<OrNull<u64>>(), Ok(OrNull(Some(5))));
         assert!("x".parse::<OrNull<u64>>().is_err());
+        assert_eq!((boolean_or_null("").unwrap(), boolean_or_null("no").unwrap()), (OrNull(None), OrNull(Some(false))));
+        assert!(boolean_or_null("perhaps").is_err());
     }
 
     #[test]

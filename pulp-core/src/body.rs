@@ -85,6 +85,15 @@ impl Body {
         })
     }
 
+    /// The bytes, if they are in memory; else the body itself.
+    pub(crate) fn full(self) -> Result<Bytes, Self> {
+        match self.0 {
+            Kind::Empty => Ok(Bytes::new()),
+            Kind::Full(bytes) => Ok(bytes),
+            Kind::Stream(_) | Kind::Counted(..) => Err(self),
+        }
+    }
+
     /// Reads all of it into memory.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ mod audit;
 pub mod body;
 mod clients;
 pub mod clock;
+mod compress;
 pub mod content;
 pub mod crypto;
 pub mod db;

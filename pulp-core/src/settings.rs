@@ -52,11 +52,15 @@ pub struct Settings {
     pub worker_slots: usize,
     /// Seconds for which a lazy source that failed is not asked again.
     pub remote_content_fetch_failure_cooldown: i64,
+    /// Whether what is not stored yet is still fetched from a remote that was deleted, until nothing needs it any more. Pulp forgets its sources.
+    pub keep_sources_of_deleted_remotes: bool,
     /// Environment variables that content guards may compare a header with.
     pub envvar_header_content_guard_allowed_vars: Vec<String>,
     /// `Cache-Control` of files by the base path of their distribution, with the domain in front where there are domains; a `*` at its end
     /// stands for anything, and the longest that fits counts: `"release/*" = "public, max-age=3600"`. Behind a guard it is made private.
     pub content_cache_control: BTreeMap<String, String>,
+    /// Whether listings and answers of the API are compressed for clients that take it.
+    pub compress_answers: bool,
     /// Whether guarded distributions are left out of listings.
     pub hide_guarded_distributions: bool,
     /// Bytes that a sync may hold in memory and on its way to storage.
@@ -132,8 +136,10 @@ impl Default for Settings {
             content_app_ttl: 30,
             worker_slots: 2,
             remote_content_fetch_failure_cooldown: 5 * 60,
+            keep_sources_of_deleted_remotes: false,
             envvar_header_content_guard_allowed_vars: Vec::new(),
             content_cache_control: BTreeMap::new(),
+            compress_answers: true,
             hide_guarded_distributions: false,
             sync_max_in_flight_bytes: 256 << 20,
             sync_max_in_flight_items: 6_000,

@@ -207,3 +207,45 @@ async fn logged<A: Answer>(front: &Front<A>, mut request: Request<Incoming>, pee
 pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Version;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    struct Says;
+
+    impl Answer for Says {
+        async fn answer(&self, request: Request<Body>) -> Response<Body> {
+            Response::new(Body::from(format!("{:?}", request.version())))
+        }
+    }
+
+    #[tokio::test]
+    async fn both_versions_of_http_are_spoken_in_the_clear() {
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (_stop, stopped) = oneshot::channel::<()>();
+        let limits = Limits {
+            header_read_timeout: Duration::from_secs(5),
+            shutdown_timeout: Duration::from_secs(5),
+            access_log: false,
+            certificate_check: Duration::from_secs(5),
+        };
+        tokio::spawn(serve(listener, None, Arc::new(Says), limits, async {
+            let _ = stopped.await;
+        }));
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let builder = || reqwest::Client::builder().no_proxy();
+        for (client, version) in [
+            (builder().build().unwrap(), Version::HTTP_11),
+            // Without having asked first: it knows.
+            (builder().http2_prior_knowledge().build().unwrap(), Version::HTTP_2),
+        ] {
+            let response = client.get(format!("http://{address}/")).send().await.unwrap();
+            assert_eq!((response.version(), response.text().await.unwrap()), (version, format!("{version:?}")));
+        }
+    }
+}

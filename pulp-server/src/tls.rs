@@ -182,6 +182,10 @@ mod tests {
 
     impl World {
         async fn new(signed: &Signed) -> Self {
+            Self::that_looks_every(signed, Duration::from_millis(5)).await
+        }
+
+        async fn that_looks_every(signed: &Signed, certificate_check: Duration) -> Self {
             let dir = tempfile::tempdir().unwrap();
             write(&dir, signed);
             let tls = Tls::new(&dir.path().join("cert.pem"), &dir.path().join("key.pem")).unwrap();
@@ -192,7 +196,7 @@ mod tests {
                 header_read_timeout: Duration::from_secs(5),
                 shutdown_timeout: Duration::from_secs(5),
                 access_log: false,
-                certificate_check: Duration::from_millis(5),
+                certificate_check,
             };
             tokio::spawn(serve(listener, Some(tls), Arc::new(Hello), limits, async {
                 let _ = stopped.await;
@@ -260,6 +264,22 @@ mod tests {
         }
         write(&world.dir, &third.server(&["localhost"]));
         world.shows_a_certificate_of(&third).await;
+    }
+
+    #[tokio::test]
+    async fn a_hangup_has_the_certificate_read_again() {
+        // Whatever the listener does, the signal must not end the tests.
+        let _heard = signal(SignalKind::hangup()).unwrap();
+        let (first, second) = (Authority::new(), Authority::new());
+        let world = World::that_looks_every(&first.server(&["localhost"]), Duration::from_secs(3_600)).await;
+        world.get(&client(&first)).await.unwrap();
+        write(&world.dir, &second.server(&["localhost"]));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        world.get(&client(&first)).await.unwrap();
+        let id = std::process::id().to_string();
+        let told = std::process::Command::new("kill").args(["-HUP", id.as_str()]).status().unwrap();
+        assert!(told.success());
+        world.shows_a_certificate_of(&second).await;
     }
 
     #[test]

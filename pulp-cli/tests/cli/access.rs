@@ -223,3 +223,37 @@ fn roles_on_what_the_file_type_has() {
         }
     }
 }
+
+#[test]
+fn a_distribution_says_how_it_is_served() {
+    let server = Server::with_one_of_each(|_| None);
+    let update = ["file", "distribution", "update", "--name", "one"];
+    let path = format!("PATCH distributions/file/file/{ID}/");
+    let given = ["--time-travel", "--cache-control", "public, max-age=60", "--redirect-to-object-storage", "no"];
+    assert_eq!(
+        last_call(&server, &[&update[..], &given].concat()),
+        (path.clone(), json!({ "time_travel": true, "cache_control": "public, max-age=60", "redirect_to_object_storage": false }))
+    );
+    let emptied = ["--no-time-travel", "--cache-control", "", "--redirect-to-object-storage", ""];
+    assert_eq!(
+        last_call(&server, &[&update[..], &emptied].concat()),
+        (path, json!({ "time_travel": false, "cache_control": null, "redirect_to_object_storage": null }))
+    );
+}
+
+#[test]
+fn dependents_of_a_remote_are_asked_for() {
+    let server = Server::with_one_of_each(|_| None);
+    let href = format!("/pulp/api/v3/remotes/file/git/{ID}/");
+    for (command, path) in [
+        (&["file", "remote", "dependents", "--remote", "one"][..], "remotes/file/file"),
+        (&["file", "remote", "--type", "git", "dependents", "--name", "one"], "remotes/file/git"),
+        (&["remote", "dependents", "--remote", "file:git:one"], "remotes/file/git"),
+        (&["remote", "dependents", "--remote", &href], "remotes/file/git"),
+    ] {
+        assert_eq!(last_call(&server, command).0, format!("GET {path}/{ID}/dependents/"), "{command:?}");
+    }
+    for wrong in ["one", "", "prn:shelf.shelfremote:1"] {
+        assert_eq!(pulp(&server, &["remote", "dependents", "--remote", wrong]).code, 2, "{wrong}");
+    }
+}

@@ -14,11 +14,11 @@ use super::request::{Request, pairs};
 use super::router::{Answer, Router};
 use super::trail::{RemoteAddress, Trail};
 use super::{access, auth, negotiate, response, routes};
-use crate::Pulp;
 use crate::body::{Body, BodyError};
 use crate::db::{ExecutorExt, Sql};
 use crate::model::{Domain, Model};
 use crate::resource::Context;
+use crate::{Pulp, compress};
 
 /// The REST API of one [`Pulp`]; cheap to clone.
 #[derive(Debug, Clone)]
@@ -50,9 +50,13 @@ impl Api {
         let (parts, body) = request.into_parts();
         let correlation_id = negotiate::correlation_id(&parts.headers);
         let method = parts.method.clone();
+        let wanted = compress::is_wanted(&parts.method, &parts.headers);
         let answer = self.answer(parts, Body::new(body), &correlation_id).await;
         let mut response = answer.unwrap_or_else(ApiError::into_response);
         finish(response.headers_mut(), &correlation_id);
+        if self.0.pulp.settings().compress_answers {
+            response = compress::compress(wanted, response);
+        }
         self.0.pulp.metrics().api.observe(&method, response.status(), began.elapsed());
         if method == Method::HEAD {
             *response.body_mut() = Body::empty();

@@ -7,24 +7,86 @@ use crate::model::{Distribution, Domain};
 use crate::settings::Settings;
 
 /// The same path may serve another file after the next publication: keep it, but ask each time.
-const MOVING: &str = "public, max-age=0, must-revalidate";
+pub(super) const MOVING: &str = "public, max-age=0, must-revalidate";
 /// A path never serves another file.
-const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+pub(super) const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
-/// `Cache-Control` of the files of a distribution: what the settings say of its base path, or what is safe.
+/// For how long caches may keep the files of a distribution.
+#[derive(Debug)]
+pub(super) struct Freshness {
+    /// What is said of a file of which nothing more is known.
+    pub(super) usual: HeaderValue,
+    /// Whether somebody has said it: then it counts whatever is known of a file.
+    said: bool,
+    guarded: bool,
+}
+
+impl Freshness {
+    /// What the distribution says itself, or the settings say of its base path, or what is safe.
+    ///
+    /// Checkpoints and artifacts by their key do not change. A distribution of one version or publication can be pointed to another at
+    /// any time, so its files are asked for each time as well.
+    pub(super) fn of(settings: &Settings, domain: &Domain, distribution: &Distribution) -> Self {
+        let fixed = distribution.checkpoint || distribution.pulp_type == ARTIFACT_DISTRIBUTION;
+        let set = distribution.cache_control.as_deref().or_else(|| setting(settings, domain, distribution));
+        let guarded = distribution.content_guard_id.is_some();
+        let usual = value(set.unwrap_or(if fixed { IMMUTABLE } else { MOVING }), guarded);
+        Self { usual, said: set.is_some(), guarded }
+    }
+
+    /// What is said of a file of which its handler says this.
+    pub(super) fn given(&self, own: &HeaderValue) -> HeaderValue {
+        match own.to_str() {
+            Ok(own) if !self.said => value(own, self.guarded),
+            _ => self.usual.clone(),
+        }
+    }
+}
+
+fn value(text: &str, guarded: bool) -> HeaderValue {
+    let value = if guarded { HeaderValue::try_from(private(text)) } else { HeaderValue::from_str(text) };
+    value.unwrap_or(HeaderValue::from_static("no-cache"))
+}
+
+/// The most characters of a `Cache-Control`.
+const LONGEST: usize = 500;
+
+/// Checks that a text can stand as `Cache-Control` (RFC 9111, 5.2): directives with commas between them.
 ///
-/// Checkpoints and artifacts by their key do not change. A distribution of one version or publication can be pointed to another at any
-/// time, so its files are asked for each time as well.
-pub(super) fn cache_control(settings: &Settings, domain: &Domain, distribution: &Distribution) -> HeaderValue {
-    let fixed = distribution.checkpoint || distribution.pulp_type == ARTIFACT_DISTRIBUTION;
-    let default = if fixed { IMMUTABLE } else { MOVING };
-    let set = setting(settings, domain, distribution);
-    let value = match (set, distribution.content_guard_id) {
-        (None, None) => return HeaderValue::from_static(default),
-        (Some(set), None) => set.to_owned(),
-        (set, Some(_)) => private(set.unwrap_or(default)),
+/// # Errors
+/// What is wrong with it, in words for whoever wrote it.
+pub fn check_cache_control(text: &str) -> Result<(), String> {
+    /// Directives whose value is a number of seconds.
+    const SECONDS: [&str; 4] = ["max-age", "s-maxage", "stale-while-revalidate", "stale-if-error"];
+    if text.len() > LONGEST {
+        return Err(format!("A Cache-Control has no more than {LONGEST} characters."));
+    }
+    let token =
+        |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
+    let quoted = |text: &str| {
+        let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        inner.is_some_and(|inner| inner.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b'"' && byte != b'\\'))
     };
-    HeaderValue::try_from(value).unwrap_or(HeaderValue::from_static("no-cache"))
+    let mut names = Vec::new();
+    for directive in text.split(',').map(str::trim) {
+        let (name, value) = directive.split_once('=').map_or((directive, None), |(name, value)| (name, Some(value)));
+        if !token(name) {
+            return Err(format!("\"{directive}\" is no directive of Cache-Control: write, say, \"public, max-age=3600\"."));
+        }
+        let name = name.to_ascii_lowercase();
+        if SECONDS.contains(&name.as_str()) && value.and_then(|value| value.parse::<u32>().ok()).is_none() {
+            return Err(format!("\"{name}\" takes a number of seconds: {name}=3600."));
+        }
+        if value.is_some_and(|value| !token(value) && !quoted(value)) {
+            return Err(format!("The value of \"{name}\" is neither a word nor a text in quotes without commas."));
+        }
+        names.push(name);
+    }
+    let has = |name: &str| names.iter().any(|known| known == name);
+    if has("public") && has("private") {
+        return Err("\"public\" and \"private\" contradict each other.".to_owned());
+    }
+    Ok(())
 }
 
 /// What the longest pattern says that the base path fits.
@@ -83,5 +145,27 @@ mod tests {
         ] {
             assert_eq!(private(value), expected);
         }
+    }
+
+    #[test]
+    fn a_cache_control_is_directives() {
+        for good in ["no-store", "public, max-age=3600", "Private,max-age=0", "max-age=1, stale-if-error=60", "x-own=\"a b\", immutable"] {
+            assert_eq!(check_cache_control(good), Ok(()), "{good}");
+        }
+        for (bad, part) in [
+            ("", "no directive"),
+            ("public,, immutable", "no directive"),
+            ("max age=3", "no directive"),
+            ("public\r\nX-Evil: 1", "no directive"),
+            ("max-age", "number of seconds"),
+            ("max-age=-1", "number of seconds"),
+            ("s-maxage=soon", "number of seconds"),
+            ("private=\"a, b\"", "neither a word"),
+            ("x=\"a\r\nb\"", "neither a word"),
+            ("public, private", "contradict"),
+        ] {
+            assert!(check_cache_control(bad).unwrap_err().contains(part), "{bad}");
+        }
+        assert!(check_cache_control(&"a".repeat(600)).is_err());
     }
 }

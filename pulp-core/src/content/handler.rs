@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::{HeaderMap, Method};
 
-use super::{ContentPath, ServeError, Served};
+use super::{ContentPath, Moment, ServeError, Served};
 use crate::Pulp;
 use crate::model::Distribution;
 
@@ -24,6 +24,9 @@ pub struct ServeContext<'a> {
     pub uri: &'a http::Uri,
     /// The request’s headers.
     pub headers: &'a HeaderMap,
+    /// The moment in the history of the repository that is asked for, if not the present one. The distribution then is as one would be that
+    /// serves that version, and that publication if there is one, alone; and the path is the one below the moment.
+    pub moment: Option<Moment>,
 }
 
 /// A type of distributions: what lies at a path below one of them.

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::{Opened, Representation, ServeContext, ServeError, Served, ServedFile, ServedStream, Source};
 use crate::Pulp;
+use crate::clock::Timestamp;
 use crate::digest::{Expected, Sha256};
 use crate::download::{self, DownloadError, DownloadRequest, FetchError, FetchHandler, FetchKey, FetchRange, FetchRequest};
 use crate::model::save::{NewArtifact, save_artifacts};
@@ -22,7 +23,7 @@ use crate::storage::{Spooled, StorageError};
 const TRIES: usize = 5;
 
 /// A file that is not stored: from the store after all, if another unit has brought it there, or from its sources.
-pub(super) async fn serve(cx: &ServeContext<'_>, content_artifact: Uuid, name: String) -> Result<Served, ServeError> {
+pub(super) async fn serve(cx: &ServeContext<'_>, content_artifact: Uuid, name: String, joined: Timestamp) -> Result<Served, ServeError> {
     let pulp = cx.pulp;
     let domain = cx.distribution.pulp_domain_id;
     let cooldown = TimeDelta::try_seconds(pulp.settings().remote_content_fetch_failure_cooldown).unwrap_or_default();
@@ -36,7 +37,6 @@ pub(super) async fn serve(cx: &ServeContext<'_>, content_artifact: Uuid, name: S
     // An alternate content source only has the bytes: what is done with them, the source of the unit says.
     let own = sources.iter().find(|source| !source.alternate).unwrap_or(first);
     let streamed = own.remote.policy() == Policy::Streamed;
-    let modified = own.artifact.pulp_created;
     let (expected, sources) = agreeing(sources);
 
     if let Some(sha256) = expected.digests.sha256()
@@ -45,13 +45,15 @@ pub(super) async fn serve(cx: &ServeContext<'_>, content_artifact: Uuid, name: S
         if !streamed {
             ContentArtifact::store(pulp.db(), content_artifact, artifact.pulp_id, pulp.now()).await?;
         }
-        return Ok(Served::File(ServedFile::of(&artifact, name)?));
+        let mut file = ServedFile::of(&artifact, name)?;
+        file.representation.modified = Some(joined);
+        return Ok(Served::File(file));
     }
 
     let mut representation = Representation::named(name);
     representation.size = expected.size;
     representation.sha256 = expected.digests.sha256();
-    representation.modified = Some(modified);
+    representation.modified = Some(joined);
     let storing = Storing { pulp: pulp.clone(), domain, content_artifact };
     Ok(Served::Stream(ServedStream::new(representation, Lazy { storing, sources, expected, streamed })))
 }
@@ -192,6 +194,7 @@ impl Storing {
         let id =
             stored.get(&sha256.to_string()).ok_or_else(|| crate::Error::Internal("an artifact vanished while it was saved".to_owned()))?;
         ContentArtifact::store(&tx, self.content_artifact, *id, now).await?;
+        ContentArtifact::store_all(&tx, self.domain, &sha256.to_string(), *id, now).await?;
         tx.commit().await?;
         Ok(*id)
     }

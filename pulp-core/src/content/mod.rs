@@ -26,6 +26,7 @@ mod lazy;
 mod listing;
 mod mime;
 mod missing;
+mod moment;
 mod page;
 mod path;
 mod published;
@@ -36,15 +37,18 @@ mod served;
 mod service;
 mod state;
 mod stored;
+mod travel;
 mod view;
 
 pub(crate) use artifact::Artifacts;
 pub use changes::Change;
 pub use error::ServeError;
+pub use freshness::check_cache_control;
 pub use guard::{ContentGuard, Denied, GuardRequest};
 pub use handler::{Chain, DistributionHandler, ServeContext};
 pub use listing::{Entries, Entry, Listing};
 pub use mime::media_type;
+pub use moment::Moment;
 pub use path::ContentPath;
 pub use published::{PassThroughHandler, PublishedHandler};
 pub use pull_through::{PullThrough, PullThroughHandler, Pulled};
@@ -59,8 +63,10 @@ async fn file_at(cx: &ServeContext<'_>, file: TreeFile) -> Result<Served, ServeE
     let name = file.relative_path;
     match (file.artifact_id, file.file, file.size, file.sha256, file.stored) {
         (Some(artifact), Some(path), Some(size), Some(sha256), Some(stored)) => {
-            ServedFile::from_row(name, artifact, &path, size, &sha256, stored).map(Served::File)
+            let mut served = ServedFile::from_row(name, artifact, &path, size, &sha256, stored)?;
+            served.representation.modified = Some(file.joined);
+            Ok(Served::File(served))
         }
-        _ => lazy::serve(cx, file.content_artifact_id, name).await,
+        _ => lazy::serve(cx, file.content_artifact_id, name, file.joined).await,
     }
 }

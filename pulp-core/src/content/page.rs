@@ -13,6 +13,7 @@ use super::view::View;
 use super::{Entries, Listing, PublishedHandler, ServeError};
 use crate::api::origin;
 use crate::body::Body;
+use crate::compress::{compress, is_wanted};
 use crate::model::Distribution;
 
 impl Rendering<'_> {
@@ -32,6 +33,9 @@ impl Rendering<'_> {
             headers.insert(header::CONTENT_SECURITY_POLICY, policy);
         }
         if *self.method == Method::HEAD {
+            if self.pulp.settings().compress_answers {
+                headers.append(header::VARY, HeaderValue::from_static("accept-encoding"));
+            }
             return respond(StatusCode::OK, headers, Body::empty());
         }
         let path = decode(self.uri.path()).unwrap_or_else(|| self.uri.path().to_owned());
@@ -47,7 +51,8 @@ impl Rendering<'_> {
             };
             Body::stream(stream::iter([Ok(Bytes::from(head))]).chain(stream::once(page)))
         };
-        respond(StatusCode::OK, headers, body)
+        let response = respond(StatusCode::OK, headers, body);
+        if self.pulp.settings().compress_answers { compress(is_wanted(self.method, self.headers), response) } else { response }
     }
 
     /// The directories on the way to a path, from the one of all content on, and where they are.
@@ -71,7 +76,7 @@ impl Rendering<'_> {
         let settings = self.pulp.settings();
         let prefix = settings.content_path_prefix.len();
         let domain = path.get(prefix..).and_then(|below| below.find('/')).filter(|_| settings.domain_enabled);
-        let Some(root) = repository_root(&route.distribution, path, prefix + domain.map_or(0, |end| end + 1)) else {
+        let Some(root) = repository_root(&route.distribution, self.past, path, prefix + domain.map_or(0, |end| end + 1)) else {
             return Vec::new();
         };
         let origin = settings.content_origin.clone().or_else(|| origin(self.headers, self.uri)).unwrap_or_default();
@@ -81,10 +86,10 @@ impl Rendering<'_> {
 }
 
 /// The part of a path, of which `base` bytes lead to the distribution, at which the repository begins that a client would use: the
-/// distribution’s root, or a checkpoint’s.
-fn repository_root<'p>(distribution: &Distribution, path: &'p str, base: usize) -> Option<&'p str> {
+/// distribution’s root, or that of a checkpoint or of an earlier moment.
+fn repository_root<'p>(distribution: &Distribution, past: bool, path: &'p str, base: usize) -> Option<&'p str> {
     let root = base + distribution.base_path.len() + 1;
-    if !distribution.checkpoint {
+    if !distribution.checkpoint && !past {
         return path.get(..root);
     }
     let moment = path.get(root..)?.find('/')?;

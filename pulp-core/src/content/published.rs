@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{ContentPath, DistributionHandler, Listing, Redirect, ServeContext, ServeError, Served, checkpoint, file_at, grace};
+use super::{ContentPath, DistributionHandler, Listing, Moment, Redirect, ServeContext, ServeError, Served, checkpoint, file_at, grace};
 use crate::db::Db;
 use crate::model::{Distribution, PublishedVersion, Tree};
 
@@ -23,10 +23,10 @@ impl DistributionHandler for PublishedHandler {
         }
         let db = cx.pulp.db();
         let Some(publication) = PublishedVersion::of_distribution(db, cx.distribution).await? else {
-            return Ok(Served::NotFound(without_publication(cx.distribution).to_owned()));
+            return Ok(Served::NotFound(without_publication(cx)));
         };
         match serve_publication(cx, &publication, path).await? {
-            Served::NotFound(reason) if !path.is_directory() => {
+            Served::NotFound(reason) if !path.is_directory() && cx.moment.is_none() => {
                 match grace::find(db, cx.distribution.pulp_id, path, cx.pulp.now()).await? {
                     Some(file) => file_at(cx, file).await,
                     None => Ok(Served::NotFound(reason)),
@@ -101,7 +101,15 @@ impl DistributionHandler for PassThroughHandler {
 
 const POINTS_NOWHERE: &str = "Distribution is not pointing to a publication, repository, repository version, or remote.";
 
-fn without_publication(distribution: &Distribution) -> &'static str {
+fn without_publication(cx: &ServeContext<'_>) -> String {
+    match cx.moment {
+        Some(Moment::Version(number)) => format!("version {number} of the repository has no publication"),
+        Some(moment) => format!("the repository had no publication at {moment}, or what was published then was deleted since"),
+        None => points_to_no_publication(cx.distribution).to_owned(),
+    }
+}
+
+fn points_to_no_publication(distribution: &Distribution) -> &'static str {
     if distribution.publication_id.is_some() {
         "the distribution’s publication is not complete"
     } else if distribution.repository_version_id.is_some() {

@@ -15,6 +15,7 @@ use rand::RngExt as _;
 
 use super::conditional::{Outcome, Validators, evaluate, range_counts};
 use super::missing::{Unresolved, not_found};
+use super::path::encode_name;
 use super::range::{Requested, parse};
 use super::state::Route;
 use super::stored::{SmallFiles, slice};
@@ -37,6 +38,8 @@ pub(super) struct Rendering<'a> {
     pub(super) headers: &'a HeaderMap,
     /// The distribution that the path lies under, if it does.
     pub(super) route: Option<&'a Route>,
+    /// Whether what was found is of an earlier moment, which the path names first below the distribution.
+    pub(super) past: bool,
 }
 
 /// Where the bytes of a representation are.
@@ -87,7 +90,8 @@ impl Rendering<'_> {
     pub(super) async fn render(&self, served: Served) -> Result<Response<Body>, ServeError> {
         match served {
             Served::File(file) => {
-                if self.redirects {
+                // The signature is for a GET; a HEAD needs nothing of the store.
+                if self.redirects && *self.method == Method::GET {
                     let holder = self.pulp.storage().holder(&file.path).await?;
                     let storage = holder.as_ref().unwrap_or(self.pulp.storage());
                     if let Some(presigner) = storage.presigner() {
@@ -112,10 +116,9 @@ impl Rendering<'_> {
     }
 
     async fn presigned(&self, presigner: &dyn Presign, file: &ServedFile) -> Result<Response<Body>, ServeError> {
-        let name = file_name(&file.representation.name);
         let headers = ResponseHeaders {
             content_type: Some(self.content_type(&file.representation)),
-            content_disposition: Some(format!("attachment;filename=\"{}\"", name.replace(['"', '\\'], "_"))),
+            content_disposition: Some(disposition(file_name(&file.representation.name))),
         };
         let url = presigner.presign_get(&file.path, PRESIGNED_FOR, &headers).await?;
         Ok(redirect(StatusCode::FOUND, url.as_str()))
@@ -184,7 +187,7 @@ impl Rendering<'_> {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(&representation.name)));
         if let Some(route) = self.route {
-            headers.insert(header::CACHE_CONTROL, route.cache_control.clone());
+            headers.insert(header::CACHE_CONTROL, route.freshness.usual.clone());
         }
         if let Some(etag) = &validators.etag {
             headers.insert(header::ETAG, etag.clone());
@@ -206,6 +209,9 @@ impl Rendering<'_> {
             headers.remove(name);
         }
         headers.extend(representation.headers.clone());
+        if let (Some(route), Some(own)) = (self.route, representation.headers.get(header::CACHE_CONTROL)) {
+            headers.insert(header::CACHE_CONTROL, route.freshness.given(own));
+        }
         headers
     }
 }
@@ -261,6 +267,15 @@ fn header_value(text: &str) -> Result<HeaderValue, ServeError> {
 
 fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
+}
+
+/// Names a file that is saved (RFC 6266): the store’s own address does not. What is not ASCII is told in the form that can have it, beside one
+/// that every client understands.
+fn disposition(name: &str) -> String {
+    let plain = |c: char| if c.is_ascii_graphic() && c != '"' && c != '\\' || c == ' ' { c } else { '_' };
+    let fallback: String = name.chars().map(plain).collect();
+    let extended = if fallback == name { String::new() } else { format!(";filename*=UTF-8''{}", encode_name(name)) };
+    format!("attachment;filename=\"{fallback}\"{extended}")
 }
 
 pub(super) fn respond(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body> {

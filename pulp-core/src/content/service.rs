@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use uuid::Uuid;
 
-use super::freshness::cache_control;
+use super::freshness::Freshness;
 use super::missing::{Unresolved, not_found};
 use super::path::{ContentPath, base_paths, decode};
 use super::render::{self, Rendering};
 use super::state::{Decision, Remembered, Route};
-use super::{GuardRequest, Listing, PublishedHandler, Redirect, ServeContext, ServeError, Served, State};
+use super::travel::travel;
+use super::{DistributionHandler, GuardRequest, Listing, Moment, PublishedHandler, Redirect, ServeContext, ServeError, Served, State};
 use crate::Pulp;
 use crate::body::Body;
 use crate::db::{DbError, Sql};
@@ -112,14 +113,16 @@ impl Content {
     }
 
     async fn render(&self, request: &http::request::Parts, domain: &Domain, found: Found) -> Result<Response<Body>, ServeError> {
+        let redirects = found.route.as_ref().and_then(|route| route.distribution.redirect_to_object_storage);
         let rendering = Rendering {
             pulp: &self.pulp,
             state: &self.state,
-            redirects: domain.redirect_to_object_storage,
+            redirects: redirects.unwrap_or(domain.redirect_to_object_storage),
             method: &request.method,
             uri: &request.uri,
             headers: &request.headers,
             route: found.route.as_deref(),
+            past: found.past,
         };
         let mut response = rendering.render(found.served).await?;
         if let Some(word) = found.cache {
@@ -160,18 +163,18 @@ impl Content {
     ) -> Result<Found, ServeError> {
         let route = &remembered.route;
         self.guard(request, domain, route, &below(&route.distribution, path)).await?;
-        Ok(Found { served: remembered.decision.clone().into(), route: Some(Arc::clone(route)), cache: Some(HIT) })
+        Ok(Found { served: remembered.decision.clone().into(), route: Some(Arc::clone(route)), past: false, cache: Some(HIT) })
     }
 
     async fn decide(&self, request: &http::request::Parts, domain: &Domain, path: &str) -> Result<Found, ServeError> {
         let stamp = self.state.changes.stamp();
         let Some(route) = self.route(domain, path).await?.map(Arc::new) else {
-            return Ok(Found { served: self.prefix(domain, path).await?, route: None, cache: None });
+            return Ok(Found { served: self.prefix(domain, path).await?, route: None, past: false, cache: None });
         };
         let content_path = below(&route.distribution, path);
         self.guard(request, domain, &route, &content_path).await?;
         if path == route.distribution.base_path {
-            return Ok(Found { served: Served::Redirect(Redirect::Directory), route: Some(route), cache: None });
+            return Ok(Found { served: Served::Redirect(Redirect::Directory), route: Some(route), past: false, cache: None });
         }
         let cx = ServeContext {
             pulp: &self.pulp,
@@ -179,19 +182,30 @@ impl Content {
             method: &request.method,
             uri: &request.uri,
             headers: &request.headers,
+            moment: None,
         };
         let registered = self.pulp.registry().distribution_handler(&route.distribution.pulp_type);
         let handler = registered.unwrap_or(&PublishedHandler);
-        let served = handler.handle(&cx, &content_path).await?;
-        let decision = Decision::of(&served).filter(|_| handler.remembers(&route.distribution, &served));
+        let (served, past, lasts) = decided(&cx, handler, &route, &content_path).await?;
+        let decision = Decision::of(&served).filter(|_| lasts);
         let remembered = match decision {
             Some(decision) => self.state.remember(domain.pulp_id, path, Arc::clone(&route), decision, stamp).await,
             None => false,
         };
-        Ok(Found { served, route: Some(route), cache: remembered.then_some(MISS) })
+        Ok(Found { served, route: Some(route), past, cache: remembered.then_some(MISS) })
     }
 
+    /// Asks the guard, of what is read at an earlier moment twice: about the path as it was sent, and about the one below the moment, so
+    /// that no guard that goes by paths is passed by.
     async fn guard(&self, request: &http::request::Parts, domain: &Domain, route: &Route, path: &ContentPath) -> Result<(), ServeError> {
+        self.permit(request, domain, route, path).await?;
+        match Moment::split(path) {
+            Some((_, Some(below))) if route.travels() => self.permit(request, domain, route, &below).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn permit(&self, request: &http::request::Parts, domain: &Domain, route: &Route, path: &ContentPath) -> Result<(), ServeError> {
         let Some((guard, guard_type)) = &route.guard else {
             return Ok(());
         };
@@ -238,8 +252,8 @@ impl Content {
         let repository: Option<Uuid> = row.get("followed")?;
         // A guard of a type that is gone from its table still guards.
         let guard = distribution.content_guard_id.map(|guard| (guard, guard_type.unwrap_or_default()));
-        let cache_control = cache_control(self.pulp.settings(), domain, &distribution);
-        Ok(Some(Route { distribution, guard, repository, cache_control }))
+        let freshness = Freshness::of(self.pulp.settings(), domain, &distribution);
+        Ok(Some(Route { distribution, guard, repository, freshness }))
     }
 
     /// A path that no distribution has: perhaps some lie below it.
@@ -261,6 +275,8 @@ struct Found {
     served: Served,
     /// The distribution, whose guard has let the request pass; none where only other distributions lie below.
     route: Option<Arc<Route>>,
+    /// Whether it is of an earlier moment, which the path names first.
+    past: bool,
     /// `HIT` if it was remembered, `MISS` if it is from now on.
     cache: Option<&'static str>,
 }
@@ -268,4 +284,32 @@ struct Found {
 /// The part of a path below its distribution.
 fn below(distribution: &Distribution, path: &str) -> ContentPath {
     ContentPath::new(path.strip_prefix(distribution.base_path.as_str()).unwrap_or(path))
+}
+
+/// What lies at a path; whether it is of an earlier moment; and whether the same would be found until something changes.
+///
+/// What the repository has now comes first: a moment can be read only where nothing lies under its name, nor in a directory of that name.
+async fn decided(
+    cx: &ServeContext<'_>,
+    handler: &dyn DistributionHandler,
+    route: &Route,
+    path: &ContentPath,
+) -> Result<(Served, bool, bool), ServeError> {
+    let served = handler.handle(cx, path).await?;
+    let lasts = handler.remembers(&route.distribution, &served);
+    let (Served::NotFound(_), true, Some((moment, below))) = (&served, route.travels(), Moment::split(path)) else {
+        return Ok((served, false, lasts));
+    };
+    let Some(repository) = route.repository else {
+        return Ok((served, false, lasts));
+    };
+    if below.is_some() {
+        let part = path.as_str().split_inclusive('/').next().unwrap_or_default();
+        if !matches!(handler.handle(cx, &ContentPath::new(part)).await?, Served::NotFound(_)) {
+            return Ok((served, false, lasts));
+        }
+    }
+    let found = travel(cx, handler, repository, moment, below.as_ref()).await?;
+    let lasts = found.lasts && handler.remembers(&found.distribution, &found.served);
+    Ok((found.served, true, lasts))
 }

@@ -3,13 +3,13 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use http::HeaderValue;
 use moka::future::Cache;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 use super::changes::{CHANNEL, Change, Changes, Stamp};
+use super::freshness::Freshness;
 use super::lazy::Lately;
 use super::stored::SmallFiles;
 use super::{Redirect, Served, ServedFile};
@@ -62,7 +62,15 @@ pub(super) struct Route {
     /// The repository whose changes change what is served.
     pub(super) repository: Option<Uuid>,
     /// For how long caches may keep its files.
-    pub(super) cache_control: HeaderValue,
+    pub(super) freshness: Freshness,
+}
+
+impl Route {
+    /// Whether earlier moments of its repository can be read. What a remote has is not of the past, and checkpoints are moments themselves.
+    pub(super) fn travels(&self) -> bool {
+        let distribution = &self.distribution;
+        distribution.time_travel == Some(true) && !distribution.checkpoint && distribution.remote_id.is_none()
+    }
 }
 
 /// What is remembered of a path.

@@ -28,6 +28,12 @@ pub struct Distribution {
     pub hidden: Option<bool>,
     /// Whether it serves checkpoints.
     pub checkpoint: bool,
+    /// Whether earlier versions of its repository, and what it had at a moment, can be read below it.
+    pub time_travel: Option<bool>,
+    /// `Cache-Control` of its files; null: what the settings say.
+    pub cache_control: Option<String>,
+    /// Whether files in object storage are served by sending the client there; null: what the domain says.
+    pub redirect_to_object_storage: Option<bool>,
     /// Who may read.
     pub content_guard_id: Option<Uuid>,
     /// Serves this publication…

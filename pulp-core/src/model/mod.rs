@@ -3,12 +3,14 @@
 mod artifact;
 pub mod backend;
 mod content;
+pub(crate) mod dependents;
 mod disk_usage;
 mod distribution;
 mod domain;
 mod publication;
 mod remote;
 mod repository;
+mod retired;
 pub mod role;
 pub mod save;
 mod source;

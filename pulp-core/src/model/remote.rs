@@ -108,6 +108,8 @@ pub struct Remote {
     pub sock_read_timeout: Option<f64>,
     /// Headers sent with each request: a list of objects.
     pub headers: Option<Column<Json>>,
+    /// When it was deleted, if its sources are kept.
+    pub deleted_at: Option<Timestamp>,
     /// The domain.
     pub pulp_domain_id: Uuid,
 }

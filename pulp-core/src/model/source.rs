@@ -111,4 +111,30 @@ impl super::ContentArtifact {
         executor.execute(sql.bind(id).bind(artifact).bind(now)).await?;
         Ok(())
     }
+
+    /// Notes that a file of this digest is stored now wherever a source says that it has it: under other paths, say, that somebody waits for
+    /// as well. Files that are passed on and never stored stay so, and so does what alternate content sources are known to have.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn store_all<E: Executor + ?Sized>(
+        executor: &E,
+        domain: Uuid,
+        sha256: &str,
+        artifact: Uuid,
+        now: Timestamp,
+    ) -> Result<(), DbError> {
+        let sql = Sql::new(format!(
+            "update core_contentartifact set artifact_id = $1, pulp_last_updated = $2 where artifact_id is null and pulp_id in \
+             (select source.content_artifact_id from core_remoteartifact source join core_remote remote on remote.pulp_id = source.remote_id \
+                where source.sha256 = $3 and source.pulp_domain_id = $4 and remote.policy <> 'streamed' \
+                and not exists (select 1 from core_alternatecontentsource near where near.remote_id = remote.pulp_id) \
+                limit {LINKED})"
+        ));
+        executor.execute(sql.bind(artifact).bind(now).bind(sha256).bind(domain)).await?;
+        Ok(())
+    }
 }
+
+/// How many paths of one file are noted at a time; the others are when somebody asks for them.
+const LINKED: u32 = 1_000;

@@ -38,6 +38,9 @@ pub struct TreeFile {
     pub sha256: Option<String>,
     /// When it was stored.
     pub stored: Option<Timestamp>,
+    /// When it came to be at this path: when its unit joined the repository, or, of what was generated, when it was published. A file that
+    /// takes the place of another one is younger, even if its unit was there before.
+    pub joined: Timestamp,
 }
 
 /// A file of a [`Tree`], as a listing shows it.
@@ -67,8 +70,10 @@ const ENTRY: &str = "coalesce(a.size, (select max(ra.size) from core_remoteartif
 struct Part {
     /// The path’s column.
     path: &'static str,
-    /// When the file was added.
+    /// When the file was added, as a listing tells.
     added: &'static str,
+    /// When it came to be at its path.
+    joined: &'static str,
     /// Tables, and a first condition; the tree’s own values are appended to it.
     from: &'static str,
 }
@@ -76,18 +81,25 @@ struct Part {
 const PUBLISHED_ARTIFACT: Part = Part {
     path: "pa.relative_path",
     added: "ca.pulp_created",
+    joined: "coalesce((select max(member.pulp_created) from core_publication p \
+        join core_repositoryversion v on v.pulp_id = p.repository_version_id \
+        join core_repositorycontent member on member.content_id = ca.content_id and member.repository_id = v.repository_id \
+        join core_repositoryversion since on since.pulp_id = member.version_added_id and since.number <= v.number \
+        where p.pulp_id = pa.publication_id), ca.pulp_created)",
     from: "from core_publishedartifact pa join core_contentartifact ca on ca.pulp_id = pa.content_artifact_id \
            left join core_artifact a on a.pulp_id = ca.artifact_id where pa.publication_id = ",
 };
 const PUBLISHED_METADATA: Part = Part {
     path: "pm.relative_path",
     added: "ca.pulp_created",
+    joined: "ca.pulp_created",
     from: "from core_publishedmetadata pm join core_contentartifact ca on ca.content_id = pm.content_ptr_id \
            left join core_artifact a on a.pulp_id = ca.artifact_id where pm.publication_id = ",
 };
 const MEMBER: Part = Part {
     path: "ca.relative_path",
     added: "rc.pulp_created",
+    joined: "rc.pulp_created",
     from: "from core_contentartifact ca join core_repositorycontent rc on rc.content_id = ca.content_id \
            join core_repositoryversion va on va.pulp_id = rc.version_added_id \
            left join core_repositoryversion vr on vr.pulp_id = rc.version_removed_id \
@@ -126,7 +138,7 @@ impl Tree {
             if at > 0 {
                 sql.push(" union all ");
             }
-            sql.push(format!("select {} as relative_path, {FILE} ", part.path));
+            sql.push(format!("select {} as relative_path, {FILE}, {} as joined ", part.path, part.joined));
             self.push_part(&mut sql, part);
             sql.push(format!(" and {} = ", part.path)).push_bind(path);
         }

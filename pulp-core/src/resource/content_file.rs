@@ -161,6 +161,7 @@ fn passing_remote(pulp: &Pulp, url: &str, config: Option<&Json>) -> Remote {
         sock_connect_timeout: float("sock_connect_timeout"),
         sock_read_timeout: float("sock_read_timeout"),
         headers: config.and_then(|config| config.get("headers").cloned()).map(sqlx::types::Json),
+        deleted_at: None,
         pulp_domain_id: pulp.default_domain().pulp_id,
     }
 }

@@ -343,5 +343,7 @@ pub(crate) const ELSEWHERE: &str = "Objects must all be a part of the";
 fn select(domain: &str, target: Target, condition: &str) -> String {
     let kind = if target.link == Link::Typed { "t.pulp_type" } else { "cast(null as text)" };
     let join = if target.link == Link::Version { " join core_repository r on r.pulp_id = t.repository_id" } else { "" };
-    format!("select t.pulp_id, {kind}, {domain} from {} t{join} where {condition}", target.table)
+    // A remote that was deleted may be there still: nobody is to name it.
+    let there = if target == Target::REMOTE { " and t.deleted_at is null" } else { "" };
+    format!("select t.pulp_id, {kind}, {domain} from {} t{join} where {condition}{there}", target.table)
 }

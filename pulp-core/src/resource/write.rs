@@ -9,6 +9,7 @@ use super::{Context, Field, Input, Kind, Noun, Record, Resource};
 use crate::clock::Timestamp;
 use crate::db::{Db, DbError, ExecutorExt, Sql, Tx, Value};
 use crate::ids::{Prn, new_id};
+use crate::model::Remote;
 use crate::version;
 use crate::{Error, Result};
 
@@ -83,10 +84,13 @@ impl Resource {
     pub(crate) async fn remove(&self, cx: &Context, id: Uuid) -> Result<bool> {
         let tx = cx.pulp().db().begin().await?;
         self.hooks.deleting(cx, &tx, id).await?;
+        let kept = self.noun == Noun::Remote
+            && cx.pulp().settings().keep_sources_of_deleted_remotes
+            && self.told(Remote::retire(&tx, id, cx.pulp().now()).await)?;
         // These tables are too large for foreign keys.
         let related = match self.noun {
             Noun::Repository => Some("delete from core_repositorycontent where repository_id = $1"),
-            Noun::Remote => Some("delete from core_remoteartifact where remote_id = $1"),
+            Noun::Remote if !kept => Some("delete from core_remoteartifact where remote_id = $1"),
             _ => None,
         };
         if let Some(related) = related {
@@ -99,7 +103,10 @@ impl Resource {
         if let Some((table, pointer)) = self.detail {
             self.told(tx.execute(Sql::new(format!("delete from {table} where {pointer} = $1")).bind(key.clone())).await)?;
         }
-        let gone = self.told(tx.execute(Sql::new(format!("delete from {} where {} = $1", self.table, self.key)).bind(key)).await)?;
+        let gone = match kept {
+            true => 1,
+            false => self.told(tx.execute(Sql::new(format!("delete from {} where {} = $1", self.table, self.key)).bind(key)).await)?,
+        };
         tx.commit().await?;
         self.hooks.committed(cx, id).await;
         Ok(gone > 0)

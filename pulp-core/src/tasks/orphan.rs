@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{ReclaimSpace, Resources, Task, TaskContext, TaskOutput};
 use crate::clock::Timestamp;
 use crate::db::{Db, DbError, ExecutorExt, Sql, Tx};
+use crate::model::Remote;
 use crate::model::save::ContentKind;
 use crate::storage::ArtifactPath;
 use crate::{Pulp, Result};
@@ -86,6 +87,7 @@ impl Task for OrphanCleanup {
             }
         }
         report.finish();
+        Remote::sweep_retired(pulp.db(), self.domain).await?;
         Ok(().into())
     }
 }

@@ -35,6 +35,31 @@ both_databases! {
         assert_eq!(https["next"], "https://other.example:99/pulp/api/v3/repositories/shelf/shelf/?limit=1&offset=1");
     }
 
+    async fn long_answers_are_compressed_for_whoever_takes_it(world: World) {
+        let authorization = basic("admin", "password");
+        let get = async |path: &str, more: &[(&str, &str)]| {
+            let headers: Vec<(&str, &str)> = [("authorization", authorization.as_str())].into_iter().chain(more.iter().copied()).collect();
+            world.send(Method::GET, path, &headers, "").await
+        };
+        let takes = [("accept-encoding", "gzip, deflate")];
+        let short = get(&format!("{REPOSITORIES}?limit=1"), &takes).await;
+        assert_eq!((short.header("content-encoding"), short.header("vary")), (None, Some("Accept, Cookie")));
+        for at in 0..20 {
+            world.repository(&format!("repository-{at}")).await;
+        }
+        let plain = get(REPOSITORIES, &[]).await;
+        assert_eq!(plain.header("content-encoding"), None);
+        let gzip = get(REPOSITORIES, &takes).await;
+        assert_eq!(gzip.header("content-encoding"), Some("gzip"));
+        assert_eq!(gzip.header("content-length"), Some(gzip.bytes.len().to_string().as_str()));
+        let mut read = Vec::new();
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&gzip.bytes[..]), &mut read).unwrap();
+        assert_eq!(read, plain.bytes);
+        // The page of another site could have a browser ask with its user's session.
+        let elsewhere = get(REPOSITORIES, &[takes[0], ("sec-fetch-site", "cross-site")]).await;
+        assert_eq!(elsewhere.bytes, plain.bytes);
+    }
+
     async fn every_list_can_be_ordered_as_the_document_says(world: World) {
         world.repository("a").await;
         world.repository("b").await;

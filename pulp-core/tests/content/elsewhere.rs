@@ -7,6 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use http::Method;
+use pulp_core::content::Change;
+use pulp_core::db::Sql;
 use pulp_core::storage::{ArtifactPath, ByteStream, LocalStorage, Presign, ResponseHeaders, Result, Spooled, Storage, StorageError};
 use pulp_testkit::{Engine, Kit, Prepare, both_databases};
 
@@ -88,6 +90,31 @@ both_databases! {
         let to: url::Url = answer.header("location").parse().unwrap();
         assert_eq!((answer.status.as_u16(), to.host_str()), (302, Some("store.example")));
         let pairs: Vec<_> = to.query_pairs().map(|(_, value)| value.into_owned()).collect();
-        assert_eq!(pairs, ["text/plain", "attachment;filename=\"a _b_.txt\""]);
+        assert_eq!(pairs, ["text/plain", "attachment;filename=\"a _b_.txt\";filename*=UTF-8''a%20%22b%22.txt"]);
+        // The address is signed for a GET.
+        let head = world.ask(Method::HEAD, "/d/dir/a%20%22b%22.txt", &[]).await;
+        assert_eq!((head.status.as_u16(), head.header("content-length"), head.header("content-type")), (200, "4", "text/plain"));
+    }
+
+    async fn a_distribution_says_for_itself_whether_clients_are_sent_to_the_store(away: Away<true>) {
+        let world = World::new(away.0.pulp());
+        world.served("d", &[("\u{e9}.rpm", b"text")]).await;
+        let there = world.get("/d/%C3%A9.rpm").await;
+        let to: url::Url = there.header("location").parse().unwrap();
+        let pairs: Vec<_> = to.query_pairs().map(|(_, value)| value.into_owned()).collect();
+        let kind = pairs[0].clone();
+        assert_eq!(pairs[1], "attachment;filename=\"_.rpm\";filename*=UTF-8''%C3%A9.rpm");
+        for (says, status) in [(Some(false), 200), (Some(true), 302), (None, 302)] {
+            world.sql(Sql::new("update core_distribution set redirect_to_object_storage = $1").bind(says)).await;
+            Change::Distributions.announce(&world.pulp).await;
+            // Remembered or not.
+            for _ in 0..2 {
+                let answer = world.get("/d/%C3%A9.rpm").await;
+                assert_eq!(answer.status.as_u16(), status, "{says:?}");
+                if status == 200 {
+                    assert_eq!((answer.text().as_str(), answer.header("content-type")), ("text", kind.as_str()));
+                }
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use http::Method;
-use pulp_core::db::ExecutorExt;
+use pulp_core::db::{ExecutorExt, Sql};
 use pulp_testkit::{Fault, Kit, Upstream, both_databases};
 
 use crate::world::{Timed, World, sha256};
@@ -40,6 +40,26 @@ both_databases! {
         let second = world.ask(Method::GET, "/d/a.txt", &[("range", "bytes=0-6")]).await;
         assert_eq!((second.status.as_u16(), second.text().as_str()), (206, "fetched"));
         assert_eq!(upstream.hits("a.txt"), 1);
+    }
+
+    async fn every_path_of_a_file_is_stored_with_the_first(kit: Kit) {
+        let world = World::new(kit.pulp());
+        let upstream = Upstream::start().await.file("a", TEXT).file("b", TEXT).file("c", TEXT).file("d", "another");
+        let (kept, passed) = (world.remote(&upstream.url(""), "on_demand").await, world.remote(&upstream.url(""), "streamed").await);
+        let mut units = Vec::new();
+        for (path, remote, says) in [("a", kept, TEXT), ("b", kept, TEXT), ("c", passed, TEXT), ("d", kept, &b"another"[..])] {
+            let (unit, file) = world.unit(path, None).await;
+            world.source(file, remote, &upstream.url(path), says).await;
+            units.push(unit);
+        }
+        world.publish(&units).await;
+        let (a, b) = futures::join!(world.get("/d/a"), world.get("/d/b"));
+        assert_eq!((a.body.unwrap().as_slice(), b.body.unwrap().as_slice()), (TEXT, TEXT));
+        wait_until_idle(&world).await;
+        assert_eq!(upstream.hits("a") + upstream.hits("b"), 1);
+        let paths = Sql::new("select relative_path from core_contentartifact where artifact_id is not null order by relative_path");
+        let stored: Vec<String> = world.pulp.db().column(paths).await.unwrap();
+        assert_eq!(stored, ["a", "b"]);
     }
 
     async fn a_file_that_was_stored_and_removed_is_fetched_again(kit: Kit) {

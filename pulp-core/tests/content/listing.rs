@@ -44,6 +44,30 @@ both_databases! {
         assert_eq!((head.status.as_u16(), head.body), (200, Ok(Vec::new())));
     }
 
+    async fn a_listing_is_compressed_for_whoever_takes_it(kit: Kit) {
+        let world = World::new(kit.pulp());
+        let text = "a long text, ".repeat(1_000);
+        world.served("d", &[("a.txt", text.as_bytes()), ("b", b"b")]).await;
+        for path in ["/d/", "/d/?format=json"] {
+            let plain = world.get(path).await;
+            assert_eq!(plain.headers.get_all("vary").iter().collect::<Vec<_>>(), ["accept", "accept-encoding"], "{path}");
+            let gzip = world.ask(Method::GET, path, &[("accept-encoding", "gzip")]).await;
+            assert_eq!((gzip.header("content-encoding"), gzip.header("content-length")), ("gzip", ""), "{path}");
+            let mut read = String::new();
+            std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(gzip.body.unwrap().as_slice()), &mut read).unwrap();
+            assert_eq!(read, plain.text());
+        }
+        let elsewhere = world.ask(Method::GET, "/d/", &[("accept-encoding", "gzip"), ("sec-fetch-site", "cross-site")]).await;
+        assert_eq!(elsewhere.header("content-encoding"), "");
+        // What is stored goes out as it is, in parts or whole.
+        for range in [None, Some(("range", "bytes=0-4000"))] {
+            let asked: Vec<(&str, &str)> = std::iter::once(("accept-encoding", "gzip, zstd")).chain(range).collect();
+            let file = world.ask(Method::GET, "/d/a.txt", &asked).await;
+            assert_eq!((file.header("content-encoding"), file.header("vary")), ("", ""));
+            assert!(file.header("etag").starts_with('"') && text.starts_with(&file.text()));
+        }
+    }
+
     async fn a_large_directory_is_listed_whole_and_once(kit: Kit) {
         let world = World::new(kit.pulp());
         let repository = world.repository("r").await;

@@ -6,6 +6,7 @@ mod lazy;
 mod listing;
 mod published;
 mod pull_through;
+mod time_travel;
 mod whole;
 mod wire;
 mod world;

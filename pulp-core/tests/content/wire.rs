@@ -2,11 +2,13 @@
 
 use async_trait::async_trait;
 use http::Method;
+use pulp_core::db::{ExecutorExt as _, Sql};
 use pulp_core::settings::Settings;
 use pulp_testkit::{Engine, Kit, Prepare, both_databases};
 use serde_json::{Value as Json, json};
+use uuid::Uuid;
 
-use crate::world::{World, sha256};
+use crate::world::{Timed, World, days, sha256};
 
 /// A Pulp whose settings say how long some files may be kept.
 struct Kept(Kit);
@@ -87,6 +89,41 @@ both_databases! {
         assert_eq!(head.headers, answer.headers);
         let empty = world.get("/d/empty").await;
         assert_eq!((empty.status.as_u16(), empty.header("content-length"), empty.body.clone()), (200, "0", Ok(Vec::new())));
+    }
+
+    async fn a_file_that_takes_the_place_of_another_is_younger(timed: Timed) {
+        let world = World::new(timed.kit.pulp());
+        let repository = world.repository("r").await;
+        let (old, new) = (world.file("x", b"old").await, world.file("x", b"new").await);
+        timed.clock.advance(days(1));
+        world.distribution("d", &[("repository_id", repository)]).await;
+        let mut seen: Vec<chrono::DateTime<chrono::FixedOffset>> = Vec::new();
+        for (number, add, remove) in [(1, old, None), (2, new, Some(old)), (3, old, Some(new))] {
+            let version = world.version(repository, number, &[add], &remove.into_iter().collect::<Vec<_>>()).await;
+            let joined = world.pulp.now();
+            let publication = world.publication(version).await;
+            world.metadata(publication, "LIST", if number == 2 { b"two" } else { b"one" }).await;
+            let file = Sql::new("select pulp_id from core_contentartifact where content_id = $1").bind(add);
+            let file: Uuid = world.pulp.db().scalar(file).await.unwrap();
+            world.published(publication, "named", file).await;
+            world.changed(repository).await;
+            let modified = async |path: &str| {
+                let answer = world.get(path).await;
+                chrono::DateTime::parse_from_rfc2822(answer.header("last-modified")).unwrap()
+            };
+            for path in ["/d/x", "/d/named", "/d/LIST"] {
+                assert_eq!(modified(path).await.timestamp(), joined.timestamp(), "{path} of version {number}");
+            }
+            seen.push(modified("/d/x").await);
+            timed.clock.advance(days(1));
+            // Publishing it again changes nothing for what stays.
+            let again = world.publication(version).await;
+            world.published(again, "named", file).await;
+            world.changed(repository).await;
+            assert_eq!(modified("/d/named").await.timestamp(), joined.timestamp());
+            timed.clock.advance(days(1));
+        }
+        assert!(seen.is_sorted() && seen[0] < seen[2], "{seen:?}");
     }
 
     async fn only_reading_is_allowed(kit: Kit) {

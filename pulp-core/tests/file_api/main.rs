@@ -1,6 +1,7 @@
 //! The file content type over HTTP: content from anywhere, modify, sync, publish, distribute, fetch.
 
 mod compose;
+mod deleted_remotes;
 mod git;
 mod repair;
 mod versions;

@@ -163,6 +163,37 @@ both_databases! {
         client.post(&sync, json!({"remote": href(&repository)})).await.with(400);
     }
 
+    async fn a_distribution_says_how_it_is_served(world: World) {
+        let client = &world.client;
+        let repository = client.create(REPOSITORIES, json!({"name": "r"})).await;
+        let path = "distributions/file/file/";
+        let plain = client.create(path, json!({"name": "plain", "base_path": "plain"})).await;
+        for (field, value) in [("time_travel", json!(false)), ("cache_control", Value::Null), ("redirect_to_object_storage", Value::Null)] {
+            assert_eq!(plain[field], value, "{field}");
+        }
+        let said = json!({"time_travel": true, "cache_control": "public, max-age=60", "redirect_to_object_storage": false});
+        let mut body = json!({"name": "d", "base_path": "d", "repository": href(&repository)});
+        body.as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
+        let made = client.create(path, body).await;
+        for (field, value) in said.as_object().unwrap() {
+            assert_eq!(made[field], *value, "{field}");
+        }
+        for (body, wanted) in [
+            (json!({"cache_control": "for a day"}), json!({"cache_control": ["\"for a day\" is no directive of Cache-Control: write, say, \"public, max-age=3600\"."]})),
+            (json!({"cache_control": ""}), json!({"cache_control": ["This field may not be blank."]})),
+            (json!({"time_travel": "perhaps"}), json!({"time_travel": ["Must be a valid boolean."]})),
+            (json!({"redirect_to_object_storage": 7}), json!({"redirect_to_object_storage": ["Must be a valid boolean."]})),
+            (json!({"checkpoint": true}), json!({"non_field_errors": ["The 'time_travel' attribute may not be used with the 'checkpoint' attribute."]})),
+        ] {
+            assert_eq!(client.patch(href(&made), body.clone()).await.with(400), wanted, "{body}");
+        }
+        let emptied = client.patch(href(&made), json!({"cache_control": null, "redirect_to_object_storage": null, "time_travel": false})).await;
+        let emptied = emptied.ok();
+        assert_eq!((&emptied["cache_control"], &emptied["time_travel"]), (&Value::Null, &json!(false)));
+        let sees = client.list("distributions/").await;
+        assert!(sees.iter().all(|shown| shown.get("time_travel").is_some()), "{sees:?}");
+    }
+
     async fn what_a_remote_has_is_pulled_through_and_kept(world: World) {
         let client = &world.client;
         let upstream = Upstream::start().await.file("d/a.iso", "pulled");

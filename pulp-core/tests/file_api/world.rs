@@ -20,7 +20,14 @@ pub struct World {
 #[async_trait]
 impl Prepare for World {
     async fn prepare(engine: Engine) -> Option<Self> {
-        let kit = Kit::built(engine, |builder| builder.settings(Settings::default())).await?;
+        Self::with(engine, Settings::default()).await
+    }
+}
+
+impl World {
+    /// One with these settings.
+    pub async fn with(engine: Engine, settings: Settings) -> Option<Self> {
+        let kit = Kit::built(engine, |builder| builder.settings(settings)).await?;
         let hash = password::make("password", 1_000).unwrap();
         User::create_superuser(kit.pulp().db(), "admin", &hash, kit.pulp().now()).await.unwrap();
         let (api, content) = (kit.pulp().api(), kit.pulp().content());

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::publication::version_of;
 use super::{REPOSITORIES, one_type_group};
-use crate::args::{self, Labels, switch};
+use crate::args::{self, Labels, OrNull, switch};
 use crate::commands::distribution::List;
 use crate::commands::label::LabelCommand;
 use crate::commands::object_role::ObjectRoleCommand;
@@ -27,6 +27,10 @@ one_type_group!(
 switch!(
     /// Whether checkpoints are served.
     Checkpoint, "checkpoint", "not-checkpoint", "Serve the checkpoints of the repository, each under its time"
+);
+switch!(
+    /// Whether earlier moments can be read.
+    TimeTravel, "time-travel", "no-time-travel", "Let earlier versions of the repository be read at @NUMBER/, and what it had at a time, at @TIME/"
 );
 
 #[derive(Debug, Subcommand)]
@@ -92,6 +96,14 @@ struct Options {
     labels: Option<Labels>,
     #[command(flatten)]
     checkpoint: Checkpoint,
+    #[command(flatten)]
+    time_travel: TimeTravel,
+    /// Cache-Control of its files: "public, max-age=3600"; as the server's settings say if unset
+    #[arg(long, value_name = "DIRECTIVES")]
+    cache_control: Option<OrNull<String>>,
+    /// Whether clients are sent to the object storage for stored files; as the domain says if unset
+    #[arg(long, value_name = "BOOLEAN", value_parser = args::boolean_or_null)]
+    redirect_to_object_storage: Option<OrNull<bool>>,
 }
 
 impl Options {
@@ -105,7 +117,10 @@ impl Options {
             .await?
             .with("content_guard", cx.target_if(&Category::CONTENT_GUARDS, self.content_guard.as_ref()).await?)
             .with("pulp_labels", self.labels.as_ref())
-            .with("checkpoint", self.checkpoint.get()))
+            .with("checkpoint", self.checkpoint.get())
+            .with("time_travel", self.time_travel.get())
+            .with("cache_control", self.cache_control.as_ref())
+            .with("redirect_to_object_storage", self.redirect_to_object_storage.as_ref()))
     }
 
     /// What is served. A distribution has one source, so naming one takes the others away.

@@ -6,7 +6,7 @@ use crate::args::{self, Labels, OrNull};
 use crate::commands::connection::{Connection, Policy};
 use crate::commands::label::LabelCommand;
 use crate::commands::object_role::ObjectRoleCommand;
-use crate::commands::remote::List;
+use crate::commands::remote::{List, show};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::lookup::{Lookup as _, RemoteLookup};
@@ -45,6 +45,8 @@ enum RemoteCommand {
     Update(Box<Update>),
     /// Delete a remote
     Destroy(RemoteLookup),
+    /// Tell which repositories and distributions would lose content if the remote were deleted
+    Dependents(RemoteLookup),
     /// Labels of a remote
     #[command(subcommand)]
     Label(LabelCommand<RemoteLookup>),
@@ -149,6 +151,7 @@ impl RemoteGroup {
                 cx.update(&update.lookup.href(cx, kind).await?, body).await
             }
             RemoteCommand::Destroy(lookup) => cx.destroy(&lookup.href(cx, kind).await?).await,
+            RemoteCommand::Dependents(lookup) => show(cx, &lookup.href(cx, kind).await?).await,
             RemoteCommand::Label(command) => command.exec(cx, kind).await,
             RemoteCommand::Role(command) => command.exec(cx, kind).await,
         }

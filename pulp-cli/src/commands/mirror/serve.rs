@@ -12,9 +12,10 @@ use crate::output;
 pub(super) async fn serve(pulp: &Pulp, config: &Config, repository: &Repo) -> Result<()> {
     let password = pulp_server::ensure_admin(pulp).await?;
     let (ready, origin) = tokio::sync::oneshot::channel();
+    let scheme = if config.server.tls_files().is_some() { "https" } else { "http" };
     let announce = |address: std::net::SocketAddr| {
         // The receiver waits below.
-        let _ = ready.send(format!("http://{address}"));
+        let _ = ready.send(format!("{scheme}://{address}"));
     };
     let told = async {
         let Ok(origin) = origin.await else { return Ok(()) };

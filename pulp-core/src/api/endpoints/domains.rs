@@ -244,7 +244,8 @@ async fn set_guard(tx: &Tx, id: Uuid, input: &Input) -> Result<()> {
 /// Removes what belongs to a domain and to nothing in it that people have made.
 async fn empty(cx: &Context, tx: &Tx, id: Uuid) -> Result<()> {
     for table in IN_USE {
-        if !tx.rows(Sql::new(format!("select 1 from {table} where pulp_domain_id = $1 limit 1")).bind(id)).await?.is_empty() {
+        let there = if table == "core_remote" { " and deleted_at is null" } else { "" };
+        if !tx.rows(Sql::new(format!("select 1 from {table} where pulp_domain_id = $1{there} limit 1")).bind(id)).await?.is_empty() {
             let what = table.trim_start_matches("core_");
             return Err(Error::Conflict(format!("the domain is in use: it has at least one {what}")));
         }
@@ -252,6 +253,7 @@ async fn empty(cx: &Context, tx: &Tx, id: Uuid) -> Result<()> {
     let of_domain = "(select pulp_id from core_content where pulp_domain_id = $1)";
     let mut statements = vec![
         "delete from core_remoteartifact where pulp_domain_id = $1".to_owned(),
+        "delete from core_remote where pulp_domain_id = $1 and deleted_at is not null".to_owned(),
         format!("delete from core_contentartifact where content_id in {of_domain}"),
     ];
     for kind in cx.pulp().registry().contents() {

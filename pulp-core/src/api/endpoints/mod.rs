@@ -38,6 +38,7 @@ use crate::plugin::Registry;
 /// Adds the resources and tasks of core.
 pub(crate) fn register(registry: &mut Registry) {
     masters::register(registry);
+    crate::resource::bases::dependents::register(registry);
     guards::register(registry);
     artifacts::register(registry);
     tasks::register(registry);

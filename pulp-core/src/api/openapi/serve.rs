@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use moka::sync::Cache;
 use serde_json::{Value as Json, json};
@@ -20,6 +20,7 @@ use crate::api::request::Request;
 use crate::api::response;
 use crate::api::router::{Answer, Router};
 use crate::body::Body;
+use crate::compress::takes_gzip;
 use crate::{Error, Pulp, Result};
 
 /// How many documents are kept: one names the host that the client asked, and clients can make hosts up.
@@ -135,18 +136,4 @@ pub(super) fn has(headers: &HeaderMap, tag: &str) -> bool {
         .iter()
         .filter_map(|value| value.to_str().ok())
         .any(|value| value.split(',').map(str::trim).any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag))
-}
-
-/// Whether the client takes gzip (RFC 9110, 12.5.3).
-fn takes_gzip(headers: &HeaderMap) -> bool {
-    headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).any(|value| {
-        value.split(',').any(|coding| {
-            let mut parts = coding.split(';').map(str::trim);
-            let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip") || name == "*");
-            let refused = parts.any(|part| {
-                part.strip_prefix("q=").and_then(|quality| quality.trim().parse::<f32>().ok()).is_some_and(|quality| quality <= 0.0)
-            });
-            named && !refused
-        })
-    })
 }

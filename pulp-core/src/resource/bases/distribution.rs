@@ -12,8 +12,7 @@ use super::super::{
 };
 use super::content::DistributedContent;
 use crate::clock::to_wire;
-use crate::content::Change;
-use crate::content::grace;
+use crate::content::{Change, check_cache_control, grace};
 use crate::db::{ExecutorExt, Sql, Tx};
 use crate::{Error, Result};
 
@@ -45,6 +44,18 @@ impl Resource {
                 Field::boolean("hidden").default(false).in_base().help("Whether it is left out of listings."),
                 super::labels(),
                 super::name("A unique name for this distribution."),
+                Field::boolean("time_travel").default(false).in_base().help(
+                    "Whether earlier versions of its repository can be read below it, at @NUMBER/, and what it had at a time, at @TIME/.",
+                ),
+                Field::text("cache_control")
+                    .nullable()
+                    .in_base()
+                    .check(cache_control)
+                    .help("Cache-Control of its files; as the settings say if unset."),
+                Field::boolean("redirect_to_object_storage")
+                    .nullable()
+                    .in_base()
+                    .help("Whether files in object storage are served by sending the client there; as the domain says if unset."),
             ])
             .ordered_by(["base_path", "checkpoint", "hidden", "name", "pulp_labels", "pulp_type"])
             .filters([
@@ -83,6 +94,10 @@ fn canonical(value: &Json) -> Result<(), String> {
     if clean && !path.contains(odd) { Ok(()) } else { Err(format!("Relative path is not in canonical form. {path}")) }
 }
 
+fn cache_control(value: &Json) -> Result<(), String> {
+    value.as_str().map_or(Ok(()), check_cache_control)
+}
+
 /// What concerns several fields of a distribution, and other distributions.
 struct Rules;
 
@@ -114,9 +129,13 @@ impl Hooks for Rules {
                 return refused(format!("Only one of the attributes '{first}' and '{last}' may be used simultaneously."));
             }
         }
-        let checkpoint = input.boolean("checkpoint").or_else(|| current.and_then(|row| row.boolean("checkpoint"))).unwrap_or(false);
-        if checkpoint && served != ["repository"] {
+        let is_set = |field: &str| input.boolean(field).or_else(|| current.and_then(|row| row.boolean(field))).unwrap_or(false);
+        if is_set("checkpoint") && served != ["repository"] {
             return refused("The 'checkpoint' attribute may only be used with the 'repository' attribute.".to_owned());
+        }
+        if is_set("time_travel") && (is_set("checkpoint") || serves("remote")) {
+            let other = if is_set("checkpoint") { "checkpoint" } else { "remote" };
+            return refused(format!("The 'time_travel' attribute may not be used with the '{other}' attribute."));
         }
         Ok(())
     }

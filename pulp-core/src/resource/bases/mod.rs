@@ -4,6 +4,7 @@
 mod alternate;
 mod compose;
 mod content;
+pub(crate) mod dependents;
 mod distribution;
 mod guard;
 mod modify;

@@ -6,8 +6,9 @@ use rustls_pki_types::pem::PemObject;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
+use super::super::access::permission;
 use super::super::field::hidden_fields_shape;
-use super::super::{Change as Changed, Compute, Context, Create, Field, Filter, Hooks, Input, Kind, Noun, Record, Resource};
+use super::super::{AccessPolicy, Change as Changed, Compute, Context, Create, Field, Filter, Hooks, Input, Kind, Noun, Record, Resource};
 use crate::content::Change;
 use crate::{Error, Result};
 
@@ -26,6 +27,11 @@ impl Resource {
         resource.delete = Changed::Task;
         resource.labels = Some(201);
         resource.roles = true;
+        // Those that were deleted, and whose sources are kept.
+        resource.visible = Some("b.deleted_at is null");
+        resource.actions.push(super::dependents::action());
+        let view = format!("has_model_or_domain_or_obj_perms:{}", permission(&resource.model, "view"));
+        resource.policy = Some(AccessPolicy::usual().rule(&["dependents"], &[&view]));
         resource
             .hooks(Rules)
             .fields([
