@@ -189,7 +189,7 @@ const OUR_FIELDS: &[&str] = &["time_travel", "cache_control", "redirect_to_objec
 
 fn of_our_fields(line: &str) -> bool {
     let ours = |field: &&str| line.contains(&format!(": properties: {field}: is too much"));
-    line.contains("Distribution") && OUR_FIELDS.iter().any(|field| ours(field))
+    line.contains("Distribution") && OUR_FIELDS.iter().any(ours)
 }
 
 /// Operations that Pulp has not, by how their ids begin.
