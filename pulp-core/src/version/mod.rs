@@ -122,7 +122,7 @@ pub trait RepositoryType: Send + Sync + 'static {
     /// [`unit_rules`](Self::unit_rules), and then no two files may want the same path.
     ///
     /// # Errors
-    /// [`Error::Coded`](crate::Error::Coded) or [`Error::BadRequest`](crate::Error::BadRequest): the version is not made then.
+    /// [`Error::Coded`] or [`Error::BadRequest`]: the version is not made then.
     async fn finalize(&self, draft: &mut VersionDraft) -> Result<()> {
         for rule in self.unit_rules() {
             draft.keep_newest(rule).await?;
