@@ -1,14 +1,21 @@
 //! The one body of responses, and of requests once they are inside.
 
+mod part;
+
 use std::fmt;
+use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use futures::{Stream, TryStreamExt as _};
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, StreamBody};
+use tokio::task::JoinHandle;
+
+pub use part::{FilePart, OpenFile, Part};
 
 /// Why a body ended before its end.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -24,6 +31,19 @@ enum Kind {
     Full(Bytes),
     Stream(UnsyncBoxBody<Bytes, BodyError>),
     Counted(UnsyncBoxBody<Bytes, BodyError>, Count),
+    Parts(Parts),
+}
+
+/// Parts of files, and what is being read of one because nobody has asked for it as it is.
+struct Parts {
+    coming: BoxStream<'static, Result<Part, BodyError>>,
+    /// How many bytes are still to come, where known.
+    left: Option<u64>,
+    at: Option<FilePart>,
+    reading: Option<JoinHandle<io::Result<Bytes>>>,
+    count: Option<Count>,
+    /// How many of the bytes that were counted have been given back.
+    returned: u64,
 }
 
 /// Is told of bytes as they leave.
@@ -73,7 +93,7 @@ impl Body {
         match &self.0 {
             Kind::Empty => Some(0),
             Kind::Full(bytes) => Some(bytes.len() as u64),
-            Kind::Stream(_) | Kind::Counted(..) => None,
+            Kind::Stream(_) | Kind::Counted(..) | Kind::Parts(_) => None,
         }
     }
 
@@ -81,6 +101,10 @@ impl Body {
     pub(crate) fn counted(self, count: impl Fn(u64) + Send + 'static) -> Self {
         Self(match self.0 {
             Kind::Stream(stream) | Kind::Counted(stream, _) => Kind::Counted(stream, Box::new(count)),
+            Kind::Parts(mut parts) => {
+                parts.count = Some(Box::new(count));
+                Kind::Parts(parts)
+            }
             ready => ready,
         })
     }
@@ -90,7 +114,50 @@ impl Body {
         match self.0 {
             Kind::Empty => Ok(Bytes::new()),
             Kind::Full(bytes) => Ok(bytes),
-            Kind::Stream(_) | Kind::Counted(..) => Err(self),
+            Kind::Stream(_) | Kind::Counted(..) | Kind::Parts(_) => Err(self),
+        }
+    }
+
+    /// A part of a file on this host.
+    pub fn file(part: FilePart) -> Self {
+        let left = Some(part.size());
+        Self(Kind::Parts(Parts::new(futures::stream::empty().boxed(), left, Some(part))))
+    }
+
+    /// A body of parts that come one after the other, as [`stream`](Self::stream).
+    pub fn parts<S, E>(parts: S) -> Self
+    where
+        S: Stream<Item = Result<Part, E>> + Send + 'static,
+        E: Into<BodyError> + 'static,
+    {
+        Self(Kind::Parts(Parts::new(parts.map_err(Into::into).boxed(), None, None)))
+    }
+
+    /// The next part: of a file as it is, for those who can send it without reading it.
+    pub fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Part, BodyError>>> {
+        if let Kind::Parts(parts) = &mut self.0
+            && parts.reading.is_none()
+        {
+            return parts.poll_part(cx);
+        }
+        loop {
+            return Poll::Ready(match ready!(Pin::new(&mut *self).poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(bytes) => Some(Ok(Part::Bytes(bytes))),
+                    Err(_) => continue,
+                },
+                Some(Err(error)) => Some(Err(error)),
+                None => None,
+            });
+        }
+    }
+
+    /// Takes a part of a file back that cannot be sent as it is after all: it is read when it comes again.
+    pub fn give_back(&mut self, part: FilePart) {
+        if let Kind::Parts(parts) = &mut self.0 {
+            parts.left = parts.left.map(|left| left + part.size());
+            parts.returned += part.size();
+            parts.at = Some(part);
         }
     }
 
@@ -124,7 +191,7 @@ impl fmt::Debug for Body {
         match &self.0 {
             Kind::Empty => f.write_str("Body(empty)"),
             Kind::Full(bytes) => write!(f, "Body({} bytes)", bytes.len()),
-            Kind::Stream(_) | Kind::Counted(..) => f.write_str("Body(stream)"),
+            Kind::Stream(_) | Kind::Counted(..) | Kind::Parts(_) => f.write_str("Body(stream)"),
         }
     }
 }
@@ -158,6 +225,7 @@ impl HttpBody for Body {
                 }
                 polled
             }
+            Kind::Parts(parts) => parts.poll_read(cx).map_ok(Frame::data),
         }
     }
 
@@ -166,6 +234,7 @@ impl HttpBody for Body {
             Kind::Empty => true,
             Kind::Full(_) => false,
             Kind::Stream(stream) | Kind::Counted(stream, _) => stream.is_end_stream(),
+            Kind::Parts(parts) => parts.left == Some(0),
         }
     }
 
@@ -174,9 +243,70 @@ impl HttpBody for Body {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Stream(stream) | Kind::Counted(stream, _) => stream.size_hint(),
+            Kind::Parts(parts) => parts.left.map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
 }
+
+impl Parts {
+    fn new(coming: BoxStream<'static, Result<Part, BodyError>>, left: Option<u64>, at: Option<FilePart>) -> Self {
+        Self { coming, left, at, reading: None, count: None, returned: 0 }
+    }
+
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Part, BodyError>>> {
+        let part = match self.at.take() {
+            Some(part) => Some(Ok(Part::File(part))),
+            None => ready!(self.coming.as_mut().poll_next(cx)),
+        };
+        if let Some(Ok(part)) = &part {
+            self.gave(match part {
+                Part::Bytes(bytes) => bytes.len() as u64,
+                Part::File(part) => part.size(),
+            });
+        }
+        Poll::Ready(part)
+    }
+
+    /// The next bytes, read on a blocking thread where they are those of a file.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        loop {
+            if let Some(reading) = &mut self.reading {
+                let read = ready!(Pin::new(reading).poll(cx));
+                self.reading = None;
+                let bytes = read.map_err(io::Error::other).flatten()?;
+                self.gave(bytes.len() as u64);
+                return Poll::Ready(Some(Ok(bytes)));
+            }
+            if let Some(read) = self.at.as_mut().and_then(FilePart::next) {
+                self.reading = Some(tokio::task::spawn_blocking(read));
+                continue;
+            }
+            match ready!(self.coming.as_mut().poll_next(cx)) {
+                Some(Ok(Part::File(part))) => self.at = Some(part),
+                Some(Ok(Part::Bytes(bytes))) => {
+                    self.gave(bytes.len() as u64);
+                    return Poll::Ready(Some(Ok(bytes)));
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+
+    fn gave(&mut self, bytes: u64) {
+        self.left = self.left.map(|left| left.saturating_sub(bytes));
+        let again = self.returned.min(bytes);
+        self.returned -= again;
+        if let Some(count) = &self.count {
+            count(bytes - again);
+        }
+    }
+}
+
+/// In the extensions of a request: the front end sends [parts of files](FilePart) by itself, without reading them, so that nothing need be
+/// read for it beforehand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SendsFiles;
 
 /// Why a response has its status, in its extensions: a front end that speaks HTTP/1.1 can write it as the reason phrase, as Pulp does.
 #[derive(Debug, Clone, PartialEq, Eq)]

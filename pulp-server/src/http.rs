@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{Extensions, HeaderName, HeaderValue, Request, Response};
+use http::{Extensions, HeaderName, HeaderValue, Request, Response, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
@@ -15,11 +15,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use pulp_core::api::RemoteAddress;
-use pulp_core::body::{Body, ReasonText};
+use pulp_core::body::{Body, ReasonText, SendsFiles};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::rest::Whole;
+use crate::sendfile::{OnTheWay, Outgoing, Socket};
 use crate::spelling;
 use crate::tls::Tls;
 
@@ -130,9 +131,13 @@ async fn connection<A: Answer>(
         tracing::debug!(%error, %peer, "nodelay could not be set");
     }
     match &front.tls {
-        None => speak(builder, stream, peer, front, watcher).await,
+        None => {
+            let socket = Socket::new(stream);
+            let on_the_way = socket.on_the_way();
+            speak(builder, socket, Some(on_the_way), peer, front, watcher).await;
+        }
         Some(tls) => match tls.accept(stream).await {
-            Ok(stream) => speak(builder, stream, peer, Arc::clone(&front), watcher).await,
+            Ok(stream) => speak(builder, stream, None, peer, Arc::clone(&front), watcher).await,
             Err(error) => tracing::debug!(%error, %peer, "the handshake failed"),
         },
     }
@@ -141,13 +146,19 @@ async fn connection<A: Answer>(
 async fn speak<A: Answer, S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     builder: Arc<auto::Builder<TokioExecutor>>,
     stream: S,
+    on_the_way: Option<OnTheWay>,
     peer: SocketAddr,
     front: Arc<Front<A>>,
     watcher: Watcher,
 ) {
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
         let front = Arc::clone(&front);
-        async move { Ok::<_, Infallible>(respond(&front, request, peer).await) }
+        // In HTTP/2 what is sent is cut into frames, and so copied.
+        let on_the_way = on_the_way.clone().filter(|_| request.version() < Version::HTTP_2);
+        if on_the_way.is_some() {
+            request.extensions_mut().insert(SendsFiles);
+        }
+        async move { Ok::<_, Infallible>(respond(&front, request, peer).await.map(|body| Outgoing::new(body, on_the_way))) }
     });
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     if let Err(error) = watcher.watch(connection.into_owned()).await {
@@ -174,7 +185,9 @@ async fn respond<A: Answer>(front: &Front<A>, mut request: Request<Incoming>, pe
 
 async fn logged<A: Answer>(front: &Front<A>, mut request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
     request.extensions_mut().insert(RemoteAddress(peer.ip()));
-    let request = if Whole::is_needed(request.version(), request.headers()) {
+    let request = if request.body().is_end_stream() {
+        request.map(|_| Body::empty())
+    } else if Whole::is_needed(request.version(), request.headers()) {
         request.map(|body| Body::new(Whole::new(body)))
     } else {
         request.map(Body::new)

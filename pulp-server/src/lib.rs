@@ -20,6 +20,7 @@ mod metrics;
 mod open;
 mod rest;
 mod router;
+mod sendfile;
 mod serve;
 mod spelling;
 pub mod tls;

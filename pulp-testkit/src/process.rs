@@ -205,11 +205,35 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Its number in the system; none when it has ended.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// How much memory it has used at most, in bytes; none where the system does not tell.
     #[must_use]
     pub fn peak_memory(&self) -> Option<u64> {
+        self.status("VmHWM:")
+    }
+
+    /// How much memory it uses now, in bytes; none where the system does not tell.
+    #[must_use]
+    pub fn memory(&self) -> Option<u64> {
+        self.status("VmRSS:")
+    }
+
+    /// Lets the [peak](Self::peak_memory) begin anew, where the system can.
+    pub fn forget_peak_memory(&self) {
+        if let Some(pid) = self.child.id() {
+            // Without it, the peak is that of the whole life.
+            let _ = std::fs::write(format!("/proc/{pid}/clear_refs"), "5");
+        }
+    }
+
+    fn status(&self, name: &str) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
         Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
     }
 

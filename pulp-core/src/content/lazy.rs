@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use futures::{StreamExt as _, TryStreamExt as _};
-use http_body_util::BodyExt as _;
+use futures::TryStreamExt as _;
 use uuid::Uuid;
 
 use super::{Opened, Representation, ServeContext, ServeError, Served, ServedFile, ServedStream, Source};
 use crate::Pulp;
+use crate::body::Body;
 use crate::clock::Timestamp;
 use crate::digest::{Expected, Sha256};
 use crate::download::{self, DownloadError, DownloadRequest, FetchError, FetchHandler, FetchKey, FetchRange, FetchRequest};
@@ -130,14 +130,12 @@ impl Lazy {
         let pulp = &self.storing.pulp;
         let state = pulp.content_state();
         let file = state.lately.get(&self.key()).ok_or_else(|| ServeError::Busy("the file was just stored; ask again".to_owned()))?;
-        let read = state.small.read(pulp.storage(), &file, range).await;
+        let read = state.small.read(pulp.storage(), &file, range, false).await;
         if matches!(read, Err(ServeError::Storage(StorageError::NotFound { .. }))) {
             // Stored, and removed again: the next look leads to a fetch.
             state.lately.forget(&self.key());
         }
-        let body = read?;
-        let bytes = body.into_data_stream().map_err(|error| ServeError::Internal(error.to_string())).boxed();
-        Ok(Opened::new(Some(file.size), bytes))
+        Ok(Opened { size: Some(file.size), verified: true, body: read? })
     }
 
     fn sources(&self) -> Result<Vec<download::Source>, ServeError> {
@@ -169,8 +167,10 @@ impl Source for Lazy {
         let handler = Arc::new(self.storing.clone());
         let request = FetchRequest::new(self.key(), self.sources()?, self.expected.clone(), handler).streamed(self.streamed);
         let fetch_range = range.clone().map(|range| FetchRange::Span(range.start, Some(range.end)));
-        match self.storing.pulp.fetcher().open(request, fetch_range).await {
-            Ok((meta, bytes)) => Ok(Opened { size: meta.length, verified: meta.verified, bytes: bytes.map_err(ServeError::from).boxed() }),
+        match self.storing.pulp.fetcher().open_parts(request, fetch_range).await {
+            Ok((meta, parts)) => {
+                Ok(Opened { size: meta.length, verified: meta.verified, body: Body::parts(parts.map_err(ServeError::from)) })
+            }
             // It has just been stored, after it was looked up and before it was opened.
             Err(FetchError::Kept) => self.stored(range).await,
             Err(error) => Err(error.into()),

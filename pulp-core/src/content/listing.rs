@@ -12,6 +12,8 @@ use crate::model::{Cursor, Domain, Tree, TreeEntry, after_all_below};
 
 /// How many files one statement looks at. A directory is passed over with the next one, however much is in it.
 const PAGE: u32 = 500;
+/// The same where all files are looked at, whatever is shown.
+const LARGE_PAGE: u32 = 5_000;
 
 /// One line of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +57,19 @@ pub struct Listing {
     pub parent: bool,
     /// The entries.
     pub entries: Entries,
+    /// How to read them from elsewhere on; none where they were given.
+    trees: Option<Walk>,
+}
+
+/// From where entries are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begin<'a> {
+    /// From the first on; whether all of them will be read.
+    First { all: bool },
+    /// From the one behind this on.
+    After(&'a str),
+    /// From the one in front of this, or the last, back to the first.
+    Before(Option<&'a str>),
 }
 
 impl fmt::Debug for Listing {
@@ -67,7 +82,7 @@ impl Listing {
     /// A listing of these entries.
     pub fn of_entries(mut entries: Vec<Entry>) -> Self {
         entries.sort_by_cached_key(Entry::path);
-        Self { title: None, parent: true, entries: stream::iter([Ok(entries)]).boxed() }
+        Self { title: None, parent: true, entries: stream::iter([Ok(entries)]).boxed(), trees: None }
     }
 
     /// What lies directly in `directory` (empty, or with a slash at its end) of several trees taken together; `None` if that is nothing.
@@ -76,12 +91,33 @@ impl Listing {
     /// If the database cannot be reached for the first page.
     pub async fn of_trees(db: Db, trees: Vec<Tree>, directory: String) -> Result<Option<Self>, ServeError> {
         let start = Cursor::From(directory.clone());
-        let mut walk = Walk { db, trees, directory, next: None };
-        let Some(first) = walk.page(&start).await? else {
+        let walk = Walk { db, trees, directory, next: None, size: PAGE };
+        let mut reading = walk.clone();
+        let Some(first) = reading.page(&start).await? else {
             return Ok(None);
         };
-        let others = stream::try_unfold(walk, Walk::step);
-        Ok(Some(Self { title: None, parent: true, entries: stream::iter([Ok(first)]).chain(others).boxed() }))
+        let others = stream::try_unfold(reading, Walk::step);
+        Ok(Some(Self { title: None, parent: true, entries: stream::iter([Ok(first)]).chain(others).boxed(), trees: Some(walk) }))
+    }
+
+    /// The entries from somewhere on, and whether they come as they were wanted; those that were given come from the first on.
+    pub(super) fn read(self, from: Begin<'_>) -> (Entries, bool) {
+        let Some(mut walk) = self.trees else { return (self.entries, matches!(from, Begin::First { .. })) };
+        walk.next = match from {
+            Begin::First { all: false } => return (self.entries, true),
+            Begin::First { all: true } => {
+                walk.size = LARGE_PAGE;
+                Some(Cursor::From(walk.directory.clone()))
+            }
+            // Of a directory, nothing that lies below it.
+            Begin::After("") => Some(Cursor::From(walk.directory.clone())),
+            Begin::After(name) => {
+                let path = format!("{}{name}", walk.directory);
+                Some(after_all_below(&path).map_or(Cursor::After(path), Cursor::From))
+            }
+            Begin::Before(name) => Some(Cursor::Before(name.map(|name| format!("{}{name}", walk.directory)))),
+        };
+        (stream::try_unfold(walk, Walk::step).boxed(), true)
     }
 
     /// The next parts of the base paths below `prefix` (empty, or with a slash at its end); `None` if no distribution lies below.
@@ -119,11 +155,13 @@ impl Listing {
 }
 
 /// Walks over a directory: reads a page of paths, and passes over each directory that it meets.
+#[derive(Clone)]
 struct Walk {
     db: Db,
     trees: Vec<Tree>,
     directory: String,
     next: Option<Cursor>,
+    size: u32,
 }
 
 impl Walk {
@@ -136,18 +174,31 @@ impl Walk {
 
     /// The entries of a page, and notes where the next begins; `None` if there are no files from here on.
     async fn page(&mut self, cursor: &Cursor) -> Result<Option<Vec<Entry>>, ServeError> {
-        let files = Tree::entries(&self.trees, &self.db, &self.directory, cursor, PAGE).await?;
+        let files = Tree::entries(&self.trees, &self.db, &self.directory, cursor, self.size).await?;
         if files.is_empty() {
             return Ok(None);
         }
-        let full = files.len() == PAGE as usize;
-        let (entries, next) = self.gather(files);
+        let full = files.len() == self.size as usize;
+        let back = matches!(cursor, Cursor::Before(_));
+        let (mut entries, next) = self.gather(files, back);
+        if back {
+            for entry in entries.iter_mut().filter(|entry| entry.directory) {
+                entry.modified = self.first_below(&entry.name).await?;
+            }
+        }
         self.next = next.filter(|_| full);
         Ok(Some(entries))
     }
 
+    /// The time that a directory is shown with: that of its first file.
+    async fn first_below(&self, name: &str) -> Result<Option<Timestamp>, ServeError> {
+        let directory = format!("{}{name}/", self.directory);
+        let first = Tree::entries(&self.trees, &self.db, &directory, &Cursor::From(directory.clone()), 1).await?;
+        Ok(first.first().map(|file| file.added))
+    }
+
     /// The entries that a page of paths makes, and where to go on.
-    fn gather(&self, files: Vec<TreeEntry>) -> (Vec<Entry>, Option<Cursor>) {
+    fn gather(&self, files: Vec<TreeEntry>, back: bool) -> (Vec<Entry>, Option<Cursor>) {
         let mut entries: Vec<Entry> = Vec::new();
         let mut next = None;
         for file in files {
@@ -161,7 +212,8 @@ impl Walk {
                     if !same && !name.is_empty() {
                         entries.push(Entry { modified: Some(file.added), ..Entry::directory(name) });
                     }
-                    next = after_all_below(&format!("{}{name}/", self.directory)).map(Cursor::From);
+                    let below = format!("{}{name}/", self.directory);
+                    next = if back { Some(Cursor::Before(Some(below))) } else { after_all_below(&below).map(Cursor::From) };
                 }
                 None => {
                     let same = entries.last().is_some_and(|last| !last.directory && last.name == rest);
@@ -169,7 +221,7 @@ impl Walk {
                         let size = file.size.and_then(|size| u64::try_from(size).ok());
                         entries.push(Entry::file(rest, Some(file.added), size));
                     }
-                    next = Some(Cursor::After(file.relative_path));
+                    next = Some(if back { Cursor::Before(Some(file.relative_path)) } else { Cursor::After(file.relative_path) });
                 }
             }
         }

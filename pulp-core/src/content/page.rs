@@ -39,15 +39,17 @@ impl Rendering<'_> {
             return respond(StatusCode::OK, headers, Body::empty());
         }
         let path = decode(self.uri.path()).unwrap_or_else(|| self.uri.path().to_owned());
-        let title = listing.title.unwrap_or_else(|| path.clone());
+        let title = listing.title.clone().unwrap_or_else(|| path.clone());
         let body = if json {
             Body::stream(as_json(&title, listing.entries))
         } else {
             let head = html::head(&Head { title, crumbs: self.crumbs(&path), usage: self.usage(&path) });
             let view = View::of_query(self.uri.query().unwrap_or_default());
             let page = async move {
-                let page = view.page(listing.entries).await?;
-                Ok::<_, ServeError>(Bytes::from(html::body(&view, &page, listing.parent)))
+                let parent = listing.parent;
+                let (entries, in_turn) = listing.read(view.from());
+                let page = view.page(entries, in_turn).await?;
+                Ok::<_, ServeError>(Bytes::from(html::body(&view, &page, parent)))
             };
             Body::stream(stream::iter([Ok(Bytes::from(head))]).chain(stream::once(page)))
         };

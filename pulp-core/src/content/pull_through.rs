@@ -5,12 +5,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::TryStreamExt as _;
 use url::Url;
 use uuid::Uuid;
 
 use super::{ContentPath, DistributionHandler, Opened, Representation, ServeContext, ServeError, Served, ServedStream, Source, file_at};
 use crate::Pulp;
+use crate::body::Body;
 use crate::db::{ExecutorExt as _, Sql, Tx};
 use crate::digest::{Algorithm, Digests, Expected};
 use crate::download::{self, DownloadRequest, FetchHandler, FetchRange, FetchRequest};
@@ -172,9 +173,9 @@ impl Source for Asked {
         let handler: Arc<dyn FetchHandler> = Arc::new(Storing(Arc::clone(pulling)));
         let request = FetchRequest::new(key, vec![source], Expected::anything(), handler).streamed(!pulling.kept);
         let range = range.map(|range| FetchRange::Span(range.start, Some(range.end)));
-        let (meta, bytes) = pulling.pulp.fetcher().open(request, range).await?;
+        let (meta, parts) = pulling.pulp.fetcher().open_parts(request, range).await?;
         // Nobody said what the file is, so it is as right as it can be; validators it has none.
-        Ok(Opened { size: meta.length, verified: meta.verified, bytes: bytes.map_err(ServeError::from).boxed() })
+        Ok(Opened { size: meta.length, verified: meta.verified, body: Body::parts(parts.map_err(ServeError::from)) })
     }
 }
 

@@ -40,12 +40,21 @@ pub(super) struct Rendering<'a> {
     pub(super) route: Option<&'a Route>,
     /// Whether what was found is of an earlier moment, which the path names first below the distribution.
     pub(super) past: bool,
+    /// Whether the front end sends files by itself.
+    pub(super) sends_files: bool,
+}
+
+/// What is said of a representation, whichever part of it is sent.
+#[derive(Debug, Clone)]
+pub(super) struct Entity {
+    validators: Validators,
+    headers: HeaderMap,
 }
 
 /// Where the bytes of a representation are.
 #[derive(Clone)]
 enum Origin {
-    File { file: ServedFile, storage: Arc<dyn Storage>, small: SmallFiles },
+    File { file: ServedFile, storage: Arc<dyn Storage>, small: SmallFiles, as_file: bool },
     Stream(ServedStream),
     Memory(Bytes),
 }
@@ -59,7 +68,7 @@ impl Origin {
     /// The bytes; the headers learn what only now is known.
     async fn open(&self, range: Option<Range<u64>>, headers: &mut HeaderMap) -> Result<Body, ServeError> {
         match self {
-            Self::File { file, storage, small } => small.read(storage, file, range).await,
+            Self::File { file, storage, small, as_file } => small.read(storage, file, range, *as_file).await,
             Self::Stream(stream) => {
                 let whole = range.is_none();
                 let opened = stream.source.open(range).await?;
@@ -71,7 +80,7 @@ impl Origin {
                     headers.insert(header::CONTENT_LENGTH, size.into());
                     headers.insert(ARTIFACT_SIZE, size.into());
                 }
-                Ok(Body::stream(opened.bytes))
+                Ok(opened.body)
             }
             Self::Memory(bytes) => Ok(Body::from(match range {
                 None => bytes.clone(),
@@ -89,21 +98,15 @@ impl Rendering<'_> {
 
     pub(super) async fn render(&self, served: Served) -> Result<Response<Body>, ServeError> {
         match served {
-            Served::File(file) => {
-                // The signature is for a GET; a HEAD needs nothing of the store.
-                if self.redirects && *self.method == Method::GET {
-                    let holder = self.pulp.storage().holder(&file.path).await?;
-                    let storage = holder.as_ref().unwrap_or(self.pulp.storage());
-                    if let Some(presigner) = storage.presigner() {
-                        return self.presigned(presigner, &file).await;
-                    }
-                }
-                let representation = file.representation.clone();
-                let (storage, small) = (Arc::clone(self.pulp.storage()), self.state.small.clone());
-                self.bytes(&representation, Origin::File { file, storage, small }).await
+            Served::File(file) => self.file(&file, &self.entity(&file.representation)).await,
+            Served::Stream(stream) => {
+                let (entity, size) = (self.entity(&stream.representation), stream.representation.size);
+                self.bytes(&entity, size, Origin::Stream(stream)).await
             }
-            Served::Stream(stream) => self.bytes(&stream.representation.clone(), Origin::Stream(stream)).await,
-            Served::Bytes(memory) => self.bytes(&memory.representation, Origin::Memory(memory.bytes)).await,
+            Served::Bytes(memory) => {
+                let (entity, size) = (self.entity(&memory.representation), memory.representation.size);
+                self.bytes(&entity, size, Origin::Memory(memory.bytes)).await
+            }
             Served::Redirect(super::Redirect::Directory) => Ok(add_slash(self.uri.path())),
             Served::Redirect(super::Redirect::To(to)) => Ok(redirect(StatusCode::FOUND, &to)),
             Served::Redirect(super::Redirect::Moved(to)) => Ok(redirect(StatusCode::MOVED_PERMANENTLY, &to)),
@@ -113,6 +116,21 @@ impl Rendering<'_> {
                 Ok(not_found(self.uri, self.headers, part, &reason))
             }
         }
+    }
+
+    /// A stored file.
+    pub(super) async fn file(&self, file: &ServedFile, entity: &Entity) -> Result<Response<Body>, ServeError> {
+        // The signature is for a GET; a HEAD needs nothing of the store.
+        if self.redirects && *self.method == Method::GET {
+            let holder = self.pulp.storage().holder(&file.path).await?;
+            let storage = holder.as_ref().unwrap_or(self.pulp.storage());
+            if let Some(presigner) = storage.presigner() {
+                return self.presigned(presigner, file).await;
+            }
+        }
+        let (storage, small) = (Arc::clone(self.pulp.storage()), self.state.small.clone());
+        let size = file.representation.size;
+        self.bytes(entity, size, Origin::File { file: file.clone(), storage, small, as_file: self.sends_files }).await
     }
 
     async fn presigned(&self, presigner: &dyn Presign, file: &ServedFile) -> Result<Response<Body>, ServeError> {
@@ -130,10 +148,10 @@ impl Rendering<'_> {
     }
 
     /// A representation: whole, in part, or not at all.
-    async fn bytes(&self, representation: &Representation, origin: Origin) -> Result<Response<Body>, ServeError> {
-        let validators = validators(representation);
-        let mut headers = self.entity_headers(representation, &validators);
-        match evaluate(self.headers, &validators) {
+    async fn bytes(&self, entity: &Entity, size: Option<u64>, origin: Origin) -> Result<Response<Body>, ServeError> {
+        let validators = &entity.validators;
+        let mut headers = entity.headers.clone();
+        match evaluate(self.headers, validators) {
             Outcome::Proceed => {}
             Outcome::NotModified => {
                 for name in [header::CONTENT_TYPE, REPR_DIGEST] {
@@ -143,21 +161,22 @@ impl Rendering<'_> {
             }
             Outcome::Failed => return Ok(message(StatusCode::PRECONDITION_FAILED, "the file is not the one that was asked for")),
         }
-        let requested = match (representation.size, self.headers.get(header::RANGE)) {
+        let requested = match (size, self.headers.get(header::RANGE)) {
             // A range means something for a GET only (RFC 9110, 14.2).
-            (Some(size), Some(range)) if *self.method == Method::GET && range_counts(self.headers, &validators) => {
+            (Some(size), Some(range)) if *self.method == Method::GET && range_counts(self.headers, validators) => {
                 // What is no text is no range of bytes either.
                 range.to_str().map_or(Requested::Whole, |range| parse(range, size))
             }
             _ => Requested::Whole,
         };
-        if representation.size.is_some() {
+        if size.is_some() {
             headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         }
-        let size = representation.size.unwrap_or(0);
+        let known = size;
+        let size = size.unwrap_or(0);
         match requested {
             Requested::Whole => {
-                if let Some(size) = representation.size {
+                if let Some(size) = known {
                     headers.insert(header::CONTENT_LENGTH, size.into());
                 }
                 let body = if *self.method == Method::HEAD && origin.is_certain() {
@@ -183,8 +202,9 @@ impl Rendering<'_> {
         }
     }
 
-    fn entity_headers(&self, representation: &Representation, validators: &Validators) -> HeaderMap {
-        let mut headers = HeaderMap::new();
+    pub(super) fn entity(&self, representation: &Representation) -> Entity {
+        let validators = validators(representation);
+        let mut headers = HeaderMap::with_capacity(16);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(&representation.name)));
         if let Some(route) = self.route {
             headers.insert(header::CACHE_CONTROL, route.freshness.usual.clone());
@@ -212,7 +232,7 @@ impl Rendering<'_> {
         if let (Some(route), Some(own)) = (self.route, representation.headers.get(header::CACHE_CONTROL)) {
             headers.insert(header::CACHE_CONTROL, route.freshness.given(own));
         }
-        headers
+        Entity { validators, headers }
     }
 }
 

@@ -10,6 +10,7 @@ use http::HeaderMap;
 use uuid::Uuid;
 
 use super::{Listing, ServeError};
+use crate::body::Body;
 use crate::clock::Timestamp;
 use crate::digest::Sha256;
 use crate::model::Artifact;
@@ -117,13 +118,13 @@ pub struct Opened {
     /// the beginning of a wrong one.
     pub verified: bool,
     /// The bytes.
-    pub bytes: ByteStream<ServeError>,
+    pub body: Body,
 }
 
 impl Opened {
     /// Bytes that are right.
     pub fn new(size: Option<u64>, bytes: ByteStream<ServeError>) -> Self {
-        Self { size, verified: true, bytes }
+        Self { size, verified: true, body: Body::stream(bytes) }
     }
 }
 

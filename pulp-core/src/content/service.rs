@@ -1,7 +1,7 @@
 //! From a request to a response.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use uuid::Uuid;
@@ -10,17 +10,14 @@ use super::freshness::Freshness;
 use super::missing::{Unresolved, not_found};
 use super::path::{ContentPath, base_paths, decode};
 use super::render::{self, Rendering};
-use super::state::{Decision, Remembered, Route};
+use super::state::{Decision, PATIENCE, Remembered, Route};
 use super::travel::travel;
 use super::{DistributionHandler, GuardRequest, Listing, Moment, PublishedHandler, Redirect, ServeContext, ServeError, Served, State};
 use crate::Pulp;
-use crate::body::Body;
+use crate::body::{Body, SendsFiles};
 use crate::db::{DbError, Sql};
 use crate::model::{Distribution, Domain};
 use crate::storage::StorageError;
-
-/// How long the database may take to confirm what is remembered, before that is served without.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Tells whether the path was found without asking the database.
 const CACHE: HeaderName = HeaderName::from_static("x-pulp-cache");
@@ -123,8 +120,18 @@ impl Content {
             headers: &request.headers,
             route: found.route.as_deref(),
             past: found.past,
+            sends_files: request.extensions.get::<SendsFiles>().is_some(),
         };
-        let mut response = rendering.render(found.served).await?;
+        let mut response = match found.served {
+            Answer::Made(served) => rendering.render(served).await?,
+            Answer::Remembered(remembered) => match &remembered.decision {
+                Decision::File(file) => {
+                    let entity = remembered.entity.get_or_init(|| rendering.entity(&file.representation));
+                    rendering.file(file, entity).await?
+                }
+                other => rendering.render(other.clone().into()).await?,
+            },
+        };
         if let Some(word) = found.cache {
             let metrics = self.pulp.metrics();
             if word == HIT { &metrics.cache_hits } else { &metrics.cache_misses }.add(1);
@@ -144,10 +151,15 @@ impl Content {
     async fn found(&self, request: &http::request::Parts, domain: &Domain, path: &str, recall: bool) -> Result<Found, ServeError> {
         let remembered = if recall { self.state.recall(domain.pulp_id, path).await } else { None };
         match remembered {
-            Some(remembered) if remembered.is_fresh() => self.recalled(request, domain, path, &remembered).await,
+            Some(remembered) if remembered.is_fresh() || self.state.is_database_away() => {
+                self.recalled(request, domain, path, &remembered).await
+            }
             Some(remembered) => match tokio::time::timeout(PATIENCE, self.decide(request, domain, path)).await {
                 // Old, but as far as anybody can tell still true: better than nothing, and than a long wait.
-                Err(_) | Ok(Err(ServeError::Db(DbError::Unavailable(_)))) => self.recalled(request, domain, path, &remembered).await,
+                Err(_) | Ok(Err(ServeError::Db(DbError::Unavailable(_)))) => {
+                    self.state.note_database_away();
+                    self.recalled(request, domain, path, &remembered).await
+                }
                 Ok(decided) => decided,
             },
             None => self.decide(request, domain, path).await,
@@ -159,22 +171,24 @@ impl Content {
         request: &http::request::Parts,
         domain: &Domain,
         path: &str,
-        remembered: &Remembered,
+        remembered: &Arc<Remembered>,
     ) -> Result<Found, ServeError> {
         let route = &remembered.route;
         self.guard(request, domain, route, &below(&route.distribution, path)).await?;
-        Ok(Found { served: remembered.decision.clone().into(), route: Some(Arc::clone(route)), past: false, cache: Some(HIT) })
+        let served = Answer::Remembered(Arc::clone(remembered));
+        Ok(Found { served, route: Some(Arc::clone(route)), past: false, cache: Some(HIT) })
     }
 
     async fn decide(&self, request: &http::request::Parts, domain: &Domain, path: &str) -> Result<Found, ServeError> {
         let stamp = self.state.changes.stamp();
         let Some(route) = self.route(domain, path).await?.map(Arc::new) else {
-            return Ok(Found { served: self.prefix(domain, path).await?, route: None, past: false, cache: None });
+            return Ok(Found { served: Answer::Made(self.prefix(domain, path).await?), route: None, past: false, cache: None });
         };
         let content_path = below(&route.distribution, path);
         self.guard(request, domain, &route, &content_path).await?;
         if path == route.distribution.base_path {
-            return Ok(Found { served: Served::Redirect(Redirect::Directory), route: Some(route), past: false, cache: None });
+            let served = Answer::Made(Served::Redirect(Redirect::Directory));
+            return Ok(Found { served, route: Some(route), past: false, cache: None });
         }
         let cx = ServeContext {
             pulp: &self.pulp,
@@ -192,7 +206,7 @@ impl Content {
             Some(decision) => self.state.remember(domain.pulp_id, path, Arc::clone(&route), decision, stamp).await,
             None => false,
         };
-        Ok(Found { served, route: Some(route), past, cache: remembered.then_some(MISS) })
+        Ok(Found { served: Answer::Made(served), route: Some(route), past, cache: remembered.then_some(MISS) })
     }
 
     /// Asks the guard, of what is read at an earlier moment twice: about the path as it was sent, and about the one below the moment, so
@@ -272,13 +286,19 @@ impl Content {
 
 /// What was found.
 struct Found {
-    served: Served,
+    served: Answer,
     /// The distribution, whose guard has let the request pass; none where only other distributions lie below.
     route: Option<Arc<Route>>,
     /// Whether it is of an earlier moment, which the path names first.
     past: bool,
     /// `HIT` if it was remembered, `MISS` if it is from now on.
     cache: Option<&'static str>,
+}
+
+/// A decision that was made for this request, or for one before it.
+enum Answer {
+    Made(Served),
+    Remembered(Arc<Remembered>),
 }
 
 /// The part of a path below its distribution.

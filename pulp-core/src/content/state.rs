@@ -1,6 +1,7 @@
 //! What serving keeps in the process.
 
-use std::sync::{Arc, Weak};
+use std::any::Any;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use moka::future::Cache;
@@ -11,17 +12,24 @@ use uuid::Uuid;
 use super::changes::{CHANNEL, Change, Changes, Stamp};
 use super::freshness::Freshness;
 use super::lazy::Lately;
+use super::render::Entity;
 use super::stored::SmallFiles;
 use super::{Redirect, Served, ServedFile};
-use crate::db::Db;
+use crate::db::{Db, DbError};
 use crate::model::Distribution;
 
 /// How many decisions are remembered.
 const DECISIONS: u64 = 100_000;
+/// How many content guards are remembered as they are in the database.
+const GUARDS: u64 = 10_000;
 /// Longer paths are not remembered: a client could fill the memory with them.
 const LONGEST: usize = 512;
 /// After this a decision is made again, in case that a change was not heard of. It stays in use while the database is away.
 const FRESH: Duration = Duration::from_secs(60);
+/// How long the database may take to confirm what is remembered, before that is used without.
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+/// After this it is asked again.
+const RESPITE: Duration = Duration::from_secs(1);
 
 /// A remembered decision.
 #[derive(Debug, Clone)]
@@ -78,6 +86,8 @@ impl Route {
 pub(super) struct Remembered {
     pub(super) route: Arc<Route>,
     pub(super) decision: Decision,
+    /// What its headers say, once they have been asked for.
+    pub(super) entity: OnceLock<Entity>,
     stamp: Stamp,
     since: Instant,
 }
@@ -86,6 +96,14 @@ impl Remembered {
     pub(super) fn is_fresh(&self) -> bool {
         self.since.elapsed() < FRESH
     }
+}
+
+/// What the database holds of a content guard; whether it lets a request pass is found out each time.
+#[derive(Debug, Clone)]
+struct Known {
+    row: Arc<dyn Any + Send + Sync>,
+    stamp: Stamp,
+    since: Instant,
 }
 
 /// Domain and path of a request.
@@ -100,7 +118,10 @@ pub(crate) struct State {
     pub(super) small: SmallFiles,
     pub(super) lately: Lately,
     decisions: Cache<Key, Arc<Remembered>>,
-    listening: std::sync::OnceLock<AbortOnDrop>,
+    guards: Cache<Uuid, Known>,
+    /// When the database could not be asked the last time.
+    away: Mutex<Option<Instant>>,
+    listening: OnceLock<AbortOnDrop>,
 }
 
 #[derive(Debug)]
@@ -120,7 +141,9 @@ impl Default for State {
             small: SmallFiles::default(),
             lately: Lately::default(),
             decisions: Cache::new(DECISIONS),
-            listening: std::sync::OnceLock::new(),
+            guards: Cache::new(GUARDS),
+            away: Mutex::default(),
+            listening: OnceLock::new(),
         }
     }
 }
@@ -148,9 +171,47 @@ impl State {
         if path.len() > LONGEST {
             return false;
         }
-        let remembered = Arc::new(Remembered { route, decision, stamp, since: Instant::now() });
+        let remembered = Arc::new(Remembered { route, decision, entity: OnceLock::new(), stamp, since: Instant::now() });
         self.decisions.insert((domain, path.into()), remembered).await;
         true
+    }
+
+    /// What the database holds of a content guard, from memory where that still holds; and where the database cannot be asked, what it held
+    /// when it could, unless it is known to have changed.
+    pub(super) async fn guard<T, F>(&self, guard: Uuid, read: F) -> Result<Option<Arc<T>>, DbError>
+    where
+        T: Any + Send + Sync,
+        F: Future<Output = Result<Option<T>, DbError>>,
+    {
+        let stamp = self.changes.stamp();
+        let known = self.guards.get(&guard).await.filter(|known| self.changes.holds(known.stamp, None));
+        let known = known.and_then(|known| Some((known.row.downcast::<T>().ok()?, known.since)));
+        match known {
+            Some((row, since)) if since.elapsed() < FRESH || self.is_database_away() => Ok(Some(row)),
+            Some((row, _)) => match tokio::time::timeout(PATIENCE, read).await {
+                Err(_) | Ok(Err(DbError::Unavailable(_))) => {
+                    self.note_database_away();
+                    Ok(Some(row))
+                }
+                Ok(read) => self.know(guard, read?, stamp).await,
+            },
+            None => self.know(guard, read.await?, stamp).await,
+        }
+    }
+
+    /// Whether it was just found that the database cannot be asked: then not each request need wait to find out the same.
+    pub(super) fn is_database_away(&self) -> bool {
+        self.away.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|noted| noted.elapsed() < RESPITE)
+    }
+
+    pub(super) fn note_database_away(&self) {
+        *self.away.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    async fn know<T: Any + Send + Sync>(&self, guard: Uuid, row: Option<T>, stamp: Stamp) -> Result<Option<Arc<T>>, DbError> {
+        let Some(row) = row.map(Arc::new) else { return Ok(None) };
+        self.guards.insert(guard, Known { row: row.clone(), stamp, since: Instant::now() }).await;
+        Ok(Some(row))
     }
 
     /// Applies a change.

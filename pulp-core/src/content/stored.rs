@@ -1,11 +1,13 @@
-//! Reading stored files: small ones are kept in memory, larger ones are read ahead by one block on blocking threads.
+//! Reading stored files: small ones are kept in memory, larger ones are read ahead by one block on blocking threads, or left to the front
+//! end, with the file kept open for the next request.
 
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -14,46 +16,70 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::{ServeError, ServedFile};
-use crate::body::Body;
+use crate::body::{Body, FilePart, OpenFile};
 use crate::storage::{Storage, StorageError};
 
 /// Files up to this size are kept in memory.
 const SMALL: u64 = 64 << 10;
+/// A front end that sends files itself gets those that are larger than this as files.
+const SENT: u64 = 16 << 10;
+/// Files that are kept open, and for how long: what was removed behind our back must not hold its room on the disk for ever.
+const OPEN: u64 = 512;
+const KEPT_OPEN: Duration = Duration::from_secs(60);
 /// Bytes of the small files that are kept.
 const KEPT: u64 = 64 << 20;
 /// How much is read at a time. A response holds two blocks at most: one on its way to the client, and the next.
 const BLOCK: u64 = 256 << 10;
 
-/// Small files by the key of their artifact: artifacts never change.
+/// Small files, and open ones, by the key of their artifact: artifacts never change.
 #[derive(Debug, Clone)]
-pub(super) struct SmallFiles(Cache<Uuid, Bytes>);
+pub(super) struct SmallFiles {
+    bytes: Cache<Uuid, Bytes>,
+    open: Cache<Uuid, Arc<OpenFile>>,
+}
 
 impl Default for SmallFiles {
     fn default() -> Self {
         // What an entry costs beside its bytes.
         let weigher = |_: &Uuid, bytes: &Bytes| u32::try_from(bytes.len()).unwrap_or(u32::MAX).saturating_add(128);
-        Self(Cache::builder().max_capacity(KEPT).weigher(weigher).build())
+        Self {
+            bytes: Cache::builder().max_capacity(KEPT).weigher(weigher).build(),
+            open: Cache::builder().max_capacity(OPEN).time_to_live(KEPT_OPEN).build(),
+        }
     }
 }
 
 impl SmallFiles {
     /// Forgets all of them: some may have been replaced.
     pub(super) fn clear(&self) {
-        self.0.invalidate_all();
+        self.bytes.invalidate_all();
+        self.open.invalidate_all();
     }
 
-    /// The bytes of a stored file, or of a part of it.
+    /// The bytes of a stored file, or of a part of it; with `as_file`, as a part of the open file where that is worth it.
     ///
     /// # Errors
     /// [`StorageError::NotFound`] when it is not there any more, and [`ServeError::Internal`] when it is not as the database says:
     /// a file that was damaged is not served.
-    pub(super) async fn read(&self, storage: &Arc<dyn Storage>, file: &ServedFile, range: Option<Range<u64>>) -> Result<Body, ServeError> {
+    pub(super) async fn read(
+        &self,
+        storage: &Arc<dyn Storage>,
+        file: &ServedFile,
+        range: Option<Range<u64>>,
+        as_file: bool,
+    ) -> Result<Body, ServeError> {
+        if as_file
+            && file.size > SENT
+            && let Some(open) = self.open(storage, file).await?
+        {
+            return Ok(Body::file(FilePart::new(open, range.unwrap_or(0..file.size))));
+        }
         if file.size <= SMALL {
-            let bytes = match self.0.get(&file.artifact).await {
+            let bytes = match self.bytes.get(&file.artifact).await {
                 Some(bytes) => bytes,
                 None => {
                     let bytes = whole(storage, file).await?;
-                    self.0.insert(file.artifact, bytes.clone()).await;
+                    self.bytes.insert(file.artifact, bytes.clone()).await;
                     bytes
                 }
             };
@@ -68,6 +94,29 @@ impl SmallFiles {
             None => Ok(Body::stream(storage.open(&file.path, Some(range)).await?)),
         }
     }
+
+    /// A file on this host, which was there and whole a moment ago.
+    async fn open(&self, storage: &Arc<dyn Storage>, file: &ServedFile) -> Result<Option<Arc<OpenFile>>, ServeError> {
+        if let Some(open) = self.open.get(&file.artifact).await
+            && open.file().metadata().is_ok_and(|now| now.nlink() > 0 && now.len() == file.size)
+        {
+            return Ok(Some(open));
+        }
+        let Some(path) = storage.local_file(&file.path) else { return Ok(None) };
+        let (opened, size) = blocking(|| sized(path)).await.map_err(|error| missing(file.path.clone(), error))?;
+        if size != file.size {
+            return Err(damaged(file));
+        }
+        let open = Arc::new(OpenFile::new(opened, Some(size)));
+        self.open.insert(file.artifact, Arc::clone(&open)).await;
+        Ok(Some(open))
+    }
+}
+
+fn sized(path: PathBuf) -> io::Result<(File, u64)> {
+    let file = File::open(path)?;
+    let size = file.metadata()?.len();
+    Ok((file, size))
 }
 
 /// A part of what is in memory; its bounds were checked against the size.
@@ -108,12 +157,7 @@ async fn whole(storage: &Arc<dyn Storage>, file: &ServedFile) -> Result<Bytes, S
 
 /// A file on this host: the next block is read while the client takes the last.
 async fn local(path: PathBuf, file: &ServedFile, range: Range<u64>) -> Result<Body, ServeError> {
-    let open = move || {
-        let file = File::open(path)?;
-        let size = file.metadata()?.len();
-        Ok((file, size))
-    };
-    let (open, size) = blocking(open).await.map_err(|error| missing(file.path.clone(), error))?;
+    let (open, size) = blocking(|| sized(path)).await.map_err(|error| missing(file.path.clone(), error))?;
     if size != file.size {
         return Err(damaged(file));
     }

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use futures::TryStreamExt as _;
 use url::form_urlencoded;
 
+use super::listing::Begin;
 use super::{Entries, Entry, ServeError};
 
 /// Entries of a page, unless the query asks for fewer. Whoever reads the links of one page only finds all of an ordinary directory.
@@ -120,12 +121,27 @@ impl View {
         Self { edge: Some(edge), ..self.clone() }.query()
     }
 
-    /// Picks the page out of all entries. No more than about two pages of them are held at a time.
-    pub(super) async fn page(&self, mut entries: Entries) -> Result<Page, ServeError> {
+    /// From where on the page is read. In the order of names it begins at its edge; in another, every entry has to be looked at.
+    pub(super) fn from(&self) -> Begin<'_> {
+        if self.sort != Sort::Name {
+            return Begin::First { all: true };
+        }
+        let edge = self.edge.as_ref().map(|edge| edge.key().name.as_str());
+        match (self.goes_on(), edge) {
+            (true, None) => Begin::First { all: false },
+            (true, Some(name)) => Begin::After(name),
+            (false, name) => Begin::Before(name),
+        }
+    }
+
+    /// Picks the page out of entries; `in_turn` if they come as [`from`](Self::from) asks. No more than about two pages of them are held
+    /// at a time.
+    pub(super) async fn page(&self, mut entries: Entries, in_turn: bool) -> Result<Page, ServeError> {
         let mut kept: Vec<(Key, Entry)> = Vec::new();
         while let Some(more) = entries.try_next().await? {
             kept.extend(more.into_iter().map(|entry| (self.key(&entry), entry)).filter(|(key, _)| self.may_show(key)));
-            if kept.len() > self.limit && self.reads_in_order() {
+            // Those that follow a full page need not be read.
+            if kept.len() > self.limit && self.sort == Sort::Name && in_turn {
                 break;
             }
             if kept.len() > 2 * self.limit {
@@ -149,14 +165,14 @@ impl View {
         matches!(self.edge, Some(Edge::Before(_)))
     }
 
-    /// Whether entries come in the order in which they are picked, so that those that follow a full page need not be read.
-    fn reads_in_order(&self) -> bool {
-        self.sort == Sort::Name && self.descending == self.is_backwards()
+    /// Whether entries are picked from the least to the greatest.
+    fn goes_on(&self) -> bool {
+        self.descending == self.is_backwards()
     }
 
     /// The order in which entries are picked: away from the edge.
     fn compare(&self, a: &Key, b: &Key) -> Ordering {
-        if self.descending == self.is_backwards() { a.cmp(b) } else { b.cmp(a) }
+        if self.goes_on() { a.cmp(b) } else { b.cmp(a) }
     }
 
     fn may_show(&self, key: &Key) -> bool {
@@ -207,7 +223,8 @@ mod tests {
     }
 
     async fn page(query: &str) -> Page {
-        View::of_query(query.trim_start_matches('?')).page(entries()).await.unwrap()
+        let view = View::of_query(query.trim_start_matches('?'));
+        view.page(entries(), matches!(view.from(), Begin::First { .. })).await.unwrap()
     }
 
     fn names(page: &Page) -> Vec<String> {

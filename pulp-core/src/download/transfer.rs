@@ -65,11 +65,54 @@ pub(super) struct Transfer<'a> {
     total: Option<u64>,
     /// Which source the bytes came from, and what it called them.
     origin: Option<(usize, StrongValidator)>,
+    /// Whose bytes are in the file.
+    givers: Givers,
+    /// Whether one source announced another length than one before it: one of the two is wrong, and nobody knows which.
+    contradicted: bool,
+    /// Whether the parts that several sources gave did not make the right file.
+    misfit: bool,
+}
+
+/// The sources of the bytes that are in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Givers {
+    #[default]
+    Nobody,
+    One(usize),
+    Several,
+}
+
+impl Givers {
+    fn and(self, source: usize) -> Self {
+        match self {
+            Self::Nobody => Self::One(source),
+            Self::One(one) if one == source => self,
+            _ => Self::Several,
+        }
+    }
 }
 
 impl<'a> Transfer<'a> {
     pub(super) fn new(spool: &'a Spool, terms: Terms<'a>) -> Self {
-        Self { spool, terms, file: None, tail: None, total: None, origin: None }
+        Self { spool, terms, file: None, tail: None, total: None, origin: None, givers: Givers::Nobody, contradicted: false, misfit: false }
+    }
+
+    /// Whether sources contradicted each other, so that each should be asked [alone](Self::only): what was wrong may have come from another.
+    pub(super) fn is_contradicted(&self) -> bool {
+        self.contradicted || self.misfit
+    }
+
+    /// Whether the file that was [finished](Self::finish) last was wrong, and of several sources.
+    pub(super) fn is_misfit(&self) -> bool {
+        self.misfit
+    }
+
+    /// Leaves nothing in the file that another source gave.
+    pub(super) fn only(&mut self, source: usize, events: &mut (dyn FnMut(Event) + Send)) {
+        if self.file.is_some() && self.givers != Givers::One(source) {
+            self.discard(events);
+        }
+        (self.contradicted, self.misfit) = (false, false);
     }
 
     /// Asks one source for all that is missing. `source` numbers it, so that a validator of one source is never shown to another.
@@ -94,7 +137,8 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    /// Completes the file and compares it with what was announced. A wrong file is discarded.
+    /// Completes the file and compares it with what was announced. A wrong file is discarded; if several sources have given it, they
+    /// [contradict](Self::is_contradicted) each other.
     ///
     /// # Errors
     /// [`DownloadError::Mismatch`], [`DownloadError::Spool`].
@@ -105,11 +149,13 @@ impl<'a> Transfer<'a> {
     ) -> Result<(Spooled, Option<SpoolTail>), DownloadError> {
         // An empty file has no chunk that would have begun it.
         let mut file = self.file.take().unwrap_or_else(|| self.create(None));
+        self.misfit = false;
         if self.terms.live && self.tail.is_none() {
             self.tail = Some(file.share().await.map_err(|error| spool_error(&url, error))?);
         }
         let spooled = file.finish().await.map_err(|error| spool_error(&url, error))?;
         if let Err(mismatch) = spooled.verify(self.terms.expected) {
+            self.misfit = self.givers == Givers::Several;
             self.discard(events);
             return Err(DownloadError::Mismatch { url, mismatch });
         }
@@ -140,6 +186,7 @@ impl<'a> Transfer<'a> {
         self.tail = None;
         self.total = None;
         self.origin = None;
+        self.givers = Givers::Nobody;
         events(Event::Discarded);
     }
 
@@ -188,6 +235,10 @@ impl<'a> Transfer<'a> {
             }
             other => other?,
         };
+        if position == 0 && self.file.is_some() {
+            // A source that gave a head and no bytes has made no promise.
+            self.discard(events);
+        }
         self.check_length(&download, &shown)?;
         let mut at = download.offset;
         if at < position && !self.terms.live {
@@ -207,7 +258,7 @@ impl<'a> Transfer<'a> {
             let len = chunk.len() as u64;
             let new = self.compare(at, chunk, &shown).await?;
             at += len;
-            self.append(new, &shown, events).await?;
+            self.append(source, new, &shown, events).await?;
         }
         match self.terms.expected.size.or(self.total) {
             Some(size) if self.position() < size => {
@@ -218,7 +269,7 @@ impl<'a> Transfer<'a> {
     }
 
     /// Refuses by the head what could only turn out wrong in the end.
-    fn check_length(&self, download: &Download, url: &RedactedUrl) -> Result<(), DownloadError> {
+    fn check_length(&mut self, download: &Download, url: &RedactedUrl) -> Result<(), DownloadError> {
         let Some(actual) = download.complete_length else {
             return Ok(());
         };
@@ -232,7 +283,10 @@ impl<'a> Transfer<'a> {
             _ => {}
         }
         match self.total {
-            Some(total) if self.terms.live && total != actual => Err(mismatched_size(url, total, actual)),
+            Some(total) if self.terms.live && total != actual => {
+                self.contradicted = true;
+                Err(mismatched_size(url, total, actual))
+            }
             _ => Ok(()),
         }
     }
@@ -267,7 +321,13 @@ impl<'a> Transfer<'a> {
         Ok(chunk)
     }
 
-    async fn append(&mut self, chunk: Bytes, url: &RedactedUrl, events: &mut (dyn FnMut(Event) + Send)) -> Result<(), DownloadError> {
+    async fn append(
+        &mut self,
+        source: usize,
+        chunk: Bytes,
+        url: &RedactedUrl,
+        events: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<(), DownloadError> {
         if chunk.is_empty() {
             return Ok(());
         }
@@ -281,6 +341,7 @@ impl<'a> Transfer<'a> {
             return Ok(());
         };
         file.write(chunk).await.map_err(|error| spool_error(url, error))?;
+        self.givers = self.givers.and(source);
         events(Event::Advanced(size));
         Ok(())
     }

@@ -61,6 +61,14 @@ pub enum Cursor {
     After(String),
     /// At this text, whether or not it is a path.
     From(String),
+    /// Before this text, going back; from the end without one.
+    Before(Option<String>),
+}
+
+impl Cursor {
+    fn is_backwards(&self) -> bool {
+        matches!(self, Self::Before(_))
+    }
 }
 
 const FILE: &str = "ca.pulp_id as content_artifact_id, a.pulp_id as artifact_id, a.file, a.size, a.sha256, a.pulp_created as stored";
@@ -155,7 +163,8 @@ impl Tree {
         Ok(!found.is_empty())
     }
 
-    /// A page of the files below `directory` of several trees taken together, in the order of the bytes of their paths.
+    /// A page of the files below `directory` of several trees taken together, in the order of the bytes of their paths; back from the
+    /// cursor, where that leads back.
     ///
     /// # Errors
     /// If the database cannot be reached.
@@ -168,6 +177,7 @@ impl Tree {
     ) -> Result<Vec<TreeEntry>, DbError> {
         let mut sql = Sql::new("select * from (");
         let mut first = true;
+        let order = if cursor.is_backwards() { "desc" } else { "asc" };
         for tree in trees {
             for part in tree.parts() {
                 if !std::mem::take(&mut first) {
@@ -176,21 +186,23 @@ impl Tree {
                 // Each part brings no more than the page needs, so that all of them can be read off their indexes.
                 sql.push(format!("select * from (select {} as relative_path, {} as added, {ENTRY} ", part.path, part.added));
                 tree.push_part(&mut sql, part);
-                sql.push(format!(" and {} ", part.path));
-                match cursor {
-                    Cursor::After(path) => sql.push("> ").push_bind(path),
-                    Cursor::From(text) => sql.push(">= ").push_bind(text),
+                let end = after_all_below(directory);
+                let (start, end) = match cursor {
+                    Cursor::After(path) => ((">", path.clone()), end),
+                    Cursor::From(text) => ((">=", text.clone()), end),
+                    Cursor::Before(text) => ((">=", directory.to_owned()), text.clone().or(end)),
                 };
-                if let Some(end) = after_all_below(directory) {
+                sql.push(format!(" and {} {} ", part.path, start.0)).push_bind(start.1);
+                if let Some(end) = end {
                     sql.push(format!(" and {} < ", part.path)).push_bind(end);
                 }
-                sql.push(format!(" order by {} limit {limit}) page", part.path));
+                sql.push(format!(" order by {} {order} limit {limit}) page", part.path));
             }
         }
         if first {
             return Ok(Vec::new());
         }
-        sql.push(format!(") entries order by relative_path limit {limit}"));
+        sql.push(format!(") entries order by relative_path {order} limit {limit}"));
         executor.all(sql).await
     }
 }

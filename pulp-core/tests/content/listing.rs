@@ -68,6 +68,47 @@ both_databases! {
         }
     }
 
+    async fn pages_lead_to_each_other_in_both_orders_of_names(kit: Kit) {
+        let world = World::new(kit.pulp());
+        let files: &[(&str, &[u8])] = &[
+            ("a", b"1"), ("b/1", b"1"), ("b/2", b"1"), ("b/3", b"1"), ("b/4", b"1"), ("b-", b"1"), ("b0", b"1"), ("c", b"1"), ("d/x/y", b"1"),
+            ("e", b"1"), ("\u{e9}/f", b"1"),
+        ];
+        world.served("d", files).await;
+        let lines = async |query: &str| {
+            let text = world.get(&format!("/d/{query}")).await.text();
+            let link = |rel: &str| {
+                let rest = text.split(&format!("rel=\"{rel}\" href=\"")).nth(1)?;
+                Some(rest.split('"').next()?.replace("&amp;", "&"))
+            };
+            let lines = text.lines().filter(|line| line.starts_with("<a href=\"./")).map(str::to_owned).collect::<Vec<_>>();
+            (lines, link("prev"), link("next"))
+        };
+        let (all, ..) = lines("").await;
+        assert_eq!(all.len(), 8);
+        for order in ["asc", "desc"] {
+            let mut expected = all.clone();
+            if order == "desc" {
+                expected.reverse();
+            }
+            for limit in [1, 3, 4] {
+                let (mut seen, mut pages) = (Vec::new(), Vec::new());
+                let mut next = Some(format!("?order={order}&limit={limit}"));
+                while let Some(query) = next {
+                    let (page, previous, after) = lines(&query).await;
+                    assert_eq!(previous.is_some(), !pages.is_empty(), "{query}");
+                    if let Some(previous) = previous {
+                        assert_eq!(lines(&previous).await.0, pages[pages.len() - 1], "back from {query}");
+                    }
+                    seen.extend(page.clone());
+                    pages.push(page);
+                    next = after;
+                }
+                assert_eq!(seen, expected, "{order} {limit}");
+            }
+        }
+    }
+
     async fn a_large_directory_is_listed_whole_and_once(kit: Kit) {
         let world = World::new(kit.pulp());
         let repository = world.repository("r").await;

@@ -23,23 +23,29 @@ const MIB: u64 = 1 << 20;
 
 /// What the fetch told its handler.
 #[derive(Debug, PartialEq, Eq)]
-enum Told {
+pub enum Told {
     Stored(Vec<u8>),
     Failed(String),
 }
 
 /// Keeps a record. `gate` lets `complete` return.
-struct Recorder {
+pub struct Recorder {
     told: mpsc::UnboundedSender<Told>,
     gate: Semaphore,
     outcome: Outcome,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Outcome {
+pub enum Outcome {
     Stored,
     Refused,
     Panic,
+}
+
+impl Recorder {
+    pub fn new(told: mpsc::UnboundedSender<Told>, outcome: Outcome) -> Self {
+        Self { told, gate: Semaphore::new(Semaphore::MAX_PERMITS), outcome }
+    }
 }
 
 #[async_trait]
@@ -79,7 +85,7 @@ impl World {
     async fn with(options: FetcherOptions, spool: SpoolOptions, outcome: Outcome) -> Self {
         let kept = TestSpool::with(spool).await;
         let (sender, told) = mpsc::unbounded_channel();
-        let handler = Recorder { told: sender, gate: Semaphore::new(Semaphore::MAX_PERMITS), outcome };
+        let handler = Recorder::new(sender, outcome);
         Self {
             fetcher: Fetcher::new(kept.spool.clone(), options),
             kept,
@@ -146,7 +152,7 @@ impl World {
 }
 
 /// Fails rather than hangs.
-async fn within<T>(what: impl Future<Output = T>) -> T {
+pub async fn within<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), what).await.expect("in time")
 }
 
@@ -428,6 +434,58 @@ async fn a_wrong_large_file_is_retracted_from_who_has_a_part_of_it_only() {
     assert!(rest(waiting).await.unwrap() == blob.to_bytes());
     assert!(matches!(read_until_error(begun).await.1, FetchError::Retracted));
     assert_eq!((wrong.hits("a"), right.hits("a")), (1, 1));
+}
+
+#[tokio::test]
+async fn who_has_right_bytes_only_does_not_notice_that_the_file_went_wrong_behind_them() {
+    let blob = Blob::seeded(1, 4 * MIB);
+    let flip = 2 * MIB as usize + 5;
+    let wrong = Upstream::start().await.file("a", blob.clone()).fault("a", Fault::FlipByte(flip as u64)).fault("a", Fault::HoldAt(3 * MIB));
+    let right = Upstream::start().await.file("a", blob.clone());
+    let world = World::new().await;
+    let expected = expected(&blob);
+    let (_, mut before) = world.open(&[&wrong, &right], &expected).await.unwrap();
+    let mut seen = read(&mut before, MIB as usize).await;
+    let part = FetchRange::Span(flip as u64 + 1, Some(4 * MIB));
+    let (_, mut behind) = world.fetcher.open(world.request(&[&wrong, &right], &expected), Some(part)).await.unwrap();
+    let mut part = read(&mut behind, 1).await;
+    let (_, mut across) = world.open(&[&wrong, &right], &expected).await.unwrap();
+    read(&mut across, flip + 1).await;
+    wrong.release();
+    seen.extend(rest(before).await.unwrap());
+    assert!(seen == blob.to_bytes());
+    part.extend(rest(behind).await.unwrap());
+    assert!(part == blob.to_bytes()[flip + 1..]);
+    assert!(matches!(read_until_error(across).await.1, FetchError::Retracted));
+    assert_eq!((wrong.hits("a"), right.hits("a")), (1, 1));
+}
+
+#[tokio::test]
+async fn a_right_source_is_asked_for_the_whole_when_the_parts_do_not_fit() {
+    let blob = Blob::seeded(1, 3 * MIB);
+    let wrong = Upstream::start().await.file("a", blob.clone()).fault("a", Fault::FlipByte(5)).fault("a", Fault::CutAt(2 * MIB));
+    let right = Upstream::start().await.file("a", blob.clone());
+    let mut world = World { retries: 0, ..World::new().await };
+    let _ = world.get(&[&wrong, &right], &expected(&blob)).await;
+    assert_eq!(world.told.recv().await, Some(Told::Failed("0".to_owned())), "it broke off; the second is not to blame");
+    assert!(world.stored().await == blob.to_bytes());
+    assert_eq!((wrong.hits("a"), right.hits("a")), (1, 2));
+}
+
+#[tokio::test]
+async fn a_length_that_one_source_lied_about_is_not_held_against_the_next() {
+    let blob = Blob::seeded(1, 3 * MIB);
+    let wrong = Upstream::start().await.file("a", blob.clone()).fault("a", Fault::LyingLength(7));
+    let right = Upstream::start().await.file("a", blob.clone());
+    let mut world = World { retries: 0, ..World::new().await };
+    let (_, promised) = world.open(&[&wrong, &right], &unsized_expected(&blob)).await.unwrap();
+    read_until_error(promised).await;
+    while let Ok(told) = within(async { world.told.recv().await.ok_or(()) }).await {
+        if let Told::Stored(bytes) = told {
+            assert!(bytes == blob.to_bytes());
+            return;
+        }
+    }
 }
 
 #[tokio::test]

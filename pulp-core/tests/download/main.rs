@@ -3,4 +3,5 @@
 mod fetch;
 mod http;
 mod save;
+mod seeded;
 mod world;

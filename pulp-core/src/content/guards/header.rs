@@ -11,12 +11,13 @@ pub(super) struct Header;
 #[async_trait]
 impl ContentGuard for Header {
     async fn permit(&self, request: &GuardRequest<'_>) -> Result<(), Denied> {
-        let (name, expected, filter): (String, String, Option<String>) =
-            row(request, "header_name, header_value, jq_filter", "core_headercontentguard").await?;
-        let Some(Ok(sent)) = decoded(request, &name) else { return Err(denied()) };
+        let known =
+            row::<(String, String, Option<String>)>(request, "header_name, header_value, jq_filter", "core_headercontentguard").await?;
+        let (name, expected, filter) = &*known;
+        let Some(Ok(sent)) = decoded(request, name) else { return Err(denied()) };
         let value = match filter {
             None => sent,
-            Some(filter) => match request.pulp.jq().first_text(filter, sent).await {
+            Some(filter) => match request.pulp.jq().first_text(filter.clone(), sent).await {
                 Ok(Some(text)) => text.into_bytes(),
                 Ok(None) => return Err(denied()),
                 Err(error) => {

@@ -1,4 +1,5 @@
-//! The content guards of core. None keeps anything of its own: each reads its row at every request.
+//! The content guards of core. None keeps anything of its own: each asks for its row at every request, which is remembered for it until
+//! a guard changes.
 
 mod composite;
 mod header;
@@ -7,6 +8,8 @@ mod redirect;
 mod variable;
 
 pub(crate) use redirect::{new_secret, sign};
+
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -30,9 +33,12 @@ fn denied() -> Denied {
 }
 
 /// The guard’s own row. One that cannot be read guards: nobody passes.
-async fn row<T: Record>(request: &GuardRequest<'_>, columns: &str, table: &str) -> Result<T, Denied> {
-    let sql = Sql::new(format!("select {columns} from {table} where contentguard_ptr_id = $1")).bind(request.guard);
-    found(request, request.pulp.db().optional(sql).await)
+async fn row<T: Record + Sync + 'static>(request: &GuardRequest<'_>, columns: &str, table: &str) -> Result<Arc<T>, Denied> {
+    let read = async {
+        let sql = Sql::new(format!("select {columns} from {table} where contentguard_ptr_id = $1")).bind(request.guard);
+        request.pulp.db().optional(sql).await
+    };
+    found(request, request.pulp.content_state().guard(request.guard, read).await)
 }
 
 fn found<T>(request: &GuardRequest<'_>, found: Result<Option<T>, DbError>) -> Result<T, Denied> {

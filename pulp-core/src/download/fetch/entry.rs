@@ -1,8 +1,11 @@
 //! What a fetch and its clients share.
 
+use std::sync::Arc;
+
 use tokio::sync::watch;
 
 use super::FetchError;
+use crate::body::OpenFile;
 use crate::download::transfer::Head;
 use crate::storage::SpoolTail;
 
@@ -38,6 +41,15 @@ pub(super) struct State {
 pub(super) struct Open {
     pub(super) head: Head,
     pub(super) tail: SpoolTail,
+    /// The same file, for all who do not read it themselves.
+    pub(super) file: Arc<OpenFile>,
+}
+
+impl Open {
+    pub(super) fn new(head: Head, tail: SpoolTail) -> Self {
+        let file = Arc::new(OpenFile::new(Arc::clone(tail.file()), head.length));
+        Self { head, tail, file }
+    }
 }
 
 impl Entry {

@@ -76,7 +76,7 @@ async fn fetch(shared: &Shared, request: &FetchRequest, entry: &Arc<Entry>) -> O
             entry.state.send_modify(|state| {
                 if let Some(tail) = tail {
                     let head = Head { length: Some(length), ..head };
-                    state.open.get_or_insert(Open { head, tail });
+                    state.open.get_or_insert_with(|| Open::new(head, tail));
                 }
                 state.readable = length;
                 state.ended = Some(Ok(length));
@@ -100,64 +100,102 @@ type Fetched = (Spooled, Option<SpoolTail>, Head);
 struct Sources<'a> {
     request: &'a FetchRequest,
     states: Vec<SourceState>,
+    /// Where a round begins.
+    first: usize,
+    /// Whether each is asked for the whole file, since they contradict each other.
+    alone: bool,
 }
 
 #[derive(Default)]
 struct SourceState {
     failures: u32,
     given_up: bool,
+    /// It gave a wrong file all by itself.
+    wrong: bool,
     last: Option<DownloadError>,
 }
 
 impl<'a> Sources<'a> {
     fn new(request: &'a FetchRequest) -> Self {
-        Self { request, states: request.sources.iter().map(|_| SourceState::default()).collect() }
+        Self { request, states: request.sources.iter().map(|_| SourceState::default()).collect(), first: 0, alone: false }
     }
 
     /// Goes from source to source, each from where the one before broke off; when all have failed, waits, and asks again those that may
-    /// have healed.
+    /// have healed. Where the parts do not make the right file, each source is asked for the whole of it.
     async fn fetch(mut self, shared: &Shared, gate: Gate, entry: &Entry) -> Result<Fetched, FetchError> {
         let terms = Terms { expected: &self.request.expected, limit: shared.options.limit, live: true };
         let mut transfer = Transfer::new(&shared.spool, terms);
         let mut progress = Progress { gate, entry, bytes: &shared.counts.bytes, size: 0, head: Head::default(), tail: None };
+        let count = self.states.len();
         loop {
             let mut pause: Option<Duration> = None;
-            for (index, source) in self.request.sources.iter().enumerate() {
+            for index in (0..count).map(|turn| (self.first + turn) % count) {
                 if self.states[index].given_up {
                     continue;
                 }
-                let mut tell = |event| progress.on(event);
-                let downloader: &dyn Downloader = &source.downloader;
-                let mut result = transfer.attempt(index, downloader, &source.request, &mut tell).await.map(|()| None);
-                if result.is_ok() {
-                    result = transfer.finish(source.request.redacted(), &mut tell).await.map(Some);
-                }
-                match result {
-                    Ok(done) => {
+                match self.ask(index, &mut transfer, &mut progress).await {
+                    Ok((file, tail)) => {
                         self.report_failures(Some(index)).await;
-                        let Some((file, tail)) = done else { continue };
                         return Ok((file, tail, progress.head));
                     }
                     Err(DownloadError::Spool { source, .. }) => return Err(FetchError::Spool(source)),
+                    // Somebody gave wrong bytes. The one that gave the end may have the right ones, too.
+                    Err(DownloadError::Mismatch { .. }) if transfer.is_misfit() => {
+                        self.first = index;
+                        pause = None;
+                        break;
+                    }
                     Err(error) => {
-                        tracing::info!(key = %self.request.key, %error, "a source failed");
-                        let state = &mut self.states[index];
-                        state.failures += 1;
-                        match source.retry.delay(state.failures, &error) {
-                            Some(delay) => pause = Some(pause.map_or(delay, |pause| pause.min(delay))),
-                            None => state.given_up = true,
-                        }
-                        state.last = Some(error);
+                        let retry = self.note(index, error, transfer.is_contradicted());
+                        pause = [pause, retry].into_iter().flatten().min();
                     }
                 }
             }
             match pause {
                 Some(pause) => tokio::time::sleep(pause).await,
+                None if transfer.is_contradicted() && !self.alone => self.ask_each_alone(),
                 None => break,
             }
         }
         self.report_failures(None).await;
         Err(FetchError::of(self.states.into_iter().filter_map(|state| state.last).collect()))
+    }
+
+    /// One attempt at one source.
+    async fn ask(
+        &self,
+        index: usize,
+        transfer: &mut Transfer<'_>,
+        progress: &mut Progress<'_>,
+    ) -> Result<(Spooled, Option<SpoolTail>), DownloadError> {
+        let source = &self.request.sources[index];
+        let downloader: &dyn Downloader = &source.downloader;
+        let mut tell = |event| progress.on(event);
+        if self.alone {
+            transfer.only(index, &mut tell);
+        }
+        transfer.attempt(index, downloader, &source.request, &mut tell).await?;
+        transfer.finish(source.request.redacted(), &mut tell).await
+    }
+
+    /// Notes a failure; after what time the source may be asked again.
+    fn note(&mut self, index: usize, error: DownloadError, contradicted: bool) -> Option<Duration> {
+        tracing::info!(key = %self.request.key, %error, "a source failed");
+        let (state, source) = (&mut self.states[index], &self.request.sources[index]);
+        state.failures += 1;
+        let retry = source.retry.delay(state.failures, &error);
+        state.given_up = retry.is_none();
+        state.wrong |= !contradicted && matches!(error, DownloadError::Mismatch { .. } | DownloadError::TooLong { .. });
+        state.last = Some(error);
+        retry
+    }
+
+    fn ask_each_alone(&mut self) {
+        tracing::info!(key = %self.request.key, "the sources contradict each other: each is asked for the whole file");
+        self.alone = true;
+        for state in self.states.iter_mut().filter(|state| !state.wrong) {
+            (state.failures, state.given_up) = (0, false);
+        }
     }
 
     async fn report_failures(&self, winner: Option<usize>) {
@@ -218,7 +256,7 @@ impl Progress<'_> {
         self.entry.state.send_if_modified(|state| {
             let opened = match (&state.open, &self.tail) {
                 (None, Some(tail)) => {
-                    state.open = Some(Open { head: self.head.clone(), tail: tail.clone() });
+                    state.open = Some(Open::new(self.head.clone(), tail.clone()));
                     true
                 }
                 _ => false,

@@ -32,6 +32,7 @@ use tokio::sync::{Semaphore, watch};
 pub use error::FetchError;
 pub use request::{FetchHandler, FetchKey, FetchMeta, FetchRange, FetchRequest, Source};
 
+use crate::body::Part;
 use crate::storage::Spool;
 use entry::Entry;
 use reader::{Presence, Reader};
@@ -163,10 +164,27 @@ impl Fetcher {
     /// # Errors
     /// [`FetchError`], which says what to answer. The stream may end with one, too.
     pub async fn open(&self, request: FetchRequest, range: Option<FetchRange>) -> Result<(FetchMeta, FetchStream), FetchError> {
+        let (meta, reader) = self.reader(request, range).await?;
+        Ok((meta, stream::try_unfold(reader, Reader::next).boxed()))
+    }
+
+    /// The same with the places of the bytes in the spool’s file, for a front end that can send them from there.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_parts(
+        &self,
+        request: FetchRequest,
+        range: Option<FetchRange>,
+    ) -> Result<(FetchMeta, BoxStream<'static, Result<Part, FetchError>>), FetchError> {
+        let (meta, reader) = self.reader(request, range).await?;
+        Ok((meta, stream::try_unfold(reader, Reader::next_part).boxed()))
+    }
+
+    async fn reader(&self, request: FetchRequest, range: Option<FetchRange>) -> Result<(FetchMeta, Reader), FetchError> {
         let state = self.join(request)?;
         let presence = Presence::new(self.shared.readers.clone(), self.shared.options.read_buffers);
-        let (meta, reader) = Reader::open(state, presence, range).await?;
-        Ok((meta, stream::try_unfold(reader, Reader::next).boxed()))
+        Reader::open(state, presence, range).await
     }
 
     /// How many files are being fetched, wait for it, or are being stored.

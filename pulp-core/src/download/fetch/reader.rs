@@ -8,10 +8,13 @@ use tokio::sync::watch;
 
 use super::entry::{Open, State};
 use super::{FetchError, FetchMeta, FetchRange};
+use crate::body::{FilePart, Part};
 use crate::storage::SpoolTail;
 
 /// Reads at most this many bytes at once, while there are few clients.
 const MAX_CHUNK: u64 = 256 * 1024;
+/// Gives this many bytes of the file at once to who does not read them.
+const MAX_PART: u64 = 2 << 20;
 /// Reads this many bytes at once, however many clients there are.
 const MIN_CHUNK: u64 = 16 * 1024;
 
@@ -50,12 +53,22 @@ pub(super) struct Reader {
     at: u64,
     end: Option<u64>,
     length: Option<u64>,
-    /// Whether the client already has bytes of this generation.
-    begun: bool,
+    start: u64,
+    /// Where the bytes that the client has came from; none while it has nothing.
+    taken: Option<SpoolTail>,
+    /// In a new generation: up to where the client's bytes are known to be the same there.
+    doubted: Option<u64>,
 }
 
 enum Step {
-    Read(SpoolTail, u64),
+    Read(Open, u64),
+    /// Look whether what the client has is the same in the new generation, up to this offset.
+    Compare {
+        old: SpoolTail,
+        new: SpoolTail,
+        from: u64,
+        to: u64,
+    },
     Wait,
     Done,
 }
@@ -91,38 +104,69 @@ impl Reader {
         };
         let (start, end) = resolve(range, length)?;
         let meta = FetchMeta { length, start, end, verified, content_type: head.content_type, last_modified: head.last_modified };
-        let reader = Self { state, presence, generation: ready.generation, at: start, end, length, begun: false };
+        let reader = Self { state, presence, generation: ready.generation, at: start, end, length, start, taken: None, doubted: None };
         Ok((meta, reader))
     }
 
     /// The next chunk and the reader behind it; `None` at the end.
     pub(super) async fn next(mut self) -> Result<Option<(Bytes, Self)>, FetchError> {
+        let Some((open, until)) = self.until().await? else { return Ok(None) };
+        let max = (until - self.at).min(self.presence.chunk());
+        let bytes = open.tail.read_at(self.at, max).await.map_err(|error| FetchError::Spool(Arc::new(error)))?;
+        if bytes.is_empty() {
+            // The watermark says that they are there.
+            return Err(FetchError::Aborted);
+        }
+        self.took(open.tail, bytes.len() as u64);
+        Ok(Some((bytes, self)))
+    }
+
+    /// The same with the place of the chunk instead of its bytes: all that is there, for somebody who holds none of it in memory.
+    pub(super) async fn next_part(mut self) -> Result<Option<(Part, Self)>, FetchError> {
+        let Some((open, until)) = self.until().await? else { return Ok(None) };
+        let range = self.at..until.min(self.at + MAX_PART);
+        let size = range.end - range.start;
+        let part = FilePart::new(open.file, range).block(self.presence.chunk());
+        self.took(open.tail, size);
+        Ok(Some((Part::File(part), self)))
+    }
+
+    fn took(&mut self, from: SpoolTail, bytes: u64) {
+        self.at += bytes;
+        self.taken.get_or_insert(from);
+    }
+
+    /// Waits until there is something to read, and says where, and up to which offset; `None` at the end.
+    async fn until(&mut self) -> Result<Option<(Open, u64)>, FetchError> {
         loop {
             match self.step()? {
                 Step::Done => return Ok(None),
                 Step::Wait => self.state.changed().await.map_err(|_| FetchError::Aborted)?,
-                Step::Read(tail, until) => {
-                    let max = (until - self.at).min(self.presence.chunk());
-                    let bytes = tail.read_at(self.at, max).await.map_err(|error| FetchError::Spool(Arc::new(error)))?;
-                    if bytes.is_empty() {
-                        // The watermark says that they are there.
-                        return Err(FetchError::Aborted);
-                    }
-                    self.at += bytes.len() as u64;
-                    self.begun = true;
-                    return Ok(Some((bytes, self)));
-                }
+                Step::Read(open, until) => return Ok(Some((open, until))),
+                Step::Compare { old, new, from, to } => self.compare(old, new, from, to).await?,
             }
         }
+    }
+
+    /// A client whose bytes are the right ones so far need not know that the file went wrong behind them.
+    async fn compare(&mut self, old: SpoolTail, new: SpoolTail, from: u64, to: u64) -> Result<(), FetchError> {
+        let spool = |error| FetchError::Spool(Arc::new(error));
+        let had = old.read_at(from, (to - from).min(self.presence.chunk())).await.map_err(spool)?;
+        let is = new.read_at(from, had.len() as u64).await.map_err(spool)?;
+        let known = had.len().min(is.len());
+        if known == 0 || had[..known] != is[..known] {
+            return Err(FetchError::Retracted);
+        }
+        self.doubted = Some(from + known as u64);
+        Ok(())
     }
 
     fn step(&mut self) -> Result<Step, FetchError> {
         let state = self.state.borrow_and_update();
         if state.generation != self.generation {
-            if self.begun {
-                return Err(FetchError::Retracted);
-            }
             self.generation = state.generation;
+            // What was compared with a generation that was wrong as well counts for nothing.
+            self.doubted = self.taken.as_ref().map(|_| self.start);
         }
         if let Some(Err(error)) = &state.ended {
             return Err(error.clone());
@@ -130,21 +174,38 @@ impl Reader {
         if self.end.is_some_and(|end| self.at >= end) {
             return Ok(Step::Done);
         }
-        let until = self.end.map_or(state.readable, |end| end.min(state.readable));
-        match &state.open {
-            // Another beginning may be of another length than this client was promised.
-            Some(open) if self.length.is_some() && open.head.length.is_some() && open.head.length != self.length => {
-                Err(FetchError::Retracted)
+        let Some(open) = &state.open else {
+            // A verified file that nobody could open has nothing for a client who was promised something.
+            return if state.ended.is_none() { Ok(Step::Wait) } else { end_of_what_came(self.end) };
+        };
+        // Another beginning may be of another length than this client was promised.
+        if self.length.is_some() && open.head.length.is_some() && open.head.length != self.length {
+            return Err(FetchError::Retracted);
+        }
+        if let (Some(from), Some(old)) = (self.doubted, &self.taken) {
+            let to = self.at.min(state.readable);
+            if from < to {
+                return Ok(Step::Compare { old: old.clone(), new: open.tail.clone(), from, to });
             }
-            Some(open) if self.at < until => Ok(Step::Read(open.tail.clone(), until)),
-            _ => match &state.ended {
-                // It ends where nobody had promised an end; or before the promised one.
-                Some(_) if self.end.is_none() => Ok(Step::Done),
-                Some(_) => Err(FetchError::Retracted),
-                None => Ok(Step::Wait),
-            },
+            if from < self.at {
+                return if state.ended.is_none() { Ok(Step::Wait) } else { Err(FetchError::Retracted) };
+            }
+            (self.doubted, self.taken) = (None, Some(open.tail.clone()));
+        }
+        let until = self.end.map_or(state.readable, |end| end.min(state.readable));
+        if self.at < until {
+            Ok(Step::Read(open.clone(), until))
+        } else if state.ended.is_none() {
+            Ok(Step::Wait)
+        } else {
+            end_of_what_came(self.end)
         }
     }
+}
+
+/// It ends where nobody had promised an end; or before the promised one.
+fn end_of_what_came(promised: Option<u64>) -> Result<Step, FetchError> {
+    if promised.is_none() { Ok(Step::Done) } else { Err(FetchError::Retracted) }
 }
 
 /// First byte, and one past the last.

@@ -1,0 +1,184 @@
+//! Clients on raw sockets: one thread, large reads, and nothing done with the bytes.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+const BUFFER: usize = 256 << 10;
+
+/// A request that is sent again and again.
+#[derive(Clone)]
+pub struct Target {
+    pub name: String,
+    pub address: SocketAddr,
+    pub request: Vec<u8>,
+    /// The processes that answer.
+    pub pids: Vec<u32>,
+}
+
+impl Target {
+    pub fn new(name: &str, address: SocketAddr, path: &str, headers: &str, pids: &[u32]) -> Self {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n").into_bytes();
+        Self { name: name.to_owned(), address, request, pids: pids.to_vec() }
+    }
+
+    /// Processor time that its processes have used, in seconds.
+    pub fn cpu(&self) -> f64 {
+        self.pids.iter().map(|pid| cpu(*pid)).sum()
+    }
+}
+
+/// User and system time of a process, with threads that have ended.
+fn cpu(pid: u32) -> f64 {
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return 0.0 };
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
+    (ticks(11) + ticks(12)) / 100.0
+}
+
+/// The children of a process, and itself.
+pub fn family(pid: u32) -> Vec<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|pid| pid.parse().ok()).flat_map(family);
+    std::iter::once(pid).chain(children.collect::<Vec<_>>()).collect()
+}
+
+/// What came of a load.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Sample {
+    pub requests: f64,
+    pub bytes: f64,
+    pub seconds: f64,
+    pub cpu: f64,
+}
+
+impl Sample {
+    pub fn rate(&self) -> f64 {
+        self.bytes / self.seconds
+    }
+
+    /// Seconds of the server's processors for a byte.
+    pub fn cost(&self) -> f64 {
+        self.cpu / self.bytes.max(1.0)
+    }
+}
+
+struct Client {
+    tcp: TcpStream,
+    /// Bytes of the answer that are still to come; none before its head is here.
+    left: Option<u64>,
+    head: Vec<u8>,
+}
+
+impl Client {
+    fn new(target: &Target) -> Self {
+        let tcp = TcpStream::connect(target.address).expect("a server that listens");
+        tcp.set_nodelay(true).expect("no delay");
+        tcp.set_nonblocking(true).expect("nonblocking");
+        let mut client = Self { tcp, left: None, head: Vec::new() };
+        client.ask(target);
+        client
+    }
+
+    fn ask(&mut self, target: &Target) {
+        self.left = None;
+        self.head.clear();
+        // So little always fits.
+        (&self.tcp).write_all(&target.request).expect("a request that is taken");
+    }
+
+    /// Reads once; how many bytes of bodies came, and whether the answer is complete.
+    fn read(&mut self, buffer: &mut [u8]) -> (u64, bool) {
+        let read = match (&self.tcp).read(buffer) {
+            Ok(0) => panic!("a server hung up"),
+            Ok(read) => read,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return (0, false),
+            Err(error) => panic!("{error}"),
+        };
+        let body = match self.left {
+            Some(_) => read,
+            None => {
+                self.head.extend_from_slice(&buffer[..read]);
+                let Some(end) = self.head.windows(4).position(|four| four == b"\r\n\r\n") else { return (0, false) };
+                let length = length(&self.head[..end]);
+                self.left = Some(length);
+                self.head.len() - end - 4
+            }
+        } as u64;
+        let left = self.left.expect("a head was read") - body;
+        self.left = Some(left);
+        (body, left == 0)
+    }
+}
+
+/// The length that a head announces; it must be that of a whole file.
+pub fn length(head: &[u8]) -> u64 {
+    let head = std::str::from_utf8(head).expect("a head is text");
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    let lower = head.to_ascii_lowercase();
+    let at = lower.find("content-length: ").expect("a length") + 16;
+    lower[at..].lines().next().expect("a line").trim().parse().expect("a number")
+}
+
+/// So many connections, each of which asks again when it has its answer, for so long.
+pub fn load(target: &Target, connections: usize, time: Duration) -> Sample {
+    let mut clients: Vec<Client> = (0..connections).map(|_| Client::new(target)).collect();
+    let mut buffer = vec![0; BUFFER];
+    let mut sample = Sample::default();
+    let before = target.cpu();
+    let begun = Instant::now();
+    while begun.elapsed() < time {
+        let ready: Vec<usize> = {
+            let mut fds: Vec<PollFd<'_>> = clients.iter().map(|client| PollFd::new(&client.tcp, PollFlags::IN)).collect();
+            let limit = Timespec { tv_sec: 1, tv_nsec: 0 };
+            poll(&mut fds, Some(&limit)).expect("poll");
+            fds.iter().enumerate().filter(|(_, fd)| !fd.revents().is_empty()).map(|(at, _)| at).collect()
+        };
+        for at in ready {
+            let (bytes, complete) = clients[at].read(&mut buffer);
+            sample.bytes += bytes as f64;
+            if complete {
+                sample.requests += 1.0;
+                clients[at].ask(target);
+            }
+        }
+    }
+    sample.seconds = begun.elapsed().as_secs_f64();
+    sample.cpu = target.cpu() - before;
+    for client in clients {
+        let _ = client.tcp.shutdown(Shutdown::Both);
+    }
+    sample
+}
+
+/// One answer to each of so many clients at once: seconds to the first byte of the body of each, and to the last of all.
+pub fn once(target: &Target, clients: usize) -> (Vec<f64>, f64, u64) {
+    let begun = Instant::now();
+    let mut clients: Vec<Client> = (0..clients).map(|_| Client::new(target)).collect();
+    let mut buffer = vec![0; BUFFER];
+    let (mut first, mut open, mut bytes) = (vec![0.0; clients.len()], clients.len(), 0);
+    let mut done = vec![false; clients.len()];
+    while open > 0 {
+        let waiting: Vec<usize> = (0..clients.len()).filter(|at| !done[*at]).collect();
+        let ready: Vec<usize> = {
+            let mut fds: Vec<PollFd<'_>> = waiting.iter().map(|at| PollFd::new(&clients[*at].tcp, PollFlags::IN)).collect();
+            poll(&mut fds, None).expect("poll");
+            fds.iter().zip(&waiting).filter(|(fd, _)| !fd.revents().is_empty()).map(|(_, at)| *at).collect()
+        };
+        for at in ready {
+            let (body, complete) = clients[at].read(&mut buffer);
+            bytes += body;
+            if body > 0 && first[at] == 0.0 {
+                first[at] = begun.elapsed().as_secs_f64();
+            }
+            if complete {
+                done[at] = true;
+                open -= 1;
+            }
+        }
+    }
+    first.sort_by(f64::total_cmp);
+    (first, begun.elapsed().as_secs_f64(), bytes)
+}
