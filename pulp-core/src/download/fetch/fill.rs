@@ -129,7 +129,8 @@ impl<'a> Sources<'a> {
         let count = self.states.len();
         loop {
             let mut pause: Option<Duration> = None;
-            for index in (0..count).map(|turn| (self.first + turn) % count) {
+            let first = self.first;
+            for index in (0..count).map(move |turn| (first + turn) % count) {
                 if self.states[index].given_up {
                     continue;
                 }
