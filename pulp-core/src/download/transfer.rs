@@ -233,6 +233,11 @@ impl<'a> Transfer<'a> {
                 self.discard(events);
                 return Err(DownloadError::Changed { url });
             }
+            // By its account the file ends earlier than another source said.
+            Err(error @ DownloadError::RangeNotSatisfiable { .. }) if position > 0 && self.givers != Givers::One(source) => {
+                self.contradicted = true;
+                return Err(error);
+            }
             other => other?,
         };
         if position == 0 && self.file.is_some() {

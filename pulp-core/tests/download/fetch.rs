@@ -442,7 +442,7 @@ async fn who_has_right_bytes_only_does_not_notice_that_the_file_went_wrong_behin
     let flip = 2 * MIB as usize + 5;
     let wrong = Upstream::start().await.file("a", blob.clone()).fault("a", Fault::FlipByte(flip as u64)).fault("a", Fault::HoldAt(3 * MIB));
     let right = Upstream::start().await.file("a", blob.clone());
-    let world = World::new().await;
+    let mut world = World::new().await;
     let expected = expected(&blob);
     let (_, mut before) = world.open(&[&wrong, &right], &expected).await.unwrap();
     let mut seen = read(&mut before, MIB as usize).await;
@@ -452,6 +452,9 @@ async fn who_has_right_bytes_only_does_not_notice_that_the_file_went_wrong_behin
     let (_, mut across) = world.open(&[&wrong, &right], &expected).await.unwrap();
     read(&mut across, flip + 1).await;
     wrong.release();
+    // Nobody reads on before it is known that the end is wrong.
+    assert_eq!(world.told.recv().await, Some(Told::Failed("0".to_owned())));
+    assert!(world.stored().await == blob.to_bytes());
     seen.extend(rest(before).await.unwrap());
     assert!(seen == blob.to_bytes());
     part.extend(rest(behind).await.unwrap());
