@@ -114,7 +114,7 @@ async fn the_second_client_costs_nothing_and_a_new_publication_is_seen() {
 
     upstream.put("a.iso", new.clone());
     upstream.write_manifest();
-    client.wait(client.post(&format!("{}sync/", world.href()), json!({"mirror": true})).await).await;
+    client.wait(client.post(&format!("{}sync/", world.href()), json!({})).await).await;
     tokio::time::sleep(KEPT).await;
     assert_eq!(get().await, new.to_bytes(), "a new publication is seen");
     assert_eq!(nginx.last(5).await, seen("EXPIRED", "200", 200_000));
