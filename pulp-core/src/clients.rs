@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::crypto::{Fernet, Secret};
-use crate::download::{Downloaders, FileDownloader, RemoteOptions, RetryPolicy, Timeouts};
+use crate::download::{DeniedNetworks, Downloaders, FileDownloader, RemoteOptions, RetryPolicy, Timeouts};
 use crate::model::Remote;
 use crate::{Error, Result};
 
@@ -32,14 +32,14 @@ const KEPT: usize = 512;
 
 impl Clients {
     /// The client of a remote, made if there is none, or one for the remote as it was before a change.
-    pub fn of(&self, remote: &Remote, keys: &Fernet, files: &FileDownloader) -> Result<RemoteClient> {
+    pub fn of(&self, remote: &Remote, keys: &Fernet, files: &FileDownloader, denied: &DeniedNetworks) -> Result<RemoteClient> {
         let mut clients = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some((changed, client)) = clients.get(&remote.pulp_id)
             && *changed == remote.pulp_last_updated
         {
             return Ok(client.clone());
         }
-        let options = options(remote, keys)?;
+        let options = RemoteOptions { denied_networks: denied.clone(), ..options(remote, keys)? };
         let client = RemoteClient {
             downloaders: Arc::new(Downloaders::new(&options, files.clone())?),
             retry: RetryPolicy::of(&options),
@@ -81,6 +81,7 @@ fn options(remote: &Remote, keys: &Fernet) -> Result<RemoteOptions> {
             remote.sock_connect_timeout,
             remote.sock_read_timeout,
         )?,
+        ..RemoteOptions::default()
     })
 }
 

@@ -111,7 +111,7 @@ impl Jq {
 }
 
 /// Filters are read by recursion: one of [`LONGEST_FILTER`] parentheses takes more than the stack that threads usually have.
-fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+pub(crate) fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
         thread.ok()?.join().ok()

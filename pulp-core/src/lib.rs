@@ -23,6 +23,9 @@ pub mod digest;
 pub mod download;
 pub mod error;
 pub mod export;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod ids;
 pub mod import;
 mod jq;

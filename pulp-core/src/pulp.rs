@@ -13,7 +13,7 @@ use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::content::{self, Content};
 use crate::crypto::{CredentialCache, Fernet, Secret};
 use crate::db::{self, Db, DbOptions};
-use crate::download::{Fetcher, FetcherOptions, FileDownloader};
+use crate::download::{DeniedNetworks, Fetcher, FetcherOptions, FileDownloader};
 use crate::ids::Hrefs;
 use crate::jq::Jq;
 use crate::metrics::Metrics;
@@ -55,6 +55,7 @@ struct Parts {
     spool: Spool,
     content: Arc<content::State>,
     keys: Fernet,
+    denied_networks: DeniedNetworks,
     fetcher: Fetcher,
     files: FileDownloader,
     clients: Clients,
@@ -128,12 +129,22 @@ impl Pulp {
     /// # Errors
     /// If an option of the remote cannot be used, or a secret cannot be decrypted; the error names the field.
     pub fn client(&self, remote: &Remote) -> Result<RemoteClient> {
-        self.0.clients.of(remote, &self.0.keys, &self.0.files)
+        self.0.clients.of(remote, &self.0.keys, &self.0.files, &self.0.denied_networks)
     }
 
     /// Reads local files under the allowed import paths.
     pub(crate) fn import_files(&self) -> &FileDownloader {
         &self.0.files
+    }
+
+    /// The networks that nothing is fetched from, and nothing sent to, where users say the address.
+    pub fn denied_networks(&self) -> &DeniedNetworks {
+        &self.0.denied_networks
+    }
+
+    /// The keys of encrypted columns.
+    pub(crate) fn keys(&self) -> &Fernet {
+        &self.0.keys
     }
 
     /// Encrypts a secret for its column.
@@ -384,6 +395,7 @@ impl PulpBuilder {
                 (Arc::new(local) as Arc<dyn Storage>, spool_dir)
             }
         };
+        let denied_networks = self.settings.denied_networks()?;
         let mut options = SpoolOptions::default().algorithms(&self.settings.checksums()?);
         options.quota = (self.settings.spool_quota_bytes > 0).then_some(self.settings.spool_quota_bytes);
         let spool = Spool::open(spool_dir, options).await?;
@@ -439,6 +451,7 @@ impl PulpBuilder {
             spool,
             content: Arc::default(),
             keys,
+            denied_networks,
             fetcher,
             files,
             clients: Clients::default(),

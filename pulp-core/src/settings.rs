@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::digest::{Algorithm, UnknownAlgorithm};
+use crate::download::DeniedNetworks;
 use crate::{Error, Result};
 
 /// Settings of one [`Pulp`](crate::Pulp). Times say their unit.
@@ -30,6 +31,8 @@ pub struct Settings {
     pub allowed_content_checksums: Vec<String>,
     /// Directories from which `file://` remotes and importers may read.
     pub allowed_import_paths: Vec<PathBuf>,
+    /// Networks that remotes, upstream Pulps and webhooks must not reach: `10.0.0.0/8`, single addresses, and the word `private`.
+    pub remote_denied_networks: Vec<String>,
     /// Directories into which exporters may write.
     pub allowed_export_paths: Vec<PathBuf>,
     /// Minutes for which an orphan is kept.
@@ -125,6 +128,7 @@ impl Default for Settings {
             domain_enabled: false,
             allowed_content_checksums: ["sha224", "sha256", "sha384", "sha512"].map(str::to_owned).to_vec(),
             allowed_import_paths: Vec::new(),
+            remote_denied_networks: Vec::new(),
             allowed_export_paths: Vec::new(),
             orphan_protection_time: 24 * 60,
             task_protection_time: 0,
@@ -187,6 +191,19 @@ impl Settings {
         } else {
             Err(wrong("sha256 must be among them: it names every artifact".to_owned()))
         }
+    }
+
+    /// [`Settings::remote_denied_networks`], read.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a text that is no network.
+    pub fn denied_networks(&self) -> Result<DeniedNetworks> {
+        DeniedNetworks::parse(&self.remote_denied_networks).map_err(|text| Error::Setting {
+            name: "remote_denied_networks".to_owned(),
+            reason: format!(
+                "`{text}` is no network: write it as 10.0.0.0/8 or fd00::/8, as an address, or `private` for those of one's own"
+            ),
+        })
     }
 
     /// The header of [`Settings::remote_user_environ_name`]: `remote-user` of `HTTP_REMOTE_USER`.

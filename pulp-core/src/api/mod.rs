@@ -14,14 +14,14 @@
 //! ```
 
 mod access;
-mod auth;
+pub(crate) mod auth;
 mod crud;
-mod endpoints;
+pub(crate) mod endpoints;
 mod error;
 mod negotiate;
 mod nested;
 mod openapi;
-mod payload;
+pub(crate) mod payload;
 mod request;
 mod response;
 mod router;

@@ -8,7 +8,7 @@ use super::error::ApiError;
 use crate::Pulp;
 use crate::body::{Body, ReadBodyError};
 use crate::resource::{RawBody, type_name};
-use crate::storage::NewFile;
+use crate::storage::{NewFile, Spool};
 
 /// Parts of a multipart body at most.
 const MOST_PARTS: usize = 1_000;
@@ -19,7 +19,8 @@ pub(super) async fn read(pulp: &Pulp, headers: &HeaderMap, body: Body) -> Result
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if kind == "multipart/form-data" {
-        return multipart(pulp, content_type, body).await;
+        let limits = Limits { text: limit, file: pulp.settings().max_upload_bytes };
+        return multipart(pulp.spool(), limits, content_type, body).await;
     }
     let bytes = body.read(limit).await.map_err(unreadable)?;
     if bytes.is_empty() {
@@ -71,12 +72,21 @@ fn add(values: &mut Map<String, Json>, name: String, value: String) {
     }
 }
 
-async fn multipart(pulp: &Pulp, content_type: &str, body: Body) -> Result<RawBody, ApiError> {
+/// Bytes that a form may have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Of all values together.
+    pub(crate) text: usize,
+    /// Of each file; 0 is no limit.
+    pub(crate) file: u64,
+}
+
+/// Reads a form; its files are spooled.
+pub(crate) async fn multipart(spool: &Spool, limits: Limits, content_type: &str, body: Body) -> Result<RawBody, ApiError> {
     let refused =
         |reason: &dyn std::fmt::Display| ApiError::detail(StatusCode::BAD_REQUEST, format!("Multipart form parse error - {reason}"));
     let boundary = multer::parse_boundary(content_type).map_err(|_| refused(&"Invalid boundary in multipart: None"))?;
-    let limit = pulp.settings().max_request_body_bytes;
-    let most = pulp.settings().max_upload_bytes;
+    let Limits { text: limit, file: most } = limits;
     let mut form = multer::Multipart::new(http_body_util::BodyDataStream::new(body), boundary);
     let mut values = Map::new();
     let mut files = std::collections::BTreeMap::new();
@@ -101,7 +111,7 @@ async fn multipart(pulp: &Pulp, content_type: &str, body: Body) -> Result<RawBod
             add(&mut values, name, text);
             continue;
         }
-        let mut file = pulp.spool().create_with(NewFile::default());
+        let mut file = spool.create_with(NewFile::default());
         let mut size = 0_u64;
         while let Some(chunk) = part.chunk().await.map_err(|error| refused(&error))? {
             size += chunk.len() as u64;

@@ -6,16 +6,16 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 /// What identifies one state of a representation.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Validators {
+pub(crate) struct Validators {
     /// Strong entity tag, with its quotes.
-    pub(super) etag: Option<HeaderValue>,
+    pub(crate) etag: Option<HeaderValue>,
     /// When it last changed, to the second.
-    pub(super) modified: Option<SystemTime>,
+    pub(crate) modified: Option<SystemTime>,
 }
 
 /// What the preconditions of a GET or HEAD say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// Send it.
     Proceed,
     /// The client has it: 304.
@@ -25,7 +25,7 @@ pub(super) enum Outcome {
 }
 
 /// Evaluates the preconditions in the order of RFC 9110, 13.2.2.
-pub(super) fn evaluate(headers: &HeaderMap, validators: &Validators) -> Outcome {
+pub(crate) fn evaluate(headers: &HeaderMap, validators: &Validators) -> Outcome {
     if headers.contains_key(header::IF_MATCH) {
         if !matches(headers, header::IF_MATCH, validators, Comparison::Strong) {
             return Outcome::Failed;
@@ -48,7 +48,7 @@ pub(super) fn evaluate(headers: &HeaderMap, validators: &Validators) -> Outcome 
 }
 
 /// Whether a `Range` header counts: there is no `If-Range`, or it names the present state.
-pub(super) fn range_counts(headers: &HeaderMap, validators: &Validators) -> bool {
+pub(crate) fn range_counts(headers: &HeaderMap, validators: &Validators) -> bool {
     let Some(value) = headers.get(header::IF_RANGE) else {
         return true;
     };

@@ -14,7 +14,7 @@
 mod artifact;
 mod changes;
 mod checkpoint;
-mod conditional;
+pub(crate) mod conditional;
 mod error;
 mod freshness;
 pub mod grace;
@@ -31,7 +31,7 @@ mod page;
 mod path;
 mod published;
 mod pull_through;
-mod range;
+pub(crate) mod range;
 mod render;
 mod served;
 mod service;

@@ -7,7 +7,7 @@ const MAX_PARTS: usize = 32;
 
 /// Which bytes of a representation are to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Requested {
+pub(crate) enum Requested {
     /// All of them.
     Whole,
     /// One part, with an exclusive end.
@@ -21,7 +21,7 @@ pub(super) enum Requested {
 /// Reads a `Range` header for a representation of `size` bytes.
 ///
 /// Other units than bytes are ignored, as the RFC wants; a malformed list of byte ranges is refused, as Pulp does.
-pub(super) fn parse(header: &str, size: u64) -> Requested {
+pub(crate) fn parse(header: &str, size: u64) -> Requested {
     let Some((unit, list)) = header.split_once('=') else {
         return Requested::Whole;
     };

@@ -96,6 +96,14 @@ pub enum DownloadError {
         /// What was asked for.
         url: RedactedUrl,
     },
+    /// A host in a network that is denied.
+    #[error("{url}: {denied}")]
+    DeniedNetwork {
+        /// What was asked for.
+        url: RedactedUrl,
+        /// The host, and the setting.
+        denied: String,
+    },
     /// Another status that is not a success.
     #[error("{url}: the source answered {status}")]
     Status {
@@ -250,6 +258,7 @@ impl DownloadError {
             | Self::Unauthorized { .. }
             | Self::Forbidden { .. }
             | Self::NotAllowed { .. }
+            | Self::DeniedNetwork { .. }
             | Self::Tls { .. }
             | Self::Proxy { .. }
             | Self::TooManyRedirects { .. }

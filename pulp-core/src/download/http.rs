@@ -16,7 +16,10 @@ use url::Url;
 use super::pace::Pace;
 use super::request::ContentRange;
 use super::tls::client_config;
-use super::{Download, DownloadError, DownloadRequest, Downloader, RedactedUrl, RemoteOptions, StrongValidator, TimeoutKind, Timeouts};
+use super::{
+    Denied, DeniedNetworks, Download, DownloadError, DownloadRequest, Downloader, RedactedUrl, RemoteOptions, StrongValidator, TimeoutKind,
+    Timeouts,
+};
 
 const MAX_REDIRECTS: usize = 10;
 const USER_AGENT: &str = concat!("pulp/", env!("CARGO_PKG_VERSION"));
@@ -31,6 +34,7 @@ pub struct HttpDownloader {
     headers: HeaderMap,
     pace: Pace,
     timeouts: Timeouts,
+    denied: DeniedNetworks,
 }
 
 impl HttpDownloader {
@@ -51,13 +55,23 @@ impl HttpDownloader {
         if let Some(proxy) = options.proxy()? {
             builder = builder.proxy(proxy);
         }
+        builder = options.denied_networks.guard(builder);
         let client =
             builder.build().map_err(|error| DownloadError::InvalidOption { field: "remote", reason: chain(&error.without_url()) })?;
-        Ok(Self { client, headers: options.header_map()?, pace: Pace::new(options), timeouts: options.timeouts })
+        Ok(Self {
+            client,
+            headers: options.header_map()?,
+            pace: Pace::new(options),
+            timeouts: options.timeouts,
+            denied: options.denied_networks.clone(),
+        })
     }
 
     async fn send(&self, url: &Url, request: &DownloadRequest, foreign: bool, clock: &Deadline) -> Result<Response, DownloadError> {
         let shown = RedactedUrl::new(url);
+        if let Err(denied) = self.denied.check(url) {
+            return Err(DownloadError::DeniedNetwork { url: shown, denied: denied.to_string() });
+        }
         let mut headers = HeaderMap::new();
         for (name, value) in self.headers.iter().chain(&request.headers) {
             if !foreign || travels(name) {
@@ -91,6 +105,9 @@ impl HttpDownloader {
             let limit = self.timeouts.connecting();
             let kind = TimeoutKind::Connect;
             return DownloadError::Timeout { url, kind, limit };
+        }
+        if let Some(denied) = Denied::behind(&error) {
+            return DownloadError::DeniedNetwork { url, denied: denied.to_string() };
         }
         let detail = chain(&error);
         if caused_by_tls(&error) {

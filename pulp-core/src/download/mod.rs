@@ -8,6 +8,7 @@
 //!
 //! Nothing here knows a database or a server.
 
+mod denied;
 mod downloaders;
 mod error;
 mod fetch;
@@ -24,6 +25,8 @@ mod transfer;
 
 use async_trait::async_trait;
 
+pub(crate) use denied::Denied;
+pub use denied::DeniedNetworks;
 pub use downloaders::Downloaders;
 pub use error::{DownloadError, RedactedUrl, TimeoutKind};
 pub use fetch::{

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use url::Url;
 
-use super::DownloadError;
+use super::{DeniedNetworks, DownloadError};
 use crate::crypto::Secret;
 
 /// Connections to one remote at a time, unless the remote says otherwise.
@@ -47,6 +47,8 @@ pub struct RemoteOptions {
     pub max_retries: Option<u32>,
     /// How long to wait for what.
     pub timeouts: Timeouts,
+    /// Networks that are not connected to, proxies included.
+    pub denied_networks: DeniedNetworks,
 }
 
 impl Default for RemoteOptions {
@@ -66,6 +68,7 @@ impl Default for RemoteOptions {
             rate_limit: None,
             max_retries: None,
             timeouts: Timeouts::default(),
+            denied_networks: DeniedNetworks::default(),
         }
     }
 }
@@ -169,6 +172,7 @@ impl RemoteOptions {
         if !matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") || !url.has_host() {
             return Err(bad("must be an http, https or socks5 URL with a host"));
         }
+        self.denied_networks.check(&url).map_err(|denied| bad(&denied.to_string()))?;
         let proxy = reqwest::Proxy::all(url).map_err(|_| bad("cannot be used as a proxy"))?;
         Ok(Some(match &self.proxy_username {
             Some(user) => {

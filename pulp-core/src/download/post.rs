@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use url::Url;
 
 use super::tls::client_config;
-use super::{DownloadError, RedactedUrl, RemoteOptions};
+use super::{Denied, DeniedNetworks, DownloadError, RedactedUrl, RemoteOptions};
 
 /// Bytes of an answer.
 const LARGEST: usize = 32 << 20;
@@ -79,6 +79,7 @@ impl JsonDocuments {
 #[derive(Debug)]
 pub(crate) struct PostClient {
     client: Client,
+    denied: DeniedNetworks,
 }
 
 impl PostClient {
@@ -96,8 +97,9 @@ impl PostClient {
         if let Some(proxy) = options.proxy()? {
             builder = builder.proxy(proxy);
         }
+        builder = options.denied_networks.guard(builder);
         let wrong = |error: reqwest::Error| DownloadError::InvalidOption { field: "url", reason: error.without_url().to_string() };
-        Ok(Self { client: builder.build().map_err(wrong)? })
+        Ok(Self { client: builder.build().map_err(wrong)?, denied: options.denied_networks.clone() })
     }
 
     /// Sends a message; the status of the answer, and the first `most` bytes of it.
@@ -108,8 +110,13 @@ impl PostClient {
         body: Vec<u8>,
         most: usize,
     ) -> Result<(http::StatusCode, Vec<u8>), DownloadError> {
+        let refused = |denied: &Denied| DownloadError::DeniedNetwork { url: RedactedUrl::new(url), denied: denied.to_string() };
+        self.denied.check(url).map_err(|denied| refused(&denied))?;
         let lost = |error: reqwest::Error| {
             let error = error.without_url();
+            if let Some(denied) = Denied::behind(&error) {
+                return refused(denied);
+            }
             let mut detail = error.to_string();
             let mut next = std::error::Error::source(&error);
             while let Some(cause) = next {

@@ -4,7 +4,7 @@
 //! when first needed, again every hour, and when a token names one that is not known: then once a minute at most.
 
 mod keys;
-mod token;
+pub(crate) mod token;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -16,7 +16,7 @@ const LEEWAY: f64 = 30.0;
 
 /// A token that was taken apart; nothing in it is to be believed yet.
 #[derive(Debug)]
-pub(super) struct Token<'t> {
+pub(crate) struct Token<'t> {
     pub(super) algorithm: Algorithm,
     /// Which key signed it, if it says so.
     pub(super) key: Option<String>,
@@ -35,7 +35,7 @@ struct Header {
 }
 
 impl<'t> Token<'t> {
-    pub(super) fn parse(text: &'t str) -> Result<Self, OidcError> {
+    pub(crate) fn parse(text: &'t str) -> Result<Self, OidcError> {
         let no_token = || OidcError::Token("cannot be read");
         if text.len() > LONGEST {
             return Err(OidcError::Token("is too long"));

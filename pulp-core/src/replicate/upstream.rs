@@ -114,6 +114,7 @@ impl Upstream {
             password: decrypt(&row.password)?,
             max_retries: row.max_retries.and_then(|number| u32::try_from(number).ok()),
             timeouts: Timeouts::from_seconds(row.total_timeout, row.connect_timeout, row.sock_connect_timeout, row.sock_read_timeout)?,
+            denied_networks: pulp.denied_networks().clone(),
             ..RemoteOptions::default()
         };
         let root = row.api_root.trim_matches('/');

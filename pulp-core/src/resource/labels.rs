@@ -16,6 +16,14 @@ pub(crate) fn select(dialect: Dialect, text: &str) -> Result<Fragment> {
     terms.collect::<Result<Vec<_>>>().map(Fragment::all)
 }
 
+/// The terms of a text, written again, and how they were read; nothing if one cannot be read.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn reprint(text: &str) -> Option<(String, String)> {
+    let terms = split(text).into_iter().map(Term::read).collect::<Result<Vec<_>>>().ok()?;
+    let written: Vec<String> = terms.iter().map(Term::print).collect();
+    Some((written.join(","), format!("{terms:?}")))
+}
+
 /// What commas without a backslash separate.
 fn split(text: &str) -> Vec<&str> {
     let mut terms = Vec::new();
@@ -61,6 +69,18 @@ impl<'a> Term<'a> {
             None if negated => Self::Unset(key),
             None => Self::Set(key),
         })
+    }
+
+    #[cfg(any(test, feature = "fuzzing"))]
+    fn print(&self) -> String {
+        let value = |value: &str| value.replace(',', "\\,");
+        match self {
+            Self::Set(key) => (*key).to_owned(),
+            Self::Unset(key) => format!("!{key}"),
+            Self::Equal(key, wanted) => format!("{key}={}", value(wanted)),
+            Self::Different(key, other) => format!("{key}!={}", value(other)),
+            Self::Holds(key, wanted) => format!("{key}~{}", value(wanted)),
+        }
     }
 
     fn condition(&self, dialect: Dialect) -> Fragment {
@@ -137,6 +157,14 @@ mod tests {
         assert_eq!(split("a=b\\,c,d"), ["a=b\\,c", "d"]);
         assert_eq!(read("a=b\\,c"), Term::Equal("a", "b,c".to_owned()));
         assert_eq!(split("a=b,"), ["a=b", ""]);
+    }
+
+    #[test]
+    fn what_is_written_again_is_read_as_the_same() {
+        for text in ["a", "!a b,c", "a=b\\,c,d!=,e~f\\", "a\t=b,c=\\\\,d", "a=b=c,d!=e~f"] {
+            let (written, read) = reprint(text).unwrap();
+            assert_eq!(reprint(&written), Some((written.clone(), read)), "{text}: {written}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a list is asked: filters, order, page, fields.
 
-mod expression;
+pub(crate) mod expression;
 mod named;
 pub(super) mod value;
 

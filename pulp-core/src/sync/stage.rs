@@ -11,7 +11,7 @@ use super::meter::Counting;
 use super::{Declared, Meter};
 use crate::clients::RemoteClient;
 use crate::digest::Expected;
-use crate::download::{DownloadRequest, Downloader, SaveOptions, download_to_spool};
+use crate::download::{DownloadError, DownloadRequest, Downloader, SaveOptions, download_to_spool};
 use crate::model::{Policy, Remote};
 use crate::storage::Spooled;
 use crate::tasks::TaskContext;
@@ -142,6 +142,21 @@ impl SyncContext {
     /// [`Error::Validation`] if it is not a URL.
     pub fn url(&self) -> Result<Url> {
         self.remote.url.parse().map_err(|_| Error::field("url", "The remote's url is not a valid URL."))
+    }
+
+    /// For a program that connects to the host of a URL by itself: which addresses it is to use, as curl is told (`host:port:address,address`),
+    /// where the settings deny networks.
+    ///
+    /// # Errors
+    /// If the host lies in one of those.
+    pub async fn pins(&self, url: &Url) -> Result<Option<String>> {
+        let denied = |denied: crate::download::Denied| DownloadError::DeniedNetwork { url: url.into(), denied: denied.to_string() };
+        Ok(self.pulp().denied_networks().pins(url).await.map_err(denied)?)
+    }
+
+    /// Whether the settings deny networks.
+    pub fn denies_networks(&self) -> bool {
+        !self.pulp().denied_networks().is_empty()
     }
 
     /// Fetches a file into the spool, with the remote’s retries, and verifies it. Of a file whose size nobody announced no more than

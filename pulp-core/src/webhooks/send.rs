@@ -81,6 +81,7 @@ impl Sender {
             proxy_username: decrypt(&webhook.proxy_username)?,
             proxy_password: decrypt(&webhook.proxy_password)?,
             timeouts: Timeouts { total: Some(TOTAL), connect: Some(CONNECT), ..Timeouts::default() },
+            denied_networks: pulp.denied_networks().clone(),
             ..RemoteOptions::default()
         };
         let url = webhook.url.parse().map_err(|_| Error::BadRequest("the address of the webhook is no URL".to_owned()))?;

@@ -4,6 +4,7 @@ mod access;
 mod artifacts;
 mod audit;
 mod content;
+mod costs;
 mod crawler;
 mod domains;
 mod events;

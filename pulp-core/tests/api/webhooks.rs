@@ -105,6 +105,19 @@ impl Prepare for Timed {
     }
 }
 
+/// One whose webhooks may not reach this host.
+struct Fenced(Timed);
+
+#[async_trait::async_trait]
+impl Prepare for Fenced {
+    async fn prepare(engine: Engine) -> Option<Self> {
+        let clock = ManualClock::new("2026-01-01T00:00:00Z".parse().unwrap());
+        let mut settings = Settings::default();
+        settings.remote_denied_networks = vec!["private".to_owned()];
+        Some(Self(Timed { world: World::at(engine, settings, clock.clone()).await?, clock }))
+    }
+}
+
 impl Timed {
     /// A webhook for this receiver; its href.
     async fn webhook(&self, receiver: &Receiver, more: Json) -> String {
@@ -182,6 +195,20 @@ both_databases! {
         assert_eq!((&task["name"], &task["state"], &task["finished_at"]), (&row["name"], &json!("completed"), &row["finished_at"]));
         world.delete(&webhook).await.with(204);
         given.task().await;
+    }
+
+    async fn nobody_is_told_in_a_denied_network(given: Fenced) {
+        let given = given.0;
+        let receiver = Receiver::start(&[200]).await;
+        for host in ["127.0.0.1", "localhost"] {
+            let url = receiver.url.replace("127.0.0.1", host);
+            let webhook = given.webhook(&receiver, json!({"name": host, "url": url})).await;
+            given.world.post(&format!("{webhook}ping/"), json!({})).await.with(202);
+            let sent = given.delivered(&webhook, 1).await.remove(0);
+            let said = format!("{host} is in a network that the setting remote_denied_networks denies");
+            assert!(sent["error"].as_str().unwrap().ends_with(&said), "{sent:#}");
+        }
+        assert!(receiver.got().is_empty());
     }
 
     async fn who_does_not_answer_well_is_told_again(given: Timed) {

@@ -7,7 +7,7 @@ use futures::TryStreamExt as _;
 use http::{HeaderValue, StatusCode, header};
 use pulp_core::crypto::Secret;
 use pulp_core::download::{
-    ByteRange, Download, DownloadError, DownloadRequest, Downloader as _, Downloaders, FileDownloader, HttpDownloader, RemoteOptions,
+    ByteRange, DeniedNetworks, Download, DownloadError, DownloadRequest, Downloader as _, Downloaders, FileDownloader, HttpDownloader, RemoteOptions,
     TimeoutKind,
 };
 use pulp_testkit::{Blob, Fault, Proxy, Upstream};
@@ -171,6 +171,65 @@ async fn redirects_never_leave_the_network() {
         let error = all.get(request(&upstream, "a")).await.unwrap_err();
         assert!(matches!(error, DownloadError::InvalidUrl { .. }), "{target}: {error}");
     }
+}
+
+/// Refused for the network that this host lies in; the error names it, the setting, and no address of a name.
+fn denied(error: &DownloadError, host: &str) {
+    assert!(matches!(error, DownloadError::DeniedNetwork { .. }) && !error.is_transient(), "{error}");
+    let said = format!("{host} is in a network that the setting remote_denied_networks denies");
+    assert!(error.to_string().ends_with(&said), "{error}");
+}
+
+#[tokio::test]
+async fn denied_networks_are_not_connected_to() {
+    let upstream = Upstream::start().await.file("a", "hello");
+    let port = upstream.url("").parse::<url::Url>().unwrap().port().unwrap();
+    let denying = |networks: &[&str]| options(|o| o.denied_networks = DeniedNetworks::parse(networks).unwrap());
+    for (host, shown) in [
+        ("127.0.0.1", "127.0.0.1"),
+        ("localhost", "localhost"),
+        ("2130706433", "127.0.0.1"),
+        ("[::ffff:127.0.0.1]", "[::ffff:7f00:1]"),
+        ("[::1]", "[::1]"),
+    ] {
+        let asked = DownloadRequest::new(format!("http://{host}:{port}/a").parse().unwrap());
+        let error = HttpDownloader::new(&denying(&["private"])).unwrap().get(asked).await.unwrap_err();
+        denied(&error, shown);
+    }
+    assert_eq!(upstream.requests().len(), 0);
+    // Others are reached, by their names, too.
+    for host in ["127.0.0.1", "localhost"] {
+        let asked = DownloadRequest::new(format!("http://{host}:{port}/a").parse().unwrap());
+        let got = HttpDownloader::new(&denying(&["10.0.0.0/8", "127.0.0.2", "::1"])).unwrap().get(asked).await;
+        assert_eq!(got.unwrap().status, 200, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_leads_to_no_denied_network() {
+    let port = 9;
+    for (target, shown) in [(format!("http://127.0.0.2:{port}/"), "127.0.0.2"), (format!("http://[::1]:{port}/"), "[::1]")] {
+        let upstream = Upstream::start().await.fault("a", Fault::Redirect(target));
+        let options = options(|o| o.denied_networks = DeniedNetworks::parse(&["127.0.0.2/31", "::1"]).unwrap());
+        denied(&fetch(&options, &upstream, "a").await.unwrap_err(), shown);
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_lies_in_no_denied_network() {
+    let upstream = Upstream::start().await.file("a", "hello");
+    let proxy = Proxy::start().await;
+    let through = |host: &str| {
+        options(|o| {
+            o.proxy_url = secret(&proxy.url().replace("127.0.0.1", host));
+            o.denied_networks = DeniedNetworks::parse(&["private"]).unwrap();
+        })
+    };
+    let error = HttpDownloader::new(&through("127.0.0.1")).unwrap_err().to_string();
+    assert!(error.starts_with("proxy_url: 127.0.0.1 is in a network"), "{error}");
+    let asked = DownloadRequest::new("http://upstream.example/a".parse().unwrap());
+    denied(&HttpDownloader::new(&through("localhost")).unwrap().get(asked).await.unwrap_err(), "localhost");
+    assert_eq!((proxy.forwarded(), upstream.requests().len()), (0, 0));
 }
 
 #[tokio::test]

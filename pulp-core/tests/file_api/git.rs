@@ -7,7 +7,8 @@ use std::sync::Arc;
 use http::{Request, Response};
 use pulp_core::body::Body;
 use pulp_testkit::client::created;
-use pulp_testkit::{Blob, Server, both_databases};
+use pulp_core::settings::Settings;
+use pulp_testkit::{Blob, Engine, Prepare, Server, both_databases};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
@@ -123,7 +124,33 @@ impl World {
     }
 }
 
+/// One whose remotes may not reach some networks of this host.
+struct Fenced(World);
+
+#[async_trait::async_trait]
+impl Prepare for Fenced {
+    async fn prepare(engine: Engine) -> Option<Self> {
+        let mut settings = Settings::default();
+        settings.remote_denied_networks = ["127.0.0.2", "::1"].map(str::to_owned).to_vec();
+        World::with(engine, settings).await.map(Self)
+    }
+}
+
 both_databases! {
+    async fn git_is_told_which_addresses_are_not_denied(fenced: Fenced) {
+        let world = fenced.0;
+        let upstream = Upstream::start().await;
+        upstream.commit(&[("README", "read me")]).await;
+        let address = |host: &str| format!("{}/r.git", upstream.smart.url().replace("127.0.0.1", host));
+        let (_, repository) = mirror(&world, &address("localhost")).await;
+        created(&world.sync(&repository, json!({})).await, "versions");
+        for host in ["127.0.0.2", "[::1]"] {
+            let (_, repository) = mirror(&world, &address(host)).await;
+            let failure = world.client.failure(world.client.post(&format!("{}sync/", href(&repository)), json!({})).await).await;
+            assert!(failure.contains(&format!("{host} is in a network that the setting remote_denied_networks denies")), "{failure}");
+        }
+    }
+
     async fn the_files_of_a_tree_are_synced(world: World) {
         let client = &world.client;
         let upstream = Upstream::start().await;

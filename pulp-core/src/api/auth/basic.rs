@@ -13,15 +13,13 @@ use crate::model::User;
 /// The user whom HTTP Basic names: `encoded` is what follows the scheme. A token may stand where the password does.
 pub(super) async fn asker(pulp: &Pulp, encoded: &str) -> Result<Asker, ApiError> {
     let encoding = || ApiError::unauthenticated("Invalid basic header. Credentials not correctly base64 encoded.");
-    let decoded = STANDARD.decode(encoded).map_err(|_| encoding())?;
-    let decoded = String::from_utf8(decoded).map_err(|_| encoding())?;
-    let (name, password) = decoded.split_once(':').ok_or_else(encoding)?;
-    if let Some(asker) = token::of_secret(pulp, password).await?.filter(|asker| asker.user.username == name) {
+    let (name, password) = decoded(encoded).ok_or_else(encoding)?;
+    if let Some(asker) = token::of_secret(pulp, &password).await?.filter(|asker| asker.user.username == name) {
         return Ok(asker);
     }
-    let user = User::by_name(pulp.db(), name).await?;
+    let user = User::by_name(pulp.db(), &name).await?;
     let stored = user.as_ref().map(|user| user.password.as_str());
-    let right = match pulp.credentials().verify(name, &Secret::new(password.to_owned()), stored).await {
+    let right = match pulp.credentials().verify(&name, &Secret::new(password), stored).await {
         Ok(right) => right,
         Err(PasswordError::TooMany) => {
             tracing::warn!(user = name, "too many wrong passwords were tried");
@@ -36,4 +34,11 @@ pub(super) async fn asker(pulp: &Pulp, encoded: &str) -> Result<Asker, ApiError>
         Some(user) if right && user.is_active => Ok(Asker::new(user, By::Password)),
         _ => Err(ApiError::unauthenticated("Invalid username/password.")),
     }
+}
+
+/// Name and password; the name has no colon.
+pub(crate) fn decoded(encoded: &str) -> Option<(String, String)> {
+    let decoded = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
+    let (name, password) = decoded.split_once(':')?;
+    Some((name.to_owned(), password.to_owned()))
 }

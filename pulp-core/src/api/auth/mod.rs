@@ -1,8 +1,8 @@
 //! Who asks: by HTTP Basic, with a token, by what a proxy says, or by the cookie of a session.
 
-mod basic;
+pub(crate) mod basic;
 mod oidc;
-mod proxy;
+pub(crate) mod proxy;
 mod token;
 
 use http::header::{AUTHORIZATION, COOKIE};
@@ -139,7 +139,7 @@ async fn known(pulp: &Pulp, name: &str) -> Result<User, ApiError> {
 }
 
 /// The value of a cookie.
-pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';')).find_map(|pair| {
         let (known, value) = pair.trim().split_once('=')?;
         (known == name).then_some(value)

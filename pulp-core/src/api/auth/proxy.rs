@@ -54,7 +54,8 @@ fn only<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h HeaderValue
     }
 }
 
-fn decoded(value: &HeaderValue) -> Option<Vec<u8>> {
+/// The JSON in a header.
+pub(crate) fn decoded(value: &HeaderValue) -> Option<Vec<u8>> {
     let text = value.as_bytes().trim_ascii();
     if text.len() > base64::encoded_len(LONGEST_INPUT, true)? {
         return None;

@@ -1,6 +1,6 @@
 //! Uploads in chunks: made, filled in any order, committed to an artifact.
 
-mod range;
+pub(crate) mod range;
 mod task;
 
 use http::StatusCode;

@@ -16,7 +16,7 @@ const LONGEST: usize = 10;
 
 /// Why a certificate is not trusted, in the words of OpenSSL, which clients are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     #[error("not enough data")]
     Unreadable,
     #[error("unable to get local issuer certificate")]
@@ -42,14 +42,14 @@ pub(super) enum Fault {
 }
 
 /// The certificates of a PEM text; nothing if there is none, or one cannot be read.
-pub(super) fn authorities(pem: &str) -> Option<Vec<CertificateDer<'static>>> {
+pub(crate) fn authorities(pem: &str) -> Option<Vec<CertificateDer<'static>>> {
     let all: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().ok()?;
     let readable = |der: &CertificateDer<'_>| X509Certificate::from_der(der).is_ok();
     (!all.is_empty() && all.iter().all(readable)).then_some(all)
 }
 
 /// Whether there is a chain from a certificate to one of the authorities, and all of it is valid now.
-pub(super) fn verify(certificate: &[u8], authorities: &[CertificateDer<'_>], now: Timestamp) -> Result<(), Fault> {
+pub(crate) fn verify(certificate: &[u8], authorities: &[CertificateDer<'_>], now: Timestamp) -> Result<(), Fault> {
     let read = |der| X509Certificate::from_der(der).map(|(_, certificate)| certificate).map_err(|_| Fault::Unreadable);
     let authorities: Vec<X509Certificate<'_>> = authorities.iter().map(|der| read(der.as_ref())).collect::<Result<_, _>>()?;
     let mut chain = vec![read(certificate)?];

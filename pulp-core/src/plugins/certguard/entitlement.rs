@@ -26,7 +26,7 @@ const LARGEST: u64 = 256 << 10;
 const MOST_NODES: usize = 128 << 10;
 
 /// Whether a certificate entitles to a path, or to one that it lies below.
-pub(super) fn covers(certificate: &[u8], path: &str) -> bool {
+pub(crate) fn covers(certificate: &[u8], path: &str) -> bool {
     let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return false };
     let parts: Vec<&str> = parts(path).collect();
     let extension = |oid: &str| certificate.extensions().iter().find(|extension| extension.oid.to_id_string() == oid);
@@ -43,7 +43,7 @@ pub(super) fn covers(certificate: &[u8], path: &str) -> bool {
     })
 }
 
-fn parts(path: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn parts(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter(|part| !part.is_empty())
 }
 
@@ -76,43 +76,52 @@ fn octets(value: &[u8]) -> Option<&[u8]> {
 }
 
 /// The paths of a certificate of the third version, as a tree of their parts; the first node is the root.
-struct PathTree(Vec<Vec<(String, usize)>>);
+///
+/// A word is kept once, and may be in many nodes: a few bits name one that has hundreds of thousands of bytes.
+pub(crate) struct PathTree {
+    words: Vec<String>,
+    /// Their children: a word, and a node.
+    nodes: Vec<Vec<(usize, usize)>>,
+}
 
 impl PathTree {
-    fn unpack(payload: &[u8]) -> Option<Self> {
+    pub(crate) fn unpack(payload: &[u8]) -> Option<Self> {
         let mut decoder = ZlibDecoder::new(payload);
         let mut words = String::new();
         decoder.by_ref().take(LARGEST).read_to_string(&mut words).ok()?;
         let rest = payload.get(usize::try_from(decoder.total_in()).ok()?..)?;
         let (count, rest) = count(rest)?;
         // The last word is empty: it ends a node.
-        let words = Huffman::of(words.split('\0'))?;
+        let words: Vec<String> = words.split('\0').map(str::to_owned).collect();
+        let codes = Huffman::of(0..words.len())?;
         let nodes = Huffman::of(1..count);
         let mut bits = bits(rest);
         let mut tree = Vec::with_capacity(count.min(1024));
         for _ in 0..count {
             let mut children = Vec::new();
             loop {
-                let word = words.decode(&mut bits)?;
-                if word.is_empty() {
+                let word = codes.decode(&mut bits)?;
+                if words.get(word).is_none_or(String::is_empty) {
                     break;
                 }
-                children.push((word.to_owned(), nodes.as_ref()?.decode(&mut bits)?));
+                children.push((word, nodes.as_ref()?.decode(&mut bits)?));
                 if children.len() > MOST_NODES {
                     return None;
                 }
             }
             tree.push(children);
         }
-        Some(Self(tree))
+        Some(Self { words, nodes: tree })
     }
 
-    fn covers(&self, path: &[&str]) -> bool {
+    /// Whether it has a path, or one that this lies below.
+    pub(crate) fn covers(&self, path: &[&str]) -> bool {
         let mut at = BTreeSet::from([0]);
         for part in path {
-            let children = at.iter().filter_map(|node| self.0.get(*node)).flatten();
-            let next: BTreeSet<usize> = children.filter(|(word, _)| is_variable(word) || word == part).map(|(_, node)| *node).collect();
-            if next.iter().any(|node| self.0.get(*node).is_some_and(Vec::is_empty)) {
+            let children = at.iter().filter_map(|node| self.nodes.get(*node)).flatten();
+            let fits = |word: &usize| self.words.get(*word).is_some_and(|word| is_variable(word) || word == part);
+            let next: BTreeSet<usize> = children.filter(|(word, _)| fits(word)).map(|(_, node)| *node).collect();
+            if next.iter().any(|node| self.nodes.get(*node).is_some_and(Vec::is_empty)) {
                 return true;
             }
             at = next;
@@ -193,6 +202,20 @@ mod tests {
         for path in ["", "/", "/a", "/a/x", "/a/7/d", "/b", "/x/a/b"] {
             assert!(!covers(path), "{path}");
         }
+    }
+
+    /// Sixty-four thousand times a word of 250 KiB, in eight thousand bytes.
+    #[test]
+    fn a_word_that_is_named_often_is_kept_once() {
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(&[&[b'x'; 250 << 10][..], b"\0"].concat()).unwrap();
+        let mut payload = encoder.finish().unwrap();
+        payload.push(2);
+        payload.extend([0; 8_000]);
+        payload.push(0b1100_0000);
+        let tree = PathTree::unpack(&payload).unwrap();
+        assert_eq!(tree.nodes[0].len(), 64_000);
+        assert_eq!(tree.words.iter().map(String::len).sum::<usize>(), 250 << 10);
     }
 
     #[test]

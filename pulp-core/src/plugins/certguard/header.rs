@@ -15,7 +15,7 @@ const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
 
 /// The first certificate in the header: PEM, with percent-encoding, or with spaces where its lines end.
-pub(super) fn client_certificate(request: &GuardRequest<'_>) -> Result<CertificateDer<'static>, Denied> {
+pub(crate) fn client_certificate(request: &GuardRequest<'_>) -> Result<CertificateDer<'static>, Denied> {
     let missing = || Denied("A client certificate was not received via the `X-CLIENT-CERT` header.".to_owned());
     let sent = request.headers.get(NAME).ok_or_else(missing)?.as_bytes();
     if sent.len() > LONGEST {
@@ -24,7 +24,7 @@ pub(super) fn client_certificate(request: &GuardRequest<'_>) -> Result<Certifica
     certificate(sent).ok_or_else(|| Denied("[('PEM routines', '', 'no start line')]".to_owned()))
 }
 
-fn certificate(sent: &[u8]) -> Option<CertificateDer<'static>> {
+pub(crate) fn certificate(sent: &[u8]) -> Option<CertificateDer<'static>> {
     let text = percent_decode(sent).decode_utf8().ok()?;
     if text.contains('\n') {
         return CertificateDer::from_pem_slice(text.as_bytes()).ok();

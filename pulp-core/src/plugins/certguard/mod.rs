@@ -3,10 +3,10 @@
 //! The certificate comes in the header `X-CLIENT-CERT`, from the proxy that has made the TLS connection and checked that the client has
 //! the key. Whatever proxy stands in front must set or remove that header itself.
 
-mod chain;
-mod entitlement;
+pub(crate) mod chain;
+pub(crate) mod entitlement;
 mod guard;
-mod header;
+pub(crate) mod header;
 mod huffman;
 mod rest;
 

@@ -219,7 +219,8 @@ async fn environment(cx: &SyncContext, directory: &Path) -> Result<Vec<(String, 
         ("credential.helper", String::new()),
         ("safe.directory", "*".to_owned()),
         ("gc.auto", "0".to_owned()),
-        ("http.followRedirects", "initial".to_owned()),
+        // Another host is one that was not looked at.
+        ("http.followRedirects", if cx.denies_networks() { "false" } else { "initial" }.to_owned()),
         ("http.lowSpeedLimit", "1".to_owned()),
         ("http.lowSpeedTime", remote.sock_read_timeout.filter(|limit| *limit >= 1.0).map_or(300, |limit| limit as u64).to_string()),
         ("http.sslVerify", remote.tls_validation.to_string()),
@@ -244,8 +245,10 @@ async fn environment(cx: &SyncContext, directory: &Path) -> Result<Vec<(String, 
                 .and_then(|()| proxy.set_password(password.as_ref().map(|password| password.expose().as_str())));
             set.map_err(|()| Error::field("proxy_url", "This proxy cannot have a user."))?;
         }
+        settings.extend(cx.pins(&proxy).await?.map(|pins| ("http.curloptResolve", pins)));
         settings.push(("http.proxy", proxy.to_string()));
     }
+    settings.extend(cx.pins(&cx.url()?).await?.map(|pins| ("http.curloptResolve", pins)));
     let files = [
         ("http.sslCAInfo", "ca.pem", remote.ca_cert.clone()),
         ("http.sslCert", "client.pem", remote.client_cert.clone()),

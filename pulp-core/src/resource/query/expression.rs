@@ -32,6 +32,32 @@ impl Expression {
             Self::And(parts) | Self::Or(parts) => 1 + parts.iter().map(Self::complexity).sum::<usize>(),
         }
     }
+
+    /// The expression as it is written with no more parentheses than it needs.
+    #[cfg(any(test, feature = "fuzzing"))]
+    fn print(&self) -> String {
+        let joined = |parts: &[Self], word: &str| parts.iter().map(|part| part.as_part_of(self)).collect::<Vec<_>>().join(word);
+        match self {
+            Self::Filter(name, value) => format!("{name}=\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")),
+            Self::Not(inner) => format!("NOT {}", inner.as_part_of(self)),
+            Self::And(parts) => joined(parts, " AND "),
+            Self::Or(parts) => joined(parts, " OR "),
+        }
+    }
+
+    #[cfg(any(test, feature = "fuzzing"))]
+    fn as_part_of(&self, whole: &Self) -> String {
+        match (whole, self) {
+            (_, Self::Filter(..) | Self::Not(_)) | (Self::Or(_), Self::And(_)) => self.print(),
+            _ => format!("({})", self.print()),
+        }
+    }
+}
+
+/// An expression, written again, and how it was read; nothing if it cannot be read.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn reprint(text: &str) -> Option<(String, String)> {
+    parse(text).map(|expression| (expression.print(), format!("{expression:?}")))
 }
 
 impl Resource {
@@ -267,6 +293,20 @@ mod tests {
         );
         assert_eq!(parse("(name=a)AND(name=b)"), Some(Expression::And(vec![filter("name", "a"), filter("name", "b")])));
         assert_eq!(parse("name=ANDY"), Some(filter("name", "ANDY")));
+    }
+
+    #[test]
+    fn what_is_written_again_is_read_as_the_same() {
+        for text in [
+            "name=a",
+            "NOT NOT (a=b OR NOT (c=d AND e=f))",
+            "(a=b AND c=d) AND (e=f OR (g=h OR i=j)) OR k='l\"\\\\\\''",
+            "a=b AND (c=d AND NOT (e=f AND g=h)) OR (i=j OR k=l)",
+            &format!("{}a=b", "NOT ".repeat(DEEPEST - 1)),
+        ] {
+            let (written, read) = reprint(text).unwrap();
+            assert_eq!(reprint(&written), Some((written.clone(), read)), "{text}: {written}");
+        }
     }
 
     #[test]

@@ -2,14 +2,14 @@
 
 /// Which bytes of the whole a chunk is; both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ContentRange {
-    pub(super) first: i64,
-    pub(super) last: i64,
+pub(crate) struct ContentRange {
+    pub(crate) first: i64,
+    pub(crate) last: i64,
 }
 
 impl ContentRange {
     /// Reads `bytes 0-4/10` or `bytes 0-4/*`. Whether that makes sense is for who knows the chunk and the whole.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (range, whole) = text.strip_prefix("bytes ")?.split_once('/')?;
         let (first, last) = range.split_once('-')?;
         if whole != "*" {
@@ -19,7 +19,7 @@ impl ContentRange {
     }
 
     /// Bytes.
-    pub(super) fn size(self) -> i64 {
+    pub(crate) fn size(self) -> i64 {
         (self.last - self.first).saturating_add(1)
     }
 }
