@@ -39,6 +39,7 @@ pub mod publish;
 mod pulp;
 pub mod replicate;
 pub mod resource;
+mod rotation;
 pub mod settings;
 mod shareable;
 pub mod storage;
@@ -50,6 +51,7 @@ pub mod webhooks;
 pub use clients::RemoteClient;
 pub use error::{Error, Result};
 pub use pulp::{Pulp, PulpBuilder};
+pub use rotation::Rotation;
 
 /// What the core says about itself in the status: the Pulp whose wire protocol it speaks.
 pub const CORE: plugin::PluginDescriptor =

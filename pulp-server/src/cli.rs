@@ -69,6 +69,8 @@ pub enum Command {
     ResetAdminPassword(PasswordArgs),
     /// Print how much room the files of repositories take, as JSON
     RepositorySize(RepositorySizeArgs),
+    /// Encrypt the secrets in the database anew, with the first key of the key file
+    RotateDbKey,
     /// Add a signing service, after it has signed something that its public key verifies
     AddSigningService(AddSigningServiceArgs),
     /// Remove a signing service

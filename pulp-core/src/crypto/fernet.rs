@@ -123,6 +123,12 @@ impl Fernet {
         self.encrypt_at(&plain, time)
     }
 
+    /// Whether a token is encrypted with the first key.
+    pub fn is_current(&self, token: &str) -> bool {
+        let token = URL_SAFE.decode(token.trim()).ok();
+        token.zip(self.keys.first()).is_some_and(|(token, key)| unseal(key, &token).is_some())
+    }
+
     fn encrypt_at(&self, plain: &[u8], time: u64) -> Result<String, FernetError> {
         let iv = random::<BLOCK>()?;
         let key = self.keys.first().ok_or(FernetError::NoKey)?;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -61,8 +61,8 @@ impl fmt::Debug for Inner {
 struct Parts {
     pools: Pools,
     notifier: Notifier,
-    /// Held as long as the pool lives: one process to a SQLite directory.
-    _lock: Option<DirectoryLock>,
+    /// Held until the pool is closed: one process to a SQLite directory.
+    lock: Mutex<Option<DirectoryLock>>,
 }
 
 /// The lock of a SQLite directory. A program that this process has just begun to start shares the file until it has become another
@@ -142,7 +142,7 @@ impl Db {
             .connect_with(connect)
             .await?;
         let notifier = Notifier::postgres(pool.clone());
-        Ok(Self(Arc::new(Inner(Parts { pools: Pools::Postgres(pool), notifier, _lock: None }))))
+        Ok(Self(Arc::new(Inner(Parts { pools: Pools::Postgres(pool), notifier, lock: Mutex::default() }))))
     }
 
     async fn open_sqlite(path: &Path, options: &DbOptions) -> Result<Self, DbError> {
@@ -176,7 +176,8 @@ impl Db {
             // Little: what a connection has read it forgets when another one writes, and the system caches the file.
             .connect_with(connect.pragma("query_only", "on").pragma("cache_size", "-2048"))
             .await?;
-        let inner = Arc::new(Inner(Parts { pools: Pools::Sqlite { read, write }, notifier: Notifier::local(), _lock: Some(lock) }));
+        let inner =
+            Arc::new(Inner(Parts { pools: Pools::Sqlite { read, write }, notifier: Notifier::local(), lock: Mutex::new(Some(lock)) }));
         tokio::spawn(relax(Arc::downgrade(&inner)));
         Ok(Self(inner))
     }
@@ -226,7 +227,7 @@ impl Db {
         }
     }
 
-    /// Ends all connections; statements after it fail.
+    /// Ends all connections; statements after it fail. Another process may have the SQLite file then.
     pub async fn close(&self) {
         self.0.notifier.close();
         match &self.0.pools {
@@ -236,6 +237,7 @@ impl Db {
                 write.close().await;
             }
         }
+        self.0.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// Runs several statements without values, as a migration does.
@@ -335,7 +337,6 @@ mod tests {
         assert!(matches!(&refused, DbError::Locked(message) if message.contains("another process")), "{refused}");
         assert_eq!(first.scalar::<i64>("select 1").await.unwrap(), 1);
         first.close().await;
-        drop(first);
         Db::open(&url, &DbOptions::default()).await.unwrap();
     }
 
@@ -345,9 +346,8 @@ mod tests {
         let url = format!("sqlite://{}/pulp.sqlite3", dir.path().display());
         let first = Db::open(&url, &DbOptions::default()).await.unwrap();
         // What a child has until it has become another program.
-        let inherited = first.0._lock.as_ref().unwrap().0.try_clone().unwrap();
+        let inherited = first.0.lock.lock().unwrap().as_ref().unwrap().0.try_clone().unwrap();
         first.close().await;
-        drop(first);
         Db::open(&url, &DbOptions::default()).await.unwrap();
         drop(inherited);
     }

@@ -15,6 +15,7 @@ mod naming;
 mod objects;
 mod oidc;
 mod permissions;
+mod rotation;
 mod schedules;
 mod tasks;
 mod tokens;

@@ -7,8 +7,8 @@ use futures::TryStreamExt as _;
 use http::{HeaderValue, StatusCode, header};
 use pulp_core::crypto::Secret;
 use pulp_core::download::{
-    ByteRange, DeniedNetworks, Download, DownloadError, DownloadRequest, Downloader as _, Downloaders, FileDownloader, HttpDownloader, RemoteOptions,
-    TimeoutKind,
+    ByteRange, DeniedNetworks, Download, DownloadError, DownloadRequest, Downloader as _, Downloaders, FileDownloader, HttpDownloader,
+    RemoteOptions, TimeoutKind,
 };
 use pulp_testkit::{Blob, Fault, Proxy, Upstream};
 

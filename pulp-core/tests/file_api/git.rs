@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 use pulp_core::body::Body;
-use pulp_testkit::client::created;
 use pulp_core::settings::Settings;
+use pulp_testkit::client::created;
 use pulp_testkit::{Blob, Engine, Prepare, Server, both_databases};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;

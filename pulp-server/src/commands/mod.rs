@@ -5,6 +5,7 @@ mod migrate;
 mod openapi;
 mod repository_size;
 mod reset_admin_password;
+mod rotate_db_key;
 mod signing_services;
 
 use pulp_core::PulpBuilder;
@@ -28,6 +29,7 @@ pub async fn run(command: Option<Command>, config: Config, extend: &impl Fn(Pulp
         Some(Command::Openapi(args)) => openapi::exec(&pulp, &args).await,
         Some(Command::ResetAdminPassword(args)) => reset_admin_password::exec(&pulp, args).await,
         Some(Command::RepositorySize(args)) => repository_size::exec(&pulp, &args).await,
+        Some(Command::RotateDbKey) => rotate_db_key::exec(&pulp).await,
         Some(Command::AddSigningService(args)) => signing_services::add(&pulp, args).await,
         Some(Command::RemoveSigningService(args)) => signing_services::remove(&pulp, args).await,
         Some(Command::ListSigningServices) => signing_services::list(&pulp).await,

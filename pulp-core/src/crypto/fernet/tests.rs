@@ -95,6 +95,7 @@ fn all_keys_decrypt_and_the_first_encrypts() {
     let (time, plain) = only_new.open(&rotated).unwrap();
     assert_eq!((time, plain.as_slice()), (TIME, &b"hello"[..]));
     assert!(fernet().decrypt(&rotated).is_err());
+    assert!(both.is_current(&rotated) && !both.is_current(TOKEN) && fernet().is_current(TOKEN) && !both.is_current("hello"));
 }
 
 #[test]
