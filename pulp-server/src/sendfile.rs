@@ -44,7 +44,7 @@ impl OnTheWay {
     /// The part as bytes that are sent without being read. `None` if its file cannot be mapped.
     fn bytes(&self, part: &FilePart) -> Option<Bytes> {
         let file = part.file();
-        let map = file.keep(|file| Map::of(file))?;
+        let map = file.keep(Map::of)?;
         map.slice(part.range())?;
         self.files().push(Arc::clone(file));
         Some(Bytes::from_owner(Sent { part: part.clone(), on_the_way: self.clone() }))
@@ -53,7 +53,7 @@ impl OnTheWay {
     /// The place in a file that bytes stand for, if they do.
     fn place(&self, bytes: &[u8]) -> Option<Place> {
         self.files().iter().find_map(|file| {
-            let offset = file.keep(|file| Map::of(file))?.offset(bytes)?;
+            let offset = file.keep(Map::of)?.offset(bytes)?;
             Some(Place { file: Arc::clone(file), offset })
         })
     }
@@ -67,7 +67,7 @@ struct Sent {
 
 impl AsRef<[u8]> for Sent {
     fn as_ref(&self) -> &[u8] {
-        let map = self.part.file().keep(|file| Map::of(file));
+        let map = self.part.file().keep(Map::of);
         map.and_then(|map| map.slice(self.part.range())).unwrap_or_default()
     }
 }

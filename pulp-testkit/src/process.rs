@@ -85,7 +85,8 @@ impl Program {
         let hash = password::make(USER.1, 1_000).expect("a password hash");
         User::create_superuser(&db, USER.0, &hash, SystemClock.now()).await.expect("the first user");
         db.close().await;
-        Self { binary: binary.into(), database, settings: BTreeMap::new(), small_disk: None }
+        let binary = std::path::absolute(binary.into()).expect("the path of a binary");
+        Self { binary, database, settings: BTreeMap::new(), small_disk: None }
     }
 
     /// Sets a key of the configuration, for the processes that start from now on.

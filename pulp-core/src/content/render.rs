@@ -54,7 +54,7 @@ pub(super) struct Entity {
 /// Where the bytes of a representation are.
 #[derive(Clone)]
 enum Origin {
-    File { file: ServedFile, storage: Arc<dyn Storage>, small: SmallFiles, as_file: bool },
+    File { file: Arc<ServedFile>, storage: Arc<dyn Storage>, small: SmallFiles, as_file: bool },
     Stream(ServedStream),
     Memory(Bytes),
 }
@@ -98,7 +98,10 @@ impl Rendering<'_> {
 
     pub(super) async fn render(&self, served: Served) -> Result<Response<Body>, ServeError> {
         match served {
-            Served::File(file) => self.file(&file, &self.entity(&file.representation)).await,
+            Served::File(file) => {
+                let entity = self.entity(&file.representation);
+                self.file(&Arc::new(file), &entity).await
+            }
             Served::Stream(stream) => {
                 let (entity, size) = (self.entity(&stream.representation), stream.representation.size);
                 self.bytes(&entity, size, Origin::Stream(stream)).await
@@ -119,7 +122,7 @@ impl Rendering<'_> {
     }
 
     /// A stored file.
-    pub(super) async fn file(&self, file: &ServedFile, entity: &Entity) -> Result<Response<Body>, ServeError> {
+    pub(super) async fn file(&self, file: &Arc<ServedFile>, entity: &Entity) -> Result<Response<Body>, ServeError> {
         // The signature is for a GET; a HEAD needs nothing of the store.
         if self.redirects && *self.method == Method::GET {
             let holder = self.pulp.storage().holder(&file.path).await?;
@@ -130,7 +133,7 @@ impl Rendering<'_> {
         }
         let (storage, small) = (Arc::clone(self.pulp.storage()), self.state.small.clone());
         let size = file.representation.size;
-        self.bytes(entity, size, Origin::File { file: file.clone(), storage, small, as_file: self.sends_files }).await
+        self.bytes(entity, size, Origin::File { file: Arc::clone(file), storage, small, as_file: self.sends_files }).await
     }
 
     async fn presigned(&self, presigner: &dyn Presign, file: &ServedFile) -> Result<Response<Body>, ServeError> {

@@ -123,7 +123,7 @@ impl Content {
             sends_files: request.extensions.get::<SendsFiles>().is_some(),
         };
         let mut response = match found.served {
-            Answer::Made(served) => rendering.render(served).await?,
+            Answer::Made(served) => rendering.render(*served).await?,
             Answer::Remembered(remembered) => match &remembered.decision {
                 Decision::File(file) => {
                     let entity = remembered.entity.get_or_init(|| rendering.entity(&file.representation));
@@ -182,12 +182,12 @@ impl Content {
     async fn decide(&self, request: &http::request::Parts, domain: &Domain, path: &str) -> Result<Found, ServeError> {
         let stamp = self.state.changes.stamp();
         let Some(route) = self.route(domain, path).await?.map(Arc::new) else {
-            return Ok(Found { served: Answer::Made(self.prefix(domain, path).await?), route: None, past: false, cache: None });
+            return Ok(Found { served: Answer::Made(self.prefix(domain, path).await?.into()), route: None, past: false, cache: None });
         };
         let content_path = below(&route.distribution, path);
         self.guard(request, domain, &route, &content_path).await?;
         if path == route.distribution.base_path {
-            let served = Answer::Made(Served::Redirect(Redirect::Directory));
+            let served = Answer::Made(Served::Redirect(Redirect::Directory).into());
             return Ok(Found { served, route: Some(route), past: false, cache: None });
         }
         let cx = ServeContext {
@@ -206,7 +206,7 @@ impl Content {
             Some(decision) => self.state.remember(domain.pulp_id, path, Arc::clone(&route), decision, stamp).await,
             None => false,
         };
-        Ok(Found { served: Answer::Made(served), route: Some(route), past, cache: remembered.then_some(MISS) })
+        Ok(Found { served: Answer::Made(served.into()), route: Some(route), past, cache: remembered.then_some(MISS) })
     }
 
     /// Asks the guard, of what is read at an earlier moment twice: about the path as it was sent, and about the one below the moment, so
@@ -297,7 +297,7 @@ struct Found {
 
 /// A decision that was made for this request, or for one before it.
 enum Answer {
-    Made(Served),
+    Made(Box<Served>),
     Remembered(Arc<Remembered>),
 }
 

@@ -34,7 +34,7 @@ const RESPITE: Duration = Duration::from_secs(1);
 /// A remembered decision.
 #[derive(Debug, Clone)]
 pub(super) enum Decision {
-    File(ServedFile),
+    File(Arc<ServedFile>),
     Redirect(Redirect),
     NotFound(String),
 }
@@ -43,7 +43,7 @@ impl Decision {
     /// The part of a decision that can be remembered.
     pub(super) fn of(served: &Served) -> Option<Self> {
         match served {
-            Served::File(file) => Some(Self::File(file.clone())),
+            Served::File(file) => Some(Self::File(Arc::new(file.clone()))),
             Served::Redirect(to) => Some(Self::Redirect(to.clone())),
             Served::NotFound(reason) => Some(Self::NotFound(reason.clone())),
             _ => None,
@@ -54,7 +54,7 @@ impl Decision {
 impl From<Decision> for Served {
     fn from(decision: Decision) -> Self {
         match decision {
-            Decision::File(file) => Self::File(file),
+            Decision::File(file) => Self::File(Arc::unwrap_or_clone(file)),
             Decision::Redirect(to) => Self::Redirect(to),
             Decision::NotFound(reason) => Self::NotFound(reason),
         }

@@ -47,7 +47,7 @@ pub fn run(runtime: &Runtime, options: &Options) {
     for (name, rows) in &table {
         let column = |at: usize| {
             let (middle, least, greatest) = spread(rows.iter().map(|row| row[at]).collect());
-            if at % 2 == 0 {
+            if matches!(at, 0 | 2) {
                 format!("{middle:.1} [{least:.1}–{greatest:.1}]")
             } else {
                 format!("{middle:.0} [{least:.0}–{greatest:.0}]")

@@ -25,14 +25,23 @@ use pulp_testkit::Blob;
 
 /// What was asked for.
 pub struct Options {
+    /// The program.
     pub server: PathBuf,
+    /// The program that it is compared with.
     pub nginx: PathBuf,
+    /// Where the files lie.
     pub files: PathBuf,
+    /// The URL below which another content app serves them.
     pub pulp: Option<String>,
+    /// How often each has its turn.
     pub rounds: usize,
+    /// How long a turn is.
     pub time: Duration,
+    /// How many connections ask at once.
     pub connections: usize,
+    /// The one part that is wanted.
     pub only: Option<String>,
+    /// The one size of files that is wanted, in bytes.
     pub size: Option<u64>,
 }
 

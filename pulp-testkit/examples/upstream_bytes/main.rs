@@ -24,9 +24,13 @@ const FAIR: usize = 50;
 
 /// What one crowd cost the upstream.
 pub struct Cost {
+    /// The server.
     pub who: &'static str,
+    /// How many there were.
     pub clients: usize,
+    /// Requests that came to the upstream.
     pub gets: usize,
+    /// Bytes that it sent.
     pub bytes: u64,
 }
 
