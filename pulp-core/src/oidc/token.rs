@@ -41,7 +41,7 @@ impl<'t> Token<'t> {
             return Err(OidcError::Token("is too long"));
         }
         let (signed, signature) = text.rsplit_once('.').ok_or_else(no_token)?;
-        let (header, claims) = signed.split_once('.').ok_or_else(no_token)?;
+        let (header, claims) = signed.split_once('.').filter(|(_, claims)| !claims.contains('.')).ok_or_else(no_token)?;
         let header: Header = serde_json::from_slice(&decoded(header)?).map_err(|_| no_token())?;
         if header.crit.is_some() {
             return Err(OidcError::Token("asks for something that is not known"));
