@@ -190,6 +190,7 @@ mod tests {
             task_name: String::new(),
             task_args: Column(Json::Null),
             task_kwargs: Column(Json::Null),
+            task_version: 1,
             last_task_id: None,
             pulp_domain_id: Uuid::nil(),
             repository_id: None,
