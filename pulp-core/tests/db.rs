@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use futures::poll;
-use pulp_core::db::{Db, DbOptions, ExecutorExt};
+use pulp_core::db::{Db, DbError, DbOptions, Executor, ExecutorExt, migrate};
+use pulp_migrations::{Migration, MigrationSet};
 use pulp_testkit::{Engine, TestDatabase, both_databases};
 
 both_databases! {
@@ -96,4 +97,74 @@ async fn connections_that_died_while_they_rested_are_not_used() {
     for _ in 0..4 {
         assert_eq!(db.scalar::<i32>("select 1").await.unwrap(), 1);
     }
+}
+
+async fn one_connection(database: &TestDatabase) -> Db {
+    let mut options = DbOptions::default();
+    options.max_connections = 1;
+    options.idle_transaction = Duration::from_secs(1);
+    Db::open(&database.url(), &options).await.unwrap()
+}
+
+/// A later release adds a column to a table from which this one reads all columns.
+#[tokio::test]
+async fn a_column_that_another_process_adds_makes_no_statement_fail() {
+    let Some(database) = TestDatabase::empty(Engine::Postgres).await else { return };
+    let (ours, theirs) = (one_connection(&database).await, database.open().await);
+    theirs.execute("create table shelf (id bigint primary key, name text)").await.unwrap();
+    let read = "select * from shelf where id = 1";
+    let write = "insert into shelf (id, name) values (1, 'a') on conflict (id) do update set name = 'b' returning *";
+    for round in 0..4 {
+        // Outside a transaction; as its first statement; and later in one.
+        ours.rows(write.into()).await.unwrap();
+        assert_eq!(ours.rows(read.into()).await.unwrap().len(), 1, "round {round}");
+        for first in [read, write] {
+            let tx = ours.begin().await.unwrap();
+            for text in [first, read, write] {
+                assert_eq!(tx.rows(text.into()).await.unwrap().len(), 1, "round {round}: {text}");
+            }
+            tx.commit().await.unwrap();
+            theirs.execute(format!("alter table shelf add column c{round}{} text", first.len())).await.unwrap();
+        }
+    }
+}
+
+/// A process that was stopped in the middle of a transaction, or whose host is gone.
+#[tokio::test]
+async fn a_transaction_that_nobody_goes_on_with_gives_its_locks_back() {
+    let Some(database) = TestDatabase::empty(Engine::Postgres).await else { return };
+    let (stopped, other) = (one_connection(&database).await, database.open().await);
+    other.execute("create table shelf (id bigint primary key)").await.unwrap();
+    other.execute("insert into shelf values (1)").await.unwrap();
+    let tx = stopped.begin().await.unwrap();
+    tx.rows("select id from shelf for update".into()).await.unwrap();
+    let waited = tokio::time::timeout(Duration::from_secs(20), other.execute("update shelf set id = 2"));
+    assert_eq!(waited.await.expect("the lock is given back").unwrap(), 1);
+    let late = tx.execute("update shelf set id = 3").await.unwrap_err();
+    assert!(matches!(late, DbError::Unavailable(_)), "{late}");
+    drop(tx);
+    assert_eq!(stopped.scalar::<i64>("select id from shelf").await.unwrap(), 2, "and the process goes on with another connection");
+}
+
+/// A step of a migration that finds its table in use waits for it, and nobody waits for the step.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_holds_up_nobody() {
+    let Some(database) = TestDatabase::empty(Engine::Postgres).await else { return };
+    let (long, other) = (database.open().await, database.open().await);
+    const FIRST: Migration = Migration { name: "0001", postgres: "create table shelf (id bigint)", sqlite: "" };
+    const SECOND: Migration = Migration { name: "0002", postgres: "alter table shelf add column name text", sqlite: "" };
+    migrate(&other, &[MigrationSet { component: "shelf", migrations: &[FIRST] }]).await.unwrap();
+    let tx = long.begin().await.unwrap();
+    tx.rows("select id from shelf".into()).await.unwrap();
+    let later = database.open().await;
+    let migrating =
+        tokio::spawn(async move { migrate(&later, &[MigrationSet { component: "shelf", migrations: &[FIRST, SECOND] }]).await });
+    for _ in 0..30 {
+        let read = tokio::time::timeout(Duration::from_secs(5), other.scalar::<i64>("select count(*) from shelf"));
+        assert_eq!(read.await.expect("nobody is held up").unwrap(), 0);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(!migrating.is_finished());
+    tx.commit().await.unwrap();
+    assert_eq!(migrating.await.unwrap().unwrap(), ["shelf/0002"]);
 }

@@ -25,6 +25,7 @@ mod serve;
 mod spelling;
 pub mod tls;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -43,7 +44,12 @@ const LAST_THREADS: Duration = Duration::from_secs(5);
 ///
 /// Gives the exit code: 0, or 1 after an error that has been printed.
 pub fn main_with(extend: impl Fn(PulpBuilder) -> PulpBuilder) -> ExitCode {
-    let cli = cli::Cli::parse();
+    main_of(std::env::args_os().skip(1), extend)
+}
+
+/// The same with these arguments (without the program’s name), for a program that is more than a server.
+pub fn main_of(arguments: impl IntoIterator<Item = OsString>, extend: impl Fn(PulpBuilder) -> PulpBuilder) -> ExitCode {
+    let cli = cli::Cli::parse_from(std::iter::once(OsString::from("pulp-server")).chain(arguments));
     let outcome = cli.config().map_err(Failure::from).and_then(|config| {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()

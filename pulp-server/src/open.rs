@@ -1,6 +1,7 @@
 //! From a configuration to a [`Pulp`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pulp_core::db::DbOptions;
 use pulp_core::storage::{LocalOptions, LocalStorage, Storage};
@@ -11,6 +12,9 @@ use url::Url;
 
 use crate::config::{Config, Server};
 
+/// How long a transaction may be open with nobody at work in it, at least and at most.
+const IDLE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+
 /// Opens what the configuration names; `extend` may add to it.
 ///
 /// # Errors
@@ -20,6 +24,9 @@ pub async fn open(config: &Config, extend: &impl Fn(PulpBuilder) -> PulpBuilder)
     let mut database = DbOptions::default();
     database.max_connections = server.database_connections;
     database.sqlite_full_sync = server.database_full_sync;
+    // A process that is missed must not hold locks for much longer; and who is only slow should not lose its work.
+    let lifetime = Duration::from_secs(config.settings.worker_ttl.unsigned_abs());
+    database.idle_transaction = lifetime.clamp(IDLE.0, IDLE.1);
     let mut builder = Pulp::builder().data_dir(&server.data_dir).settings(config.settings.clone()).database_options(database);
     if let Some(url) = &server.database {
         builder = builder.database(url);

@@ -78,6 +78,12 @@ impl TestDatabase {
         self.postgres.as_ref().map(PostgresDatabase::server)
     }
 
+    /// The database on PostgreSQL, if it is there.
+    #[must_use]
+    pub fn postgres(&self) -> Option<&PostgresDatabase> {
+        self.postgres.as_ref()
+    }
+
     /// Its address.
     #[must_use]
     pub fn url(&self) -> String {

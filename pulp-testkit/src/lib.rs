@@ -4,7 +4,9 @@
 //! - [`Proxy`]: a forward proxy that counts;
 //! - [`Authority`]: certificates for TLS tests;
 //! - [`both_databases!`] with [`Kit`] and [`TestDatabase`]: a Pulp, or only a database, on SQLite and on PostgreSQL;
-//! - [`Program`]: the real server as a process, which can be killed and started again;
+//! - [`Program`]: the real server as one or several processes, which can be killed, stopped and started again;
+//! - [`Balancer`], and `Cluster` (feature `s3`): many processes behind one address;
+//! - [`Gate`]: a way to PostgreSQL that can be blocked;
 //! - [`Client`]: typed calls to a server, and [`Client::file_repo`], which makes a whole file repository in one expression;
 //! - [`storage::conforms`]: what every storage must do;
 //! - `S3Server` (feature `s3`): a real S3 server on a directory;
@@ -14,11 +16,15 @@
 //! Everything listens on the loopback interface, on a port that the system chooses, and ends with
 //! its handle. Helpers panic when the world cannot be built: a test has no use for an error there.
 
+mod balancer;
 mod blob;
 pub mod client;
+#[cfg(feature = "s3")]
+pub mod cluster;
 pub mod database;
 mod file_repo;
 pub mod fixtures;
+mod gate;
 mod kit;
 pub mod openapi;
 pub mod pg;
@@ -32,14 +38,18 @@ mod tls;
 
 pub mod upstream;
 
+pub use balancer::Balancer;
 pub use blob::Blob;
 pub use client::{Answer, Client, created};
+#[cfg(feature = "s3")]
+pub use cluster::Cluster;
 pub use database::{Engine, Prepare, TestDatabase};
 pub use file_repo::{FileRepo, FileWorld};
 pub use fixtures::{ManifestFault, Tree, bad_manifest};
+pub use gate::Gate;
 pub use kit::Kit;
 pub use pg::{Postgres, PostgresDatabase};
-pub use process::{Process, Program};
+pub use process::{Launch, Process, Program};
 pub use proxy::{Proxied, Proxy};
 #[cfg(feature = "s3")]
 pub use s3::S3Server;

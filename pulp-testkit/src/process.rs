@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -41,7 +42,47 @@ pub struct Program {
     binary: PathBuf,
     database: TestDatabase,
     settings: BTreeMap<String, String>,
+    arguments: Vec<String>,
     small_disk: Option<SmallDisk>,
+}
+
+/// What one process of a program has for itself.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Launch {
+    roles: Option<String>,
+    database: Option<String>,
+    directory: Option<String>,
+    environment: Vec<(String, String)>,
+}
+
+impl Launch {
+    /// A process like any other, with these roles: `api,content`.
+    #[must_use]
+    pub fn roles(roles: &str) -> Self {
+        Self { roles: Some(roles.to_owned()), ..Self::default() }
+    }
+
+    /// Another way to the database.
+    #[must_use]
+    pub fn database(mut self, url: impl Into<String>) -> Self {
+        self.database = Some(url.into());
+        self
+    }
+
+    /// A data directory of its own, below that of the program.
+    #[must_use]
+    pub fn directory(mut self, name: &str) -> Self {
+        self.directory = Some(name.to_owned());
+        self
+    }
+
+    /// A variable of its environment.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
 }
 
 /// A directory that is a file system of its own.
@@ -79,20 +120,31 @@ impl Program {
         Some(Self::on(binary, TestDatabase::alone(&[CORE, CERTGUARD, FILE]).await?).await)
     }
 
-    async fn on(binary: impl Into<PathBuf>, database: TestDatabase) -> Self {
+    /// The same on a database that the test has migrated.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    pub async fn on(binary: impl Into<PathBuf>, database: TestDatabase) -> Self {
         let db = database.open().await;
         // A cheap hash: what is tested is not how long a password takes.
         let hash = password::make(USER.1, 1_000).expect("a password hash");
         User::create_superuser(&db, USER.0, &hash, SystemClock.now()).await.expect("the first user");
         db.close().await;
         let binary = std::path::absolute(binary.into()).expect("the path of a binary");
-        Self { binary, database, settings: BTreeMap::new(), small_disk: None }
+        Self { binary, database, settings: BTreeMap::new(), arguments: Vec::new(), small_disk: None }
     }
 
     /// Sets a key of the configuration, for the processes that start from now on.
     #[must_use]
     pub fn setting(mut self, key: &str, value: impl ToString) -> Self {
         self.settings.insert(format!("PULP_{}", key.to_ascii_uppercase()), value.to_string());
+        self
+    }
+
+    /// What the binary is told before the flags of the server, where it is more than a server.
+    #[must_use]
+    pub fn arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
         self
     }
 
@@ -124,12 +176,28 @@ impl Program {
         &self.database
     }
 
+    /// A client of a server on this database, at another address, that is signed in as the user who may do everything.
+    #[must_use]
+    pub fn client(&self, url: &str) -> Client {
+        Client::new(url).basic_auth(USER.0, USER.1)
+    }
+
     /// Starts the server, and waits until it answers.
     ///
     /// # Panics
     /// When it does not start.
     pub async fn start(&self) -> Process {
-        let log = self.dir().join("server.log");
+        self.start_as(&Launch::default()).await
+    }
+
+    /// The same, of one process of several.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub async fn start_as(&self, launch: &Launch) -> Process {
+        let directory = launch.directory.as_ref().map_or_else(|| self.dir().to_owned(), |name| self.dir().join(name));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let log = directory.join("server.log");
         let stderr = OpenOptions::new().create(true).append(true).open(&log).expect("a log file");
         let mut command = match &self.small_disk {
             None => Command::new(&self.binary),
@@ -144,15 +212,23 @@ impl Program {
             command.env_remove(name);
         }
         // The directory of the database is the data directory, which another file is not looked for in.
-        command.current_dir(self.dir()).envs(&self.settings).env("NO_PROXY", "127.0.0.1,localhost");
-        command.arg("--data-dir").arg(self.dir()).args(["--listen", "127.0.0.1:0", "--database"]).arg(self.database.url());
+        command.current_dir(&directory).envs(&self.settings).env("NO_PROXY", "127.0.0.1,localhost");
+        command.envs(launch.environment.iter().map(|(name, value)| (name, value))).args(&self.arguments);
+        command.arg("--data-dir").arg(&directory).args(["--listen", "127.0.0.1:0", "--database"]);
+        command.arg(launch.database.clone().unwrap_or_else(|| self.database.url()));
+        if let Some(roles) = &launch.roles {
+            command.args(["--roles", roles]);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr).kill_on_drop(true);
         let mut child = command.spawn().expect("the server's binary");
         let mut said = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let ready = async {
             while let Some(line) = said.next_line().await.expect("lines") {
-                if let Some(url) = line.trim().strip_prefix("API ") {
-                    return origin(url.trim()).to_owned();
+                // The first of them that it has.
+                for role in ["API ", "content ", "workers "] {
+                    if let Some(url) = line.trim().strip_prefix(role) {
+                        return origin(url.trim()).to_owned();
+                    }
                 }
             }
             panic!("the server did not start:\n{}", read(&log));
@@ -169,11 +245,29 @@ impl Process {
         Client::new(&self.url).basic_auth(USER.0, USER.1)
     }
 
+    /// Where it listens.
+    ///
+    /// # Panics
+    /// When it does not: it has workers alone.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        let address = self.url.rsplit('/').next().and_then(|address| address.parse().ok());
+        address.expect("a process that listens")
+    }
+
     /// Ends it as a power failure would, and waits until it is gone.
     ///
     /// # Panics
     /// When it is not ours to kill.
     pub async fn kill(mut self) {
+        self.end().await;
+    }
+
+    /// The same, where the handle is needed for the next one.
+    ///
+    /// # Panics
+    /// As [`kill`](Self::kill).
+    pub async fn end(&mut self) {
         self.child.kill().await.expect("a child that can be killed");
     }
 
@@ -182,13 +276,33 @@ impl Process {
     /// # Panics
     /// When it has not within `limit`.
     pub async fn terminate(mut self, limit: Duration) -> ExitStatus {
-        let pid = self.child.id().expect("a process that has not ended").to_string();
-        let told = Command::new("kill").args(["-TERM", &pid]).status().await.expect("the program kill");
-        assert!(told.success(), "the server has ended by itself:\n{}", read(&self.log));
+        self.signal("-TERM").await;
         match tokio::time::timeout(limit, self.child.wait()).await {
             Ok(status) => status.expect("a child that can be waited for"),
             Err(_) => panic!("the server has not stopped within {limit:?}:\n{}", read(&self.log)),
         }
+    }
+
+    /// Stops it in the middle of whatever it does (SIGSTOP), until [`go_on`](Self::go_on).
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub async fn pause(&self) {
+        self.signal("-STOP").await;
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub async fn go_on(&self) {
+        self.signal("-CONT").await;
+    }
+
+    async fn signal(&self, signal: &str) {
+        let pid = self.child.id().expect("a process that has not ended").to_string();
+        let told = Command::new("kill").args([signal, &pid]).status().await.expect("the program kill");
+        assert!(told.success(), "the server has ended by itself:\n{}", read(&self.log));
     }
 
     /// A path as the process sees it.

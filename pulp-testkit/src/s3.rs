@@ -61,6 +61,16 @@ impl S3Server {
         S3Options::new(BUCKET).endpoint(endpoint).keys(ACCESS_KEY, SECRET_KEY).retries(0)
     }
 
+    /// The settings of a server that stores in the bucket, by name.
+    #[must_use]
+    pub fn configuration(&self) -> [(&'static str, String); 2] {
+        let options = format!(
+            r#"{{ endpoint = "http://{}", region = "us-east-1", access_key_id = "{ACCESS_KEY}", secret_access_key = "{SECRET_KEY}" }}"#,
+            self.address
+        );
+        [("storage", format!("s3://{BUCKET}")), ("storage_options", options)]
+    }
+
     /// The directory where the server keeps the objects of the bucket, as files.
     #[must_use]
     pub fn bucket_dir(&self) -> PathBuf {

@@ -92,6 +92,14 @@ impl Dialect {
         }
     }
 
+    /// A statement after which this transaction does not wait long for a table that others use: they would wait for it meanwhile.
+    pub fn short_waits(self) -> Option<&'static str> {
+        match self {
+            Self::Postgres => Some("set local lock_timeout = '1s'"),
+            Self::Sqlite => None,
+        }
+    }
+
     /// A statement that tells every process on this database, when the transaction commits, what `$1` says: a channel, a space and
     /// the text. `None` where there is only one process, which can tell itself.
     pub fn notify(self) -> Option<&'static str> {

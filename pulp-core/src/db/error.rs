@@ -46,6 +46,16 @@ pub enum DbError {
         /// Why.
         source: Box<DbError>,
     },
+    /// A later release has changed the database so that this one cannot use it.
+    #[error(
+        "the database has step {component}/{name} of a later release, which took away what this one needs: start that release, or restore a back-up from before it"
+    )]
+    Newer {
+        /// The component whose step it is.
+        component: String,
+        /// The step.
+        name: String,
+    },
     /// Anything else; the text is for the log, not for a client.
     #[error("database error: {0}")]
     Other(#[source] sqlx::Error),
@@ -73,10 +83,10 @@ impl From<sqlx::Error> for DbError {
             sqlx::Error::Database(db) => {
                 let code = db.code().unwrap_or_default();
                 match code.as_ref() {
-                    // PostgreSQL: serialisation failure, deadlock.
-                    "40001" | "40P01" => Self::Retry(db.message().to_owned()),
-                    // PostgreSQL: connection exceptions, shutdown, too many connections.
-                    "57P01" | "57P02" | "57P03" | "53300" => Self::Unavailable(db.message().to_owned()),
+                    // PostgreSQL: serialisation failure, deadlock, a lock that was not to be waited for.
+                    "40001" | "40P01" | "55P03" => Self::Retry(db.message().to_owned()),
+                    // PostgreSQL: connection exceptions, shutdown, too many connections, a transaction that nobody went on with.
+                    "25P03" | "57P01" | "57P02" | "57P03" | "53300" => Self::Unavailable(db.message().to_owned()),
                     "53100" | "13" => Self::Full,
                     // SQLite: busy, locked, and their extended codes.
                     "5" | "6" | "261" | "262" | "517" | "773" => Self::Retry(db.message().to_owned()),

@@ -9,6 +9,7 @@ mod migrate;
 mod notify;
 mod pool;
 mod row;
+mod stale;
 mod tx;
 mod value;
 

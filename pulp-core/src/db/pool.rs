@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
 use super::notify::Notifier;
 use super::tx::{self, Tx};
-use super::{DbError, Dialect, Executor, Notification, Row, Sql};
+use super::{DbError, Dialect, Executor, Notification, Row, Sql, stale};
 use crate::shareable::shareable;
 
 /// A connection that has not been used for so long is asked whether it still is one.
@@ -37,11 +37,19 @@ pub struct DbOptions {
     /// Whether SQLite waits for the disk at every commit (`synchronous = FULL`). Without it, a loss of power can take back
     /// the last commits; the database stays consistent, and the death of the process loses nothing.
     pub sqlite_full_sync: bool,
+    /// How long a transaction of PostgreSQL may be open with nobody at work in it: then the server ends it, and gives its locks back.
+    /// A process that was stopped in the middle of one, or whose host is gone, holds up nobody for longer.
+    pub idle_transaction: Duration,
 }
 
 impl Default for DbOptions {
     fn default() -> Self {
-        Self { max_connections: 8, acquire_timeout: Duration::from_secs(30), sqlite_full_sync: false }
+        Self {
+            max_connections: 8,
+            acquire_timeout: Duration::from_secs(30),
+            sqlite_full_sync: false,
+            idle_transaction: Duration::from_secs(30),
+        }
     }
 }
 
@@ -126,7 +134,13 @@ impl Db {
 
     async fn open_postgres(url: &str, options: &DbOptions) -> Result<Self, DbError> {
         let connect = PgConnectOptions::from_str(url).map_err(|error| bad_address(url, &error.to_string()))?.application_name("pulp");
+        // By a statement, not as a parameter of the connection: poolers refuse those that they do not know.
+        let idle: Arc<str> = format!("set idle_in_transaction_session_timeout = {}", options.idle_transaction.as_millis()).into();
         let pool = PgPoolOptions::new()
+            .after_connect(move |connection, _| {
+                let idle = idle.clone();
+                Box::pin(async move { connection.execute(sqlx::raw_sql(AssertSqlSafe(idle.to_string()))).await.map(drop) })
+            })
             .max_connections(options.max_connections)
             .acquire_timeout(options.acquire_timeout)
             // Asking before each use costs a round trip; one that has rested may have died with its server meanwhile.
@@ -257,7 +271,7 @@ impl Executor for Db {
 
     async fn rows(&self, sql: Sql) -> Result<Vec<Row>, DbError> {
         match &self.0.pools {
-            Pools::Postgres(pool) => tx::postgres_rows(pool, sql).await,
+            Pools::Postgres(pool) => stale::rows(pool, sql).await,
             // A statement that writes and returns rows must go to the one that writes.
             Pools::Sqlite { write, .. } if tx::writes(sql.text()) => tx::sqlite_rows(write, sql).await,
             Pools::Sqlite { read, .. } => tx::sqlite_rows(read, sql).await,

@@ -9,7 +9,7 @@ use sqlx::types::Json;
 use sqlx::{Arguments, AssertSqlSafe, Executor as _};
 use tokio::sync::Mutex;
 
-use super::{DbError, Dialect, Executor, Row, Sql, Value};
+use super::{DbError, Dialect, Executor, Row, Sql, Value, stale};
 use crate::shareable::shareable;
 
 /// A transaction. Dropped without [`Tx::commit`], it leaves nothing behind.
@@ -29,13 +29,14 @@ impl fmt::Debug for Open {
 
 #[derive(Debug)]
 enum Connection {
-    Postgres(sqlx::Transaction<'static, Postgres>),
+    /// And whether a statement has been run in it.
+    Postgres(sqlx::Transaction<'static, Postgres>, bool),
     Sqlite(sqlx::Transaction<'static, Sqlite>),
 }
 
 impl Tx {
     pub(super) fn postgres(tx: sqlx::Transaction<'static, Postgres>) -> Self {
-        Self { dialect: Dialect::Postgres, open: Open(Mutex::new(Connection::Postgres(tx))) }
+        Self { dialect: Dialect::Postgres, open: Open(Mutex::new(Connection::Postgres(tx, false))) }
     }
 
     pub(super) fn sqlite(tx: sqlx::Transaction<'static, Sqlite>) -> Self {
@@ -48,7 +49,7 @@ impl Tx {
     /// If the database cannot be reached, or a check at the end fails; nothing is visible then.
     pub async fn commit(self) -> Result<(), DbError> {
         match self.open.0.into_inner() {
-            Connection::Postgres(tx) => tx.commit().await?,
+            Connection::Postgres(tx, _) => tx.commit().await?,
             Connection::Sqlite(tx) => tx.commit().await?,
         }
         Ok(())
@@ -60,7 +61,7 @@ impl Tx {
     /// If the database cannot be reached; it takes the work back by itself then.
     pub async fn rollback(self) -> Result<(), DbError> {
         match self.open.0.into_inner() {
-            Connection::Postgres(tx) => tx.rollback().await?,
+            Connection::Postgres(tx, _) => tx.rollback().await?,
             Connection::Sqlite(tx) => tx.rollback().await?,
         }
         Ok(())
@@ -68,7 +69,8 @@ impl Tx {
 
     pub(super) async fn script(&self, text: &str) -> Result<(), DbError> {
         match &mut *self.open.lock().await {
-            Connection::Postgres(tx) => {
+            Connection::Postgres(tx, used) => {
+                *used = true;
                 tx.execute(sqlx::raw_sql(AssertSqlSafe(text.to_owned()))).await?;
             }
             Connection::Sqlite(tx) => {
@@ -87,14 +89,17 @@ impl Executor for Tx {
 
     async fn rows(&self, sql: Sql) -> Result<Vec<Row>, DbError> {
         match &mut *self.open.lock().await {
-            Connection::Postgres(tx) => postgres_rows(&mut **tx, sql).await,
+            Connection::Postgres(tx, used) => stale::rows_in(tx, std::mem::replace(used, true), sql).await,
             Connection::Sqlite(tx) => sqlite_rows(&mut **tx, sql).await,
         }
     }
 
     async fn run(&self, sql: Sql) -> Result<u64, DbError> {
         match &mut *self.open.lock().await {
-            Connection::Postgres(tx) => postgres_run(&mut **tx, sql).await,
+            Connection::Postgres(tx, used) => {
+                *used = true;
+                postgres_run(&mut **tx, sql).await
+            }
             Connection::Sqlite(tx) => sqlite_run(&mut **tx, sql).await,
         }
     }
@@ -110,9 +115,14 @@ pub(super) fn writes(text: &str) -> bool {
 /// A statement of this many values is one of a kind: keeping it prepared would push out those that come again.
 const PREPARED_UP_TO: usize = 64;
 
-pub(super) async fn postgres_rows<'c>(executor: impl sqlx::Executor<'c, Database = Postgres>, sql: Sql) -> Result<Vec<Row>, DbError> {
+/// Runs a statement of PostgreSQL; `keep` it prepared unless it is long.
+pub(super) async fn postgres_rows<'c>(
+    executor: impl sqlx::Executor<'c, Database = Postgres>,
+    sql: Sql,
+    keep: bool,
+) -> Result<Vec<Row>, sqlx::Error> {
     let (text, values) = sql.into_parts();
-    let keep = values.len() <= PREPARED_UP_TO;
+    let keep = keep && values.len() <= PREPARED_UP_TO;
     let rows = sqlx::query_with(AssertSqlSafe(text), postgres_arguments(values)?).persistent(keep).fetch_all(executor).await?;
     Ok(rows.into_iter().map(Row::Postgres).collect())
 }
@@ -177,18 +187,18 @@ macro_rules! bind_all {
                 Value::Time(v) => $arguments.add(v),
                 Value::Json(v) => $arguments.add(v.map(Json)),
             }
-            .map_err(|error| DbError::Other(sqlx::Error::Encode(error)))?;
+            .map_err(sqlx::Error::Encode)?;
         }
         Ok($arguments)
     }};
 }
 
-fn postgres_arguments(values: Vec<Value>) -> Result<PgArguments, DbError> {
+fn postgres_arguments(values: Vec<Value>) -> Result<PgArguments, sqlx::Error> {
     let mut arguments = PgArguments::default();
     bind_all!(arguments, values)
 }
 
-fn sqlite_arguments(values: Vec<Value>) -> Result<SqliteArguments, DbError> {
+fn sqlite_arguments(values: Vec<Value>) -> Result<SqliteArguments, sqlx::Error> {
     let mut arguments = SqliteArguments::default();
     bind_all!(arguments, values)
 }

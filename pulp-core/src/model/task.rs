@@ -85,6 +85,8 @@ pub struct TaskRow {
     pub state: String,
     /// Which kind of task: [`Task::NAME`](crate::tasks::Task::NAME).
     pub name: String,
+    /// Which version of its kind: [`Task::VERSION`](crate::tasks::Task::VERSION).
+    pub task_version: i64,
     /// The correlation id of the request that dispatched it.
     pub logging_cid: String,
     /// When its work began.
@@ -99,7 +101,7 @@ pub struct TaskRow {
     pub result: Option<Column<Json>>,
     /// The task itself, serialised and encrypted, since it may hold secrets; emptied when it ends. Not for the wire.
     pub args: Column<Json>,
-    /// Plugins, by label, that a worker must have to run it, with their versions at dispatch.
+    /// The components of the process that dispatched it, by label, with their versions.
     pub versions: Column<Json>,
     /// See [`Resources::to_record`](crate::tasks::Resources::to_record).
     pub reserved_resources_record: Column<Vec<String>>,
@@ -127,6 +129,11 @@ pub struct TaskRow {
 model!(TaskRow, "core_task", "task");
 
 impl TaskRow {
+    /// All columns, by name: a statement that says `*` is not kept prepared in a transaction, see the database layer.
+    pub(crate) const COLUMNS: &str = "sequence, pulp_id, pulp_created, pulp_last_updated, state, name, task_version, logging_cid, started_at, \
+         unblocked_at, finished_at, error, result, args, versions, reserved_resources_record, immediate, deferred, profile_options, \
+         pulp_api_version, app_lock_id, fence, user_id, parent_task_id, task_group_id, pulp_domain_id";
+
     /// The state. An unknown word in the database counts as `failed`, so that nobody waits for it.
     pub fn state(&self) -> TaskState {
         self.state.parse().unwrap_or(TaskState::Failed)

@@ -29,6 +29,8 @@ pub struct TaskSchedule {
     pub dispatch_interval: Option<i64>,
     /// Which kind of task: [`Task::NAME`](crate::tasks::Task::NAME).
     pub task_name: String,
+    /// Which version of its kind: [`Task::VERSION`](crate::tasks::Task::VERSION).
+    pub task_version: i64,
     /// Unused; Pulp’s.
     pub task_args: Column<Json>,
     /// The task itself, serialised, and not encrypted: it must hold no secret.
@@ -188,6 +190,7 @@ mod tests {
             task_name: String::new(),
             task_args: Column(Json::Null),
             task_kwargs: Column(Json::Null),
+            task_version: 1,
             last_task_id: None,
             pulp_domain_id: Uuid::nil(),
             repository_id: None,

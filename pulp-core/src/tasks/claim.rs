@@ -4,7 +4,10 @@
 //! Why `unblocked_at` is right without locks: a task is blocked only by earlier ones that conflict, dispatches that conflict commit in
 //! the order of their sequence, and reservations of unfinished tasks only go. So once nothing earlier blocks a task, nothing ever will.
 //! Whoever ends a task looks, after its commit, for tasks that it may have blocked; whoever dispatches a task that seems blocked looks
-//! once more after its own commit. One of the two sees the other; should a process die in between, housekeeping looks again.
+//! once more after its own commit. One of the two sees the other; should a process die in between, whoever misses it looks through all.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use sqlx::FromRow;
 use sqlx::types::Json as Column;
@@ -18,6 +21,10 @@ use crate::model::{TaskRow, TaskState};
 
 /// How many of the first startable tasks are looked at, at least.
 const WINDOW: usize = 32;
+
+/// How long to wait before looking again where that failed: at first, and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LAST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Which tasks a worker’s slot takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,18 +41,19 @@ struct Candidate {
     pulp_id: Uuid,
     state: String,
     name: String,
+    task_version: i64,
     reserved_resources_record: Column<Vec<String>>,
     pulp_domain_id: Uuid,
 }
 
-const COLUMNS: &str = "sequence, pulp_id, state, name, reserved_resources_record, pulp_domain_id";
+const COLUMNS: &str = "sequence, pulp_id, state, name, task_version, reserved_resources_record, pulp_domain_id";
 const READY: &str = "state = 'waiting' and unblocked_at is not null";
 
 /// Claims at most `most` startable tasks for `lease`; none if there are none, or others were faster.
 pub(super) async fn claim(pulp: &Pulp, lease: Uuid, most: usize, lane: Lane) -> Result<Vec<TaskRow>, DbError> {
     let mut found = candidates(pulp, most.max(WINDOW), lane, false).await?;
     if !found.is_empty() && found.iter().all(|candidate| !is_ready(pulp, candidate)) {
-        // The first are of kinds that only other processes know: look past them.
+        // The first are of kinds, or of versions of them, that only other processes know: look past them.
         found = candidates(pulp, most.max(WINDOW), lane, true).await?;
     }
     let mut names: Vec<(Uuid, i64)> = Vec::new();
@@ -87,7 +95,7 @@ async fn take(pulp: &Pulp, lease: Uuid, which: Sql) -> Result<Vec<TaskRow>, DbEr
             .bind(lease);
     sql.push(" where sequence in (");
     sql.append(which);
-    sql.push(dialect.for_update_skip_locked()).push(") returning *");
+    sql.push(dialect.for_update_skip_locked()).push(format!(") returning {}", TaskRow::COLUMNS));
     let rows: Vec<TaskRow> = match dialect.relaxed_commit() {
         // A crash may take back that a task was started: it is claimed again then. Its end waits for the disk, and this with it.
         Some(relax) => {
@@ -106,7 +114,8 @@ async fn take(pulp: &Pulp, lease: Uuid, which: Sql) -> Result<Vec<TaskRow>, DbEr
 }
 
 fn is_ready(pulp: &Pulp, candidate: &Candidate) -> bool {
-    candidate.state == TaskState::Waiting.as_str() && pulp.registry().find_task(&candidate.name).is_some()
+    let kind = pulp.registry().find_task(&candidate.name);
+    candidate.state == TaskState::Waiting.as_str() && kind.is_some_and(|kind| kind.version() >= candidate.task_version)
 }
 
 /// The running tasks, and the first that may start: overall, or where there are tenants, of each.
@@ -116,8 +125,16 @@ async fn candidates(pulp: &Pulp, window: usize, lane: Lane, known: bool) -> Resu
         ready.push(" and immediate");
     }
     if known {
-        ready.push(" and name in ");
-        ready.push_list(pulp.registry().tasks().map(|kind| kind.name()));
+        let mut known: BTreeMap<i64, Vec<&str>> = BTreeMap::new();
+        for kind in pulp.registry().tasks() {
+            known.entry(kind.version()).or_default().push(kind.name());
+        }
+        ready.push(" and (1 = 0");
+        for (version, names) in known {
+            ready.push(" or (task_version <= ").push_bind(version).push(" and name in ");
+            ready.push_list(names).push(")");
+        }
+        ready.push(")");
     }
     let mut sql = Sql::default();
     let dialect = pulp.db().dialect();
@@ -154,6 +171,26 @@ pub(super) async fn unblock(pulp: &Pulp, released: &Resources) -> Result<(), DbE
     let mut which = Sql::new("sequence in (");
     which.append(candidates).push(")");
     unblock_where(pulp, pulp.db().dialect().by_key(), which).await.map(drop)
+}
+
+/// The same, for certain: while the database is away, it is tried again. Who has died meanwhile is missed, and all are looked through.
+pub(super) async fn unblock_surely(pulp: &Pulp, released: &Resources) {
+    let Err(error) = unblock(pulp, released).await else { return };
+    tracing::warn!(%error, "tasks that may go on now could not be looked for; trying again");
+    let (pulp, released) = (pulp.downgrade(), released.clone());
+    tokio::spawn(async move {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            tokio::time::sleep(pause).await;
+            // With the process's Pulp goes what it owes.
+            let Some(pulp) = pulp.upgrade() else { return };
+            match unblock(&pulp, &released).await {
+                Ok(()) => return,
+                Err(error) => tracing::debug!(%error, "tasks that may go on now could not be looked for"),
+            }
+            pause = (pause * 2).min(LAST_PAUSE);
+        }
+    });
 }
 
 /// Looks through all blocked tasks; how many should not have been.

@@ -57,6 +57,7 @@ impl DispatchOptions {
 /// What is to be inserted.
 pub(super) struct Draft {
     name: &'static str,
+    version: i64,
     args: Json,
     resources: Resources,
     immediate: bool,
@@ -138,17 +139,17 @@ impl Draft {
         }
         let args =
             serde_json::to_string(&task).map_err(|error| Error::Internal(format!("task {} cannot be serialised: {error}", T::NAME)))?;
-        Self::new(tasks, T::NAME, &args, &task.resources(), immediate, options)
+        Self::new(tasks, (T::NAME, T::VERSION), &args, &task.resources(), immediate, options)
     }
 
     /// Of a task in its serialised form; a worker will run it.
     pub(super) fn of_kind(tasks: &Tasks, kind: &TaskKind, args: &Json, options: DispatchOptions) -> Result<Self> {
-        Self::new(tasks, kind.name(), &args.to_string(), &kind.resources(args)?, false, options)
+        Self::new(tasks, (kind.name(), kind.version()), &args.to_string(), &kind.resources(args)?, false, options)
     }
 
     fn new(
         tasks: &Tasks,
-        name: &'static str,
+        (name, version): (&'static str, i64),
         args: &str,
         needs: &Resources,
         immediate: bool,
@@ -161,7 +162,7 @@ impl Draft {
         let resources = needs.clone().and(&options.resources).shared(Prn::new("core.domain", domain.pulp_id));
         let cid = options.cid.take().unwrap_or_else(|| Uuid::new_v4().simple().to_string());
         let immediate = options.immediate.unwrap_or(immediate);
-        Ok(Self { name, args, resources, immediate, domain, cid, options })
+        Ok(Self { name, version, args, resources, immediate, domain, cid, options })
     }
 
     /// What it needs as it is recorded: its domain last, as Pulp has it.
@@ -190,7 +191,7 @@ impl Draft {
         let record = self.record();
         let diagnostics = (!self.options.diagnostics.is_empty()).then(|| Json::from(self.options.diagnostics));
         let mut sql = Sql::new(
-            "insert into core_task (pulp_id, pulp_created, pulp_last_updated, state, name, logging_cid, unblocked_at, started_at, finished_at, \
+            "insert into core_task (pulp_id, pulp_created, pulp_last_updated, state, name, task_version, logging_cid, unblocked_at, started_at, finished_at, \
              error, args, versions, reserved_resources_record, immediate, deferred, profile_options, app_lock_id, fence, user_id, \
              parent_task_id, task_group_id, pulp_domain_id) values ",
         );
@@ -200,6 +201,7 @@ impl Draft {
             now.into(),
             state.as_str().into(),
             self.name.into(),
+            self.version.into(),
             self.cid.into(),
             (!blocked).then_some(now).into(),
             started.into(),
@@ -218,7 +220,7 @@ impl Draft {
             self.options.group.into(),
             self.domain.pulp_id.into(),
         ]);
-        sql.push(" returning *");
+        sql.push(format!(" returning {}", TaskRow::COLUMNS));
         let row: TaskRow = tx.one(sql).await?;
         if !refused {
             reserve(tx, row.sequence, &self.resources).await?;
@@ -238,7 +240,7 @@ impl Inserted {
     pub(super) async fn committed(self, tasks: &Tasks) -> Result<TaskRow> {
         if let Some(needs) = &self.blocked {
             // Whoever had it may have ended between our look and our commit, and not have seen us.
-            claim::unblock(&tasks.pulp, needs).await?;
+            claim::unblock_surely(&tasks.pulp, needs).await;
         }
         tasks.pulp.hub().tell(self.row.pulp_id, self.row.state());
         Ok(self.row)

@@ -82,8 +82,6 @@ pub(super) fn needs(row: &TaskRow) -> Resources {
 
 /// After the commit that ended a task: lets those go on that it may have blocked, and tells this process.
 pub(super) async fn after_end(pulp: &Pulp, task: Uuid, released: &Resources, state: TaskState) {
-    if let Err(error) = claim::unblock(pulp, released).await {
-        tracing::warn!(%error, "tasks that could go on now will do so when housekeeping finds them");
-    }
+    claim::unblock_surely(pulp, released).await;
     pulp.hub().tell(task, state);
 }

@@ -50,7 +50,7 @@ impl Reconciler {
         let lifetime = Duration::from_secs(settings.worker_ttl.unsigned_abs().max(1));
         [
             Self::new("reap", (lifetime / 2).min(Duration::from_secs(5)), |pulp| async move { pulp.tasks().reap().await.map(drop) }),
-            Self::new("unblock", Duration::from_secs(30), |pulp| async move {
+            Self::new("unblock", lifetime.min(Duration::from_secs(30)), |pulp| async move {
                 match claim::unblock_all(&pulp).await? {
                     0 => {}
                     count => tracing::info!(count, "tasks were waiting for nothing"),

@@ -16,6 +16,7 @@ type Run = Arc<dyn Fn(Json, TaskContext) -> BoxFuture<'static, Result<TaskOutput
 #[derive(Clone)]
 pub struct TaskKind {
     name: &'static str,
+    version: i64,
     needs: Needs,
     run: Run,
 }
@@ -25,12 +26,17 @@ impl TaskKind {
     pub fn of<T: Task>() -> Self {
         let needs: Needs = Arc::new(|args| read::<T>(args.clone()).map(|task| task.resources()));
         let run: Run = Arc::new(|args, cx| Box::pin(async move { read::<T>(args)?.run(cx).await }));
-        Self { name: T::NAME, needs, run }
+        Self { name: T::NAME, version: T::VERSION, needs, run }
     }
 
     /// The name on the wire.
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// The latest version of it that this process can run.
+    pub fn version(&self) -> i64 {
+        self.version
     }
 
     /// What a task of this kind needs, by its serialised form.

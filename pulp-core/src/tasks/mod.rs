@@ -39,6 +39,8 @@ mod recurring;
 mod repair;
 mod run;
 mod schedule;
+#[cfg(test)]
+mod state_space;
 mod wait;
 mod workers;
 
@@ -198,6 +200,10 @@ impl From<()> for TaskOutput {
 pub trait Task: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The task’s name on the wire; kept equal to Pulp’s.
     const NAME: &'static str;
+
+    /// Raised by a release whose tasks of this kind an earlier one could not run: because they have a field that it does not know and
+    /// must heed, say. Workers of earlier releases leave such tasks to those of later ones; later ones run all.
+    const VERSION: i64 = 1;
 
     /// Whether it is short enough to be run by the process that dispatches it, if what it needs is free.
     const IMMEDIATE: bool = false;

@@ -26,13 +26,19 @@ impl Tasks {
         let own = presences(&self.pulp).clone();
         let apps: Vec<AppStatus> = self.pulp.db().all("select * from core_appstatus").await?;
         let mut ended = Vec::new();
+        let mut died = false;
         // Our own row may be stale when the machine was asleep; we know better.
         for app in apps.iter().filter(|app| !app.is_online(now) && !own.contains(&app.pulp_id)) {
             tracing::warn!(process = %app.name, role = %app.app_type, last_heartbeat = %app.last_heartbeat, "a process has gone missing");
             ended.extend(self.fail_tasks_of(Some(app.pulp_id)).await?);
+            died = true;
         }
         // Tasks whose process has no row at all.
         ended.extend(self.fail_tasks_of(None).await?);
+        if died {
+            // It may have committed the end of a task, or a new one, and not have come to look for those that may go on.
+            claim::unblock_all(&self.pulp).await?;
+        }
         Ok(ended)
     }
 

@@ -46,10 +46,10 @@ impl Tasks {
         };
         let insert = Sql::new(
             "insert into core_taskschedule (pulp_id, pulp_created, pulp_last_updated, name, next_dispatch, dispatch_interval, task_name, \
-             task_args, task_kwargs, pulp_domain_id) values ($1, $2, $2, $3, $4, $5, $6, $7, $8, $9) \
+             task_args, task_kwargs, pulp_domain_id, task_version) values ($1, $2, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
              on conflict (name, pulp_domain_id) do update set repository_id = null, user_id = null, cron = null, jitter = 0, enabled = true, \
              pulp_last_updated = excluded.pulp_last_updated, \
-             task_name = excluded.task_name, task_kwargs = excluded.task_kwargs, dispatch_interval = excluded.dispatch_interval, \
+             task_name = excluded.task_name, task_version = excluded.task_version, task_kwargs = excluded.task_kwargs, dispatch_interval = excluded.dispatch_interval, \
              next_dispatch = case when core_taskschedule.dispatch_interval = excluded.dispatch_interval \
              then core_taskschedule.next_dispatch else excluded.next_dispatch end returning *",
         )
@@ -61,7 +61,8 @@ impl Tasks {
         .bind(T::NAME)
         .bind(json!([]))
         .bind(kwargs)
-        .bind(domain.pulp_id);
+        .bind(domain.pulp_id)
+        .bind(T::VERSION);
         Ok(self.pulp.db().one(insert).await?)
     }
 
@@ -134,9 +135,9 @@ impl Tasks {
     }
 
     async fn dispatch_one(&self, schedule: &TaskSchedule) -> Result<Option<Uuid>> {
-        let kind = self.pulp.registry().find_task(&schedule.task_name);
+        let kind = self.pulp.registry().find_task(&schedule.task_name).filter(|kind| kind.version() >= schedule.task_version);
         let Some(kind) = kind else {
-            tracing::debug!(schedule = %schedule.name, task = %schedule.task_name, "left to processes that know this kind of task");
+            tracing::debug!(schedule = %schedule.name, task = %schedule.task_name, "left to processes that know this version of this kind of task");
             return Ok(None);
         };
         let domain = self.domain(schedule.pulp_domain_id).await?;

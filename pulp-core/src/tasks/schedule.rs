@@ -77,14 +77,14 @@ pub fn schedule(tasks: &[QueuedTask]) -> Vec<TaskId> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeSet;
 
     use proptest::prelude::*;
 
     use super::*;
 
-    fn conflict(a: &Resources, b: &Resources) -> bool {
+    pub(in crate::tasks) fn conflict(a: &Resources, b: &Resources) -> bool {
         let of = |resources: &Resources| -> (BTreeSet<String>, BTreeSet<String>) {
             (resources.exclusives().map(str::to_owned).collect(), resources.shareds().map(str::to_owned).collect())
         };
@@ -92,7 +92,7 @@ mod tests {
         !ae.is_disjoint(&be) || !ae.is_disjoint(&bs) || !as_.is_disjoint(&be)
     }
 
-    fn resources() -> impl Strategy<Value = Resources> {
+    pub(in crate::tasks) fn resources() -> impl Strategy<Value = Resources> {
         let some = || proptest::collection::vec(0..5_u8, 0..3);
         (some(), some()).prop_map(|(exclusive, shared)| {
             let all = exclusive.into_iter().fold(Resources::none(), Resources::exclusive);

@@ -181,6 +181,22 @@ impl PostgresDatabase {
     }
 }
 
+impl PostgresDatabase {
+    /// A way to it that can be blocked.
+    ///
+    /// # Panics
+    /// When the system gives no port.
+    pub async fn gate(&self) -> crate::Gate {
+        crate::Gate::to(self.server.directory().join(".s.PGSQL.5432")).await
+    }
+
+    /// Its address by a port of the loopback interface: a [`gate`](Self::gate)'s.
+    #[must_use]
+    pub fn url_by(&self, port: u16) -> String {
+        format!("postgres://{}@127.0.0.1:{port}/{}?sslmode=disable", cluster::SUPERUSER, self.name)
+    }
+}
+
 impl Drop for PostgresDatabase {
     fn drop(&mut self) {
         let mut unused = self.server.unused.lock().unwrap_or_else(PoisonError::into_inner);
