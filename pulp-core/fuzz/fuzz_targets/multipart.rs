@@ -92,9 +92,7 @@ fn made(parts: &[(u8, Part)], cut: usize) {
         assert_eq!(read, Err(413));
         return;
     }
-    let values: Map<String, Json> = values
-        .into_iter()
-        .map(|(name, all)| if let [only] = all[..] { (name, json!(only)) } else { (name, json!(all)) })
-        .collect();
+    let values: Map<String, Json> =
+        values.into_iter().map(|(name, all)| if let [only] = all[..] { (name, json!(only)) } else { (name, json!(all)) }).collect();
     assert_eq!(read, Ok((values, files)));
 }

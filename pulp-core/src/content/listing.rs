@@ -12,7 +12,7 @@ use crate::model::{Cursor, Domain, Tree, TreeEntry, after_all_below};
 
 /// How many files one statement looks at. A directory is passed over with the next one, however much is in it.
 const PAGE: u32 = 500;
-/// The same where all files are looked at, whatever is shown.
+/// At most, in a directory of many files, and where all are looked at, whatever is shown.
 const LARGE_PAGE: u32 = 5_000;
 
 /// One line of a listing.
@@ -187,6 +187,10 @@ impl Walk {
             }
         }
         self.next = next.filter(|_| full);
+        // Each statement has to put the files of a version in order first: where there are many, ever larger ones are asked for.
+        if entries.len() >= self.size as usize / 2 {
+            self.size = (self.size * 4).min(LARGE_PAGE);
+        }
         Ok(Some(entries))
     }
 
