@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::{Extensions, HeaderName, HeaderValue, Request, Response, Version};
@@ -18,6 +18,7 @@ use pulp_core::api::RemoteAddress;
 use pulp_core::body::{Body, ReasonText, SendsFiles};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 
 use crate::rest::Whole;
 use crate::sendfile::{OnTheWay, Outgoing, Socket};
@@ -46,6 +47,9 @@ pub struct Limits {
 /// Larger request heads are refused with 431: client certificates come in headers, up to 16 KiB each.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 
+/// Whoever has connected when it is time to stop, and asks within this, is answered: a proxy may have chosen this server just before.
+const HEARD: Duration = Duration::from_secs(1);
+
 /// Tells in which scheme the client spoke; of HTTP/1.1, the request itself does not.
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
@@ -69,13 +73,14 @@ pub async fn serve<A: Answer>(listener: TcpListener, tls: Option<Tls>, answer: A
         .max_header_list_size(MAX_HEAD_BYTES as u32)
         .keep_alive_interval(Duration::from_secs(60))
         .max_concurrent_streams(250);
-    let builder = Arc::new(builder);
     let spelling = spelling::learn().await.unwrap_or_else(|error| {
         tracing::warn!(%error, "names of headers are written as they come");
         Extensions::new()
     });
-    let front = Arc::new(Front { answer, access_log: limits.access_log, spelling, tls });
+    let front = Arc::new(Front { builder, answer, access_log: limits.access_log, spelling, tls });
     let graceful = GracefulShutdown::new();
+    let (silent, mut heard) = mpsc::channel(1);
+    let begin = |stream, peer| drop(tokio::spawn(connection(Arc::clone(&front), stream, peer, graceful.watcher(), silent.clone())));
     let certificate = follow(front.tls.as_ref(), limits.certificate_check);
     tokio::pin!(stop, certificate);
     loop {
@@ -85,10 +90,7 @@ pub async fn serve<A: Answer>(listener: TcpListener, tls: Option<Tls>, answer: A
             () = &mut stop => break,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                let watcher = graceful.watcher();
-                tokio::spawn(connection(Arc::clone(&builder), stream, peer, Arc::clone(&front), watcher));
-            }
+            Ok((stream, peer)) => begin(stream, peer),
             Err(error) => {
                 // Out of file descriptors, mostly: others must end before another can begin.
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -96,14 +98,34 @@ pub async fn serve<A: Answer>(listener: TcpListener, tls: Option<Tls>, answer: A
             }
         }
     }
-    drop(listener);
+    for (stream, peer) in waiting(listener) {
+        begin(stream, peer);
+    }
+    drop(silent);
+    // hyper would hang up on whom it has not heard yet.
+    let _ = tokio::time::timeout(HEARD, heard.recv()).await;
     if tokio::time::timeout(limits.shutdown_timeout, graceful.shutdown()).await.is_err() {
         tracing::warn!(seconds = limits.shutdown_timeout.as_secs(), "requests were still open when the time to stop was over");
     }
 }
 
+/// A connection that has not asked for anything yet holds one.
+type Silent = mpsc::Sender<Infallible>;
+
+/// Closes the listener; the connections that the system had taken for it.
+fn waiting(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
+    let Ok(listener) = listener.into_std() else { return Vec::new() };
+    let waiting = std::iter::from_fn(|| listener.accept().ok());
+    let own = |(stream, peer): (std::net::TcpStream, _)| {
+        stream.set_nonblocking(true).ok()?;
+        Some((TcpStream::from_std(stream).ok()?, peer))
+    };
+    waiting.filter_map(own).collect()
+}
+
 /// What all connections share.
 struct Front<A> {
+    builder: auto::Builder<TokioExecutor>,
     answer: Arc<A>,
     access_log: bool,
     /// For answers of the API, whose heads are read by scripts.
@@ -119,13 +141,7 @@ async fn follow(tls: Option<&Tls>, every: Duration) {
     }
 }
 
-async fn connection<A: Answer>(
-    builder: Arc<auto::Builder<TokioExecutor>>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    front: Arc<Front<A>>,
-    watcher: Watcher,
-) {
+async fn connection<A: Answer>(front: Arc<Front<A>>, stream: TcpStream, peer: SocketAddr, watcher: Watcher, silent: Silent) {
     // A response is written whole: waiting to fill a packet only delays it.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, %peer, "nodelay could not be set");
@@ -134,25 +150,27 @@ async fn connection<A: Answer>(
         None => {
             let socket = Socket::new(stream);
             let on_the_way = socket.on_the_way();
-            speak(builder, socket, Some(on_the_way), peer, front, watcher).await;
+            speak(front, socket, Some(on_the_way), peer, watcher, silent).await;
         }
         Some(tls) => match tls.accept(stream).await {
-            Ok(stream) => speak(builder, stream, None, peer, Arc::clone(&front), watcher).await,
+            Ok(stream) => speak(Arc::clone(&front), stream, None, peer, watcher, silent).await,
             Err(error) => tracing::debug!(%error, %peer, "the handshake failed"),
         },
     }
 }
 
 async fn speak<A: Answer, S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-    builder: Arc<auto::Builder<TokioExecutor>>,
+    front: Arc<Front<A>>,
     stream: S,
     on_the_way: Option<OnTheWay>,
     peer: SocketAddr,
-    front: Arc<Front<A>>,
     watcher: Watcher,
+    silent: Silent,
 ) {
+    let (asked, silent) = (Arc::clone(&front), Mutex::new(Some(silent)));
     let service = service_fn(move |mut request: Request<Incoming>| {
-        let front = Arc::clone(&front);
+        silent.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let front = Arc::clone(&asked);
         // In HTTP/2 what is sent is cut into frames, and so copied.
         let on_the_way = on_the_way.clone().filter(|_| request.version() < Version::HTTP_2);
         if on_the_way.is_some() {
@@ -160,7 +178,7 @@ async fn speak<A: Answer, S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         }
         async move { Ok::<_, Infallible>(respond(&front, request, peer).await.map(|body| Outgoing::new(body, on_the_way))) }
     });
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = front.builder.serve_connection(TokioIo::new(stream), service);
     if let Err(error) = watcher.watch(connection.into_owned()).await {
         tracing::debug!(%error, %peer, "a connection ended early");
     }
@@ -224,6 +242,7 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 #[cfg(test)]
 mod tests {
     use http::Version;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::sync::oneshot;
 
     use super::*;
@@ -236,20 +255,43 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn both_versions_of_http_are_spoken_in_the_clear() {
+    async fn started(stop: impl Future<Output = ()> + Send + 'static) -> (SocketAddr, tokio::task::JoinHandle<()>) {
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (_stop, stopped) = oneshot::channel::<()>();
         let limits = Limits {
             header_read_timeout: Duration::from_secs(5),
             shutdown_timeout: Duration::from_secs(5),
             access_log: false,
             certificate_check: Duration::from_secs(5),
         };
-        tokio::spawn(serve(listener, None, Arc::new(Says), limits, async {
-            let _ = stopped.await;
-        }));
+        (address, tokio::spawn(serve(listener, None, Arc::new(Says), limits, stop)))
+    }
+
+    #[tokio::test]
+    async fn who_has_just_connected_is_answered_before_the_end() {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (address, serving) = started(async { drop(stopped.await) }).await;
+        let mut known = TcpStream::connect(address).await.unwrap();
+        // Time for it to be taken, and for nothing to be heard of it.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let mut unknown = std::net::TcpStream::connect(address).unwrap();
+        stop.send(()).unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        std::io::Write::write_all(&mut unknown, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+        known.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        unknown.set_nonblocking(true).unwrap();
+        for mut tcp in [known, TcpStream::from_std(unknown).unwrap()] {
+            let mut answer = String::new();
+            tcp.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer:?}");
+        }
+        serving.await.unwrap();
+        TcpStream::connect(address).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn both_versions_of_http_are_spoken_in_the_clear() {
+        let (address, _serving) = started(std::future::pending()).await;
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = || reqwest::Client::builder().no_proxy();
         for (client, version) in [

@@ -92,10 +92,11 @@ impl Dialect {
         }
     }
 
-    /// A statement after which this transaction does not wait long for a table that others use: they would wait for it meanwhile.
+    /// A statement after which this transaction does not wait long for a table that others use: they would wait for it meanwhile. Much
+    /// shorter than `deadlock_timeout` (a second), so that of two that wait for each other it is the one that gives up.
     pub fn short_waits(self) -> Option<&'static str> {
         match self {
-            Self::Postgres => Some("set local lock_timeout = '1s'"),
+            Self::Postgres => Some("set local lock_timeout = '100ms'"),
             Self::Sqlite => None,
         }
     }

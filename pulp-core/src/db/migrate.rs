@@ -10,8 +10,8 @@ use super::{Db, DbError, Dialect, Executor, ExecutorExt, Sql, Tx};
 const LOCK: i64 = 0x5075_6c70;
 
 /// How often a step that found a table in use is tried again, and how long apart.
-const TRIES: u32 = 60;
-const PAUSE: Duration = Duration::from_millis(500);
+const TRIES: u32 = 300;
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Brings the database up to date: applies, in order, what each set has and the database has not seen.
 ///

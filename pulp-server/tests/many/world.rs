@@ -25,6 +25,17 @@ impl Prepare for Servers {
     }
 }
 
+impl Drop for Servers {
+    /// When the test fails, what the servers have complained of.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.0.dir().join("server.log")).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            eprintln!("The servers’ last complaints:\n{}", lines[lines.len().saturating_sub(60)..].join("\n"));
+        }
+    }
+}
+
 impl Servers {
     /// One process in these roles, whose way to the database can be blocked.
     pub async fn one(&self, roles: &str) -> One<'_> {
