@@ -11,8 +11,9 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::net::TcpStream;
+
+use crate::listening::Listening;
 
 type Body = BoxBody<Bytes, hyper::Error>;
 
@@ -45,10 +46,9 @@ impl Servers {
 /// below `/pulp/content/` to the servers of content. It ends with its handle.
 #[derive(Debug)]
 pub struct Balancer {
-    address: SocketAddr,
     api: Arc<Servers>,
     content: Arc<Servers>,
-    accepting: JoinHandle<()>,
+    listening: Listening,
 }
 
 impl Balancer {
@@ -57,17 +57,16 @@ impl Balancer {
     /// # Panics
     /// When the port is taken.
     pub async fn start(port: u16) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("a port");
-        let address = listener.local_addr().expect("an address");
         let (api, content) = (Arc::<Servers>::default(), Arc::<Servers>::default());
-        let accepting = tokio::spawn(accept(listener, api.clone(), content.clone()));
-        Self { address, api, content, accepting }
+        let (to_api, to_content) = (api.clone(), content.clone());
+        let listening = Listening::start(port, move |tcp| serve(tcp, to_api.clone(), to_content.clone())).await;
+        Self { api, content, listening }
     }
 
     /// Its address, without a slash at the end.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.listening.address())
     }
 
     /// From now on these answer API requests.
@@ -81,27 +80,13 @@ impl Balancer {
     }
 }
 
-impl Drop for Balancer {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
-}
-
-async fn accept(listener: TcpListener, api: Arc<Servers>, content: Arc<Servers>) {
-    let mut connections = JoinSet::new();
-    loop {
-        while connections.try_join_next().is_some() {}
-        let Ok((tcp, _)) = listener.accept().await else { continue };
-        let (api, content) = (api.clone(), content.clone());
-        let service = service_fn(move |request: Request<Incoming>| {
-            let servers = if request.uri().path().starts_with(CONTENT) { content.in_turn() } else { api.in_turn() };
-            async move { Ok::<_, std::convert::Infallible>(pass(request, servers).await) }
-        });
-        connections.spawn(async move {
-            // An error is a client that went away.
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(tcp), service).await;
-        });
-    }
+async fn serve(tcp: TcpStream, api: Arc<Servers>, content: Arc<Servers>) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let servers = if request.uri().path().starts_with(CONTENT) { content.in_turn() } else { api.in_turn() };
+        async move { Ok::<_, std::convert::Infallible>(pass(request, servers).await) }
+    });
+    // An error is a client that went away.
+    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(tcp), service).await;
 }
 
 /// Passes a request on as it came, `Host` included, to the first that takes a connection.

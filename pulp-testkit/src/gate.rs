@@ -1,12 +1,12 @@
 //! A way to a PostgreSQL that can be blocked.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, UnixStream};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
+
+use crate::listening::Listening;
 
 /// What becomes of what is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,9 +21,8 @@ enum State {
 /// A port of the loopback interface that leads to the socket of a database's server, until it does not. It ends with its handle.
 #[derive(Debug)]
 pub struct Gate {
-    address: SocketAddr,
     state: watch::Sender<State>,
-    accepting: JoinHandle<()>,
+    listening: Listening,
 }
 
 impl Gate {
@@ -32,35 +31,15 @@ impl Gate {
     /// # Panics
     /// When the system gives no port.
     pub async fn to(socket: PathBuf) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
-        let address = listener.local_addr().expect("an address");
         let (state, seen) = watch::channel(State::Open);
-        let accepting = tokio::spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((client, _)) = listener.accept().await {
-                while connections.try_join_next().is_some() {}
-                if *seen.borrow() == State::Cut {
-                    continue;
-                }
-                let (socket, seen) = (socket.clone(), seen.clone());
-                connections.spawn(async move {
-                    let Ok(server) = UnixStream::connect(&socket).await else { return };
-                    let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
-                    // Whichever side ends first ends both.
-                    tokio::select! {
-                        () = pass(from_client, to_server, seen.clone()) => {}
-                        () = pass(from_server, to_client, seen) => {}
-                    }
-                });
-            }
-        });
-        Self { address, state, accepting }
+        let listening = Listening::start(0, move |client| lead(client, socket.clone(), seen.clone())).await;
+        Self { state, listening }
     }
 
     /// The port.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.address.port()
+        self.listening.address().port()
     }
 
     /// From now on what is sent is held back, in both directions, and no connection ends: as when a cable is drawn.
@@ -79,15 +58,22 @@ impl Gate {
     }
 }
 
-impl Drop for Gate {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
-}
-
 /// Waits for a state; `Cut` when the gate is gone.
 async fn until(seen: &mut watch::Receiver<State>, wanted: impl FnMut(&State) -> bool) -> State {
     seen.wait_for(wanted).await.map_or(State::Cut, |state| *state)
+}
+
+async fn lead(client: TcpStream, socket: PathBuf, seen: watch::Receiver<State>) {
+    if *seen.borrow() == State::Cut {
+        return;
+    }
+    let Ok(server) = UnixStream::connect(&socket).await else { return };
+    let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+    // Whichever side ends first ends both.
+    tokio::select! {
+        () = pass(from_client, to_server, seen.clone()) => {}
+        () = pass(from_server, to_client, seen) => {}
+    }
 }
 
 async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, mut seen: watch::Receiver<State>) {

@@ -26,6 +26,7 @@ mod file_repo;
 pub mod fixtures;
 mod gate;
 mod kit;
+mod listening;
 pub mod openapi;
 pub mod pg;
 mod process;

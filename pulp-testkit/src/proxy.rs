@@ -1,7 +1,6 @@
 //! A forward proxy that counts.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -12,11 +11,12 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::Authority;
+use crate::listening::Listening;
 use crate::upstream::basic;
 
 type Body = BoxBody<Bytes, hyper::Error>;
@@ -47,9 +47,8 @@ struct Shared {
 #[derive(Debug)]
 pub struct Proxy {
     shared: Arc<Shared>,
-    address: SocketAddr,
     authority: Option<Authority>,
-    accepting: JoinHandle<()>,
+    listening: Listening,
 }
 
 impl Proxy {
@@ -72,22 +71,21 @@ impl Proxy {
     }
 
     async fn listen(required: Option<HeaderValue>, authority: Option<Authority>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free loopback port");
-        let address = listener.local_addr().expect("a bound listener");
         let acceptor = authority.as_ref().map(|authority| {
             let identity = authority.server(&["localhost", "127.0.0.1"]);
             TlsAcceptor::from(Arc::new(Authority::listener(&identity, None)))
         });
         let shared = Arc::new(Shared { log: Mutex::default(), required });
-        let accepting = tokio::spawn(accept(listener, acceptor, Arc::clone(&shared)));
-        Self { shared, address, authority, accepting }
+        let seen = Arc::clone(&shared);
+        let listening = Listening::start(0, move |tcp| accept(tcp, acceptor.clone(), Arc::clone(&seen))).await;
+        Self { shared, authority, listening }
     }
 
     /// `http://127.0.0.1:PORT` (or `https`), without a slash at the end.
     #[must_use]
     pub fn url(&self) -> String {
         let scheme = if self.authority.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}", self.address)
+        format!("{scheme}://{}", self.listening.address())
     }
 
     /// Who signed its certificate, if it is spoken to over TLS.
@@ -118,30 +116,14 @@ impl Proxy {
     }
 }
 
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
-}
-
-async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, shared: Arc<Shared>) {
-    let mut connections = JoinSet::new();
-    loop {
-        while connections.try_join_next().is_some() {}
-        let Ok((tcp, _)) = listener.accept().await else {
-            continue;
-        };
-        let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
-        connections.spawn(async move {
-            match acceptor {
-                None => serve(tcp, shared).await,
-                Some(acceptor) => {
-                    if let Ok(tls) = acceptor.accept(tcp).await {
-                        serve(tls, shared).await;
-                    }
-                }
+async fn accept(tcp: TcpStream, acceptor: Option<TlsAcceptor>, shared: Arc<Shared>) {
+    match acceptor {
+        None => serve(tcp, shared).await,
+        Some(acceptor) => {
+            if let Ok(tls) = acceptor.accept(tcp).await {
+                serve(tls, shared).await;
             }
-        });
+        }
     }
 }
 

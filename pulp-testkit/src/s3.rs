@@ -10,7 +10,8 @@ use pulp_core::storage::S3Options;
 use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
 use s3s_fs::FileSystem;
 use tempfile::TempDir;
-use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::listening::Listening;
 
 const BUCKET: &str = "artifacts";
 const ACCESS_KEY: &str = "TESTACCESSKEY";
@@ -20,8 +21,7 @@ const SECRET_KEY: &str = "test-secret-key";
 #[derive(Debug)]
 pub struct S3Server {
     dir: TempDir,
-    address: std::net::SocketAddr,
-    server: JoinHandle<()>,
+    listening: Listening,
 }
 
 impl S3Server {
@@ -35,20 +35,15 @@ impl S3Server {
         let mut service = S3ServiceBuilder::new(FileSystem::new(dir.path()).expect("a file system"));
         service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
         let service = service.build();
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let server = tokio::spawn(async move {
-            let mut connections = tokio::task::JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                let service = service.clone();
-                connections.spawn(async move {
-                    // A client that leaves is its own affair.
-                    let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
-                });
-                while connections.try_join_next().is_some() {}
+        let listening = Listening::start(0, move |tcp| {
+            let service = service.clone();
+            async move {
+                // A client that leaves is its own affair.
+                let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(tcp), service).await;
             }
-        });
-        Self { dir, address, server }
+        })
+        .await;
+        Self { dir, listening }
     }
 
     /// How to reach the bucket. Requests that fail are not repeated, so that tests of failures are quick.
@@ -57,7 +52,7 @@ impl S3Server {
     /// Never: the address is one.
     #[must_use]
     pub fn options(&self) -> S3Options {
-        let endpoint = format!("http://{}", self.address).parse().expect("a url");
+        let endpoint = format!("http://{}", self.listening.address()).parse().expect("a url");
         S3Options::new(BUCKET).endpoint(endpoint).keys(ACCESS_KEY, SECRET_KEY).retries(0)
     }
 
@@ -66,7 +61,7 @@ impl S3Server {
     pub fn configuration(&self) -> [(&'static str, String); 2] {
         let options = format!(
             r#"{{ endpoint = "http://{}", region = "us-east-1", access_key_id = "{ACCESS_KEY}", secret_access_key = "{SECRET_KEY}" }}"#,
-            self.address
+            self.listening.address()
         );
         [("storage", format!("s3://{BUCKET}")), ("storage_options", options)]
     }
@@ -89,14 +84,6 @@ impl S3Server {
 
     /// Stops the server: connections are closed, and new ones refused.
     pub async fn stop(&mut self) {
-        self.server.abort();
-        // It ends as cancelled, which is what was asked for.
-        let _ = (&mut self.server).await;
-    }
-}
-
-impl Drop for S3Server {
-    fn drop(&mut self) {
-        self.server.abort();
+        self.listening.stop().await;
     }
 }

@@ -28,14 +28,13 @@ use std::sync::Arc;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use tokio::net::TcpListener;
-use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 pub(crate) use answer::basic;
 pub use fault::{Fault, Planned};
 pub use world::Recorded;
 
+use crate::listening::Listening;
 use crate::{Authority, Blob, Identity, Tree};
 use wire::{Signals, Socket, Wire};
 use world::World;
@@ -70,9 +69,8 @@ pub(crate) fn encode(path: &str) -> String {
 #[derive(Debug)]
 pub struct Upstream {
     world: Arc<World>,
-    address: SocketAddr,
     tls: Option<Secured>,
-    accepting: JoinHandle<()>,
+    listening: Listening,
 }
 
 #[derive(Debug)]
@@ -109,12 +107,11 @@ impl Upstream {
     }
 
     async fn listen(config: Option<rustls::ServerConfig>, tls: Option<Secured>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free loopback port");
-        let address = listener.local_addr().expect("a bound listener");
         let world = Arc::new(World::new());
         let acceptor = config.map(|config| TlsAcceptor::from(Arc::new(config)));
-        let accepting = tokio::spawn(accept(listener, acceptor, Arc::clone(&world)));
-        Self { world, address, tls, accepting }
+        let served = Arc::clone(&world);
+        let listening = Listening::start(0, move |tcp| serve(tcp, acceptor.clone(), Arc::clone(&served))).await;
+        Self { world, tls, listening }
     }
 
     // What it serves.
@@ -217,9 +214,7 @@ impl Upstream {
 
     /// Closes the port and all connections: from now on, clients are refused.
     pub async fn stop(&mut self) {
-        self.accepting.abort();
-        // Its only end is this one.
-        let _ = (&mut self.accepting).await;
+        self.listening.stop().await;
     }
 
     /// What it serves at `path`.
@@ -237,7 +232,7 @@ impl Upstream {
     #[must_use]
     pub fn base_url(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}", self.address)
+        format!("{scheme}://{}", self.listening.address())
     }
 
     /// The address of a file, its path percent-encoded.
@@ -249,7 +244,7 @@ impl Upstream {
     /// The address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.listening.address()
     }
 
     /// Who signed its certificate; of a server without TLS, there is nobody.
@@ -297,25 +292,6 @@ impl Upstream {
     /// Waits until `count` bytes of bodies have been given for `path`.
     pub async fn wait_bytes(&self, path: &str, count: u64) {
         self.world.until(|world| world.bytes_sent(path) >= count).await;
-    }
-}
-
-impl Drop for Upstream {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
-}
-
-async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, world: Arc<World>) {
-    // Ends its connections when it is itself aborted.
-    let mut connections = JoinSet::new();
-    loop {
-        while connections.try_join_next().is_some() {}
-        // Out of descriptors, say: the client sees it.
-        let Ok((tcp, _)) = listener.accept().await else {
-            continue;
-        };
-        connections.spawn(serve(tcp, acceptor.clone(), Arc::clone(&world)));
     }
 }
 
