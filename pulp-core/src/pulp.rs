@@ -398,6 +398,7 @@ impl PulpBuilder {
         let denied_networks = self.settings.denied_networks()?;
         let mut options = SpoolOptions::default().algorithms(&self.settings.checksums()?);
         options.quota = (self.settings.spool_quota_bytes > 0).then_some(self.settings.spool_quota_bytes);
+        options.partial = self.settings.partial_files_bytes;
         let spool = Spool::open(spool_dir, options).await?;
         let fetching = FetcherOptions {
             verify_before_serving: self.settings.verify_before_serving_bytes,

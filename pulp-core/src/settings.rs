@@ -72,6 +72,9 @@ pub struct Settings {
     pub sync_max_in_flight_items: usize,
     /// Bytes that unfinished files may take; 0 sets no bound.
     pub spool_quota_bytes: u64,
+    /// Bytes of large files that did not come in whole which are kept, for a day at most, so that the next fetch goes on behind them; 0 keeps
+    /// none.
+    pub partial_files_bytes: u64,
     /// Bytes above which a lazy file is streamed before its digest is known to be right (its end is held back until then).
     pub verify_before_serving_bytes: u64,
     /// Upstream fetches of lazy content at the same time.
@@ -148,6 +151,7 @@ impl Default for Settings {
             sync_max_in_flight_bytes: 256 << 20,
             sync_max_in_flight_items: 6_000,
             spool_quota_bytes: 0,
+            partial_files_bytes: 10 << 30,
             verify_before_serving_bytes: 1 << 20,
             lazy_fetch_concurrency: 64,
             max_request_body_bytes: 16 << 20,

@@ -45,7 +45,7 @@ pub use local::{Durability, LocalOptions, LocalStorage};
 pub use path::{ArtifactPath, InvalidPath};
 #[cfg(feature = "s3")]
 pub use s3::{S3Options, S3Storage};
-pub use spool::{NewFile, Spool, SpoolFile, SpoolOptions, SpoolTail, Spooled};
+pub use spool::{NewFile, PartialKey, Spool, SpoolFile, SpoolOptions, SpoolTail, Spooled};
 
 /// Bytes as they come; the first error ends them.
 pub type ByteStream<E = StorageError> = BoxStream<'static, std::result::Result<Bytes, E>>;

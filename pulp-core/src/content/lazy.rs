@@ -17,7 +17,7 @@ use crate::digest::{Expected, Sha256};
 use crate::download::{self, DownloadError, DownloadRequest, FetchError, FetchHandler, FetchKey, FetchRange, FetchRequest};
 use crate::model::save::{NewArtifact, save_artifacts};
 use crate::model::{Artifact, ContentArtifact, FileSource, Policy, RemoteArtifact};
-use crate::storage::{Spooled, StorageError};
+use crate::storage::{PartialKey, Spooled, StorageError};
 
 /// Tries of the rows of a file that was fetched: other writers may win.
 const TRIES: usize = 5;
@@ -165,7 +165,9 @@ impl Lazy {
 impl Source for Lazy {
     async fn open(&self, range: Option<Range<u64>>) -> Result<Opened, ServeError> {
         let handler = Arc::new(self.storing.clone());
-        let request = FetchRequest::new(self.key(), self.sources()?, self.expected.clone(), handler).streamed(self.streamed);
+        let partial = PartialKey::new(self.storing.domain, &self.expected).filter(|_| !self.streamed);
+        let request =
+            FetchRequest::new(self.key(), self.sources()?, self.expected.clone(), handler).streamed(self.streamed).partial(partial);
         let fetch_range = range.clone().map(|range| FetchRange::Span(range.start, Some(range.end)));
         match self.storing.pulp.fetcher().open_parts(request, fetch_range).await {
             Ok((meta, parts)) => {

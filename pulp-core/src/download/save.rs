@@ -3,7 +3,7 @@
 use super::transfer::{Terms, Transfer};
 use super::{DownloadError, DownloadRequest, Downloader, RetryPolicy};
 use crate::digest::Expected;
-use crate::storage::{Spool, Spooled};
+use crate::storage::{PartialKey, Spool, Spooled};
 
 /// What a file must be, and how patiently it is fetched.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +15,9 @@ pub struct SaveOptions {
     pub limit: Option<u64>,
     /// When to try again.
     pub retry: RetryPolicy,
+    /// Under which key a beginning is kept if the last attempt fails, or this is dropped, or the process dies; whoever fetches the same file
+    /// next goes on behind it.
+    pub partial: Option<PartialKey>,
 }
 
 impl SaveOptions {
@@ -35,6 +38,13 @@ impl SaveOptions {
     #[must_use]
     pub fn retry(mut self, retry: RetryPolicy) -> Self {
         self.retry = retry;
+        self
+    }
+
+    /// Sets [`partial`](Self::partial).
+    #[must_use]
+    pub fn partial(mut self, key: Option<PartialKey>) -> Self {
+        self.partial = key;
         self
     }
 }
@@ -63,12 +73,17 @@ pub async fn download_to_spool(
     spool: &Spool,
     options: &SaveOptions,
 ) -> Result<Spooled, DownloadError> {
-    let terms = Terms { expected: &options.expected, limit: options.limit, live: false };
+    let terms = Terms { expected: &options.expected, limit: options.limit, live: false, partial: options.partial.as_ref() };
     let mut transfer = Transfer::new(spool, terms);
     let mut failures = 0;
     loop {
         let error = match once(&mut transfer, downloader, &request).await {
             Ok(spooled) => return Ok(spooled),
+            // What an earlier fetch has left was wrong, and is gone.
+            Err(_) if transfer.is_misfit() => {
+                transfer.only(0, &mut |_| {});
+                continue;
+            }
             Err(error) => error,
         };
         failures += 1;

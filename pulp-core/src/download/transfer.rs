@@ -9,16 +9,18 @@ use http::{HeaderValue, header};
 
 use super::{ByteRange, Download, DownloadError, DownloadRequest, DownloadStream, Downloader, RedactedUrl, StrongValidator};
 use crate::digest::{Expected, Mismatch};
-use crate::storage::{NewFile, Spool, SpoolFile, SpoolTail, Spooled, StorageError};
+use crate::storage::{NewFile, PartialKey, Spool, SpoolFile, SpoolTail, Spooled, StorageError};
 
 /// Small chunks that are ready together go to the disk together, up to this many bytes.
 const GATHER: usize = 256 * 1024;
 
 /// What a transfer tells while it runs.
 pub(super) enum Event {
-    /// A source answered, for a file of which nothing is here yet.
+    /// A source answered, for a file of which nothing has come yet.
     Started {
         head: Head,
+        /// Bytes of it that an earlier fetch has left.
+        here: u64,
         /// Readable while the file grows, if that was asked for.
         tail: Option<SpoolTail>,
     },
@@ -54,6 +56,8 @@ pub(super) struct Terms<'a> {
     pub(super) limit: Option<u64>,
     /// Whether somebody reads along. Then bytes that are in the file stay, and a new attempt goes on behind them.
     pub(super) live: bool,
+    /// Under which key a beginning is kept if this fails, and looked for.
+    pub(super) partial: Option<&'a PartialKey>,
 }
 
 /// The state of one file between attempts: what is in the spool, and what is known of it.
@@ -71,6 +75,10 @@ pub(super) struct Transfer<'a> {
     contradicted: bool,
     /// Whether the parts that several sources gave did not make the right file.
     misfit: bool,
+    /// Whether it was looked what an earlier fetch has left.
+    looked: bool,
+    /// Whether a start was told of what is in the file.
+    told: bool,
 }
 
 /// The sources of the bytes that are in a file.
@@ -78,6 +86,8 @@ pub(super) struct Transfer<'a> {
 enum Givers {
     #[default]
     Nobody,
+    /// An earlier fetch, of which no more is known.
+    Earlier,
     One(usize),
     Several,
 }
@@ -94,7 +104,19 @@ impl Givers {
 
 impl<'a> Transfer<'a> {
     pub(super) fn new(spool: &'a Spool, terms: Terms<'a>) -> Self {
-        Self { spool, terms, file: None, tail: None, total: None, origin: None, givers: Givers::Nobody, contradicted: false, misfit: false }
+        Self {
+            spool,
+            terms,
+            file: None,
+            tail: None,
+            total: None,
+            origin: None,
+            givers: Givers::Nobody,
+            contradicted: false,
+            misfit: false,
+            looked: false,
+            told: false,
+        }
     }
 
     /// Whether sources contradicted each other, so that each should be asked [alone](Self::only): what was wrong may have come from another.
@@ -127,7 +149,15 @@ impl<'a> Transfer<'a> {
         events: &mut (dyn FnMut(Event) + Send),
     ) -> Result<(), DownloadError> {
         self.check_verifiable(request)?;
+        self.take_up().await.map_err(|error| spool_error(&request.redacted(), error))?;
+        let earlier = self.givers == Givers::Earlier;
         match self.try_once(source, downloader, request, events).await {
+            // What an earlier fetch has left is not of this file.
+            Err(DownloadError::Changed { .. } | DownloadError::RangeNotSatisfiable { .. }) if earlier => {
+                self.contradicted = false;
+                self.discard(events);
+                self.try_once(source, downloader, request, events).await
+            }
             // Two sources disagree about the beginning. The first is the one that already failed: start over with this one.
             Err(DownloadError::Changed { .. }) if self.terms.live && self.is_verified_at_the_end() => {
                 self.discard(events);
@@ -148,18 +178,31 @@ impl<'a> Transfer<'a> {
         events: &mut (dyn FnMut(Event) + Send),
     ) -> Result<(Spooled, Option<SpoolTail>), DownloadError> {
         // An empty file has no chunk that would have begun it.
-        let mut file = self.file.take().unwrap_or_else(|| self.create(None));
+        let mut file = self.file.take().unwrap_or_else(|| self.spool.create());
         self.misfit = false;
         if self.terms.live && self.tail.is_none() {
             self.tail = Some(file.share().await.map_err(|error| spool_error(&url, error))?);
         }
         let spooled = file.finish().await.map_err(|error| spool_error(&url, error))?;
         if let Err(mismatch) = spooled.verify(self.terms.expected) {
-            self.misfit = self.givers == Givers::Several;
+            self.misfit = matches!(self.givers, Givers::Earlier | Givers::Several);
             self.discard(events);
             return Err(DownloadError::Mismatch { url, mismatch });
         }
         Ok((spooled, self.tail.take()))
+    }
+
+    /// Goes on with what an earlier fetch has left, if this is the first that is heard of the file.
+    async fn take_up(&mut self) -> Result<(), StorageError> {
+        if self.terms.partial.is_none() || std::mem::replace(&mut self.looked, true) {
+            return Ok(());
+        }
+        let file = self.spool.resume(self.options(self.terms.expected.size)).await?;
+        if file.size() > 0 {
+            tracing::info!(bytes = file.size(), "going on where an earlier fetch broke off");
+            (self.file, self.total, self.givers) = (Some(file), self.terms.expected.size, Givers::Earlier);
+        }
+        Ok(())
     }
 
     fn position(&self) -> u64 {
@@ -182,7 +225,10 @@ impl<'a> Transfer<'a> {
     }
 
     fn discard(&mut self, events: &mut (dyn FnMut(Event) + Send)) {
-        self.file = None;
+        if let Some(file) = self.file.take() {
+            file.discard();
+        }
+        self.told = false;
         self.tail = None;
         self.total = None;
         self.origin = None;
@@ -190,11 +236,8 @@ impl<'a> Transfer<'a> {
         events(Event::Discarded);
     }
 
-    fn create(&self, length: Option<u64>) -> SpoolFile {
-        match length {
-            Some(size) => self.spool.create_with(NewFile::sized(size)),
-            None => self.spool.create(),
-        }
+    fn options(&self, length: Option<u64>) -> NewFile {
+        length.map(NewFile::sized).unwrap_or_default().partial(self.terms.partial.cloned())
     }
 
     /// The request for what is missing, as far as a part of the file can be trusted to belong to the rest.
@@ -253,7 +296,7 @@ impl<'a> Transfer<'a> {
         if at > self.position() {
             return Err(DownloadError::Interrupted { url: shown, detail: "the answer begins beyond what was asked for".to_owned() });
         }
-        if self.file.is_none() {
+        if !self.told {
             self.begin(Head::of(&download), events).await.map_err(|error| spool_error(&shown, error))?;
         }
         self.origin = download.validator.clone().map(|validator| (source, validator));
@@ -299,12 +342,14 @@ impl<'a> Transfer<'a> {
     async fn begin(&mut self, mut head: Head, events: &mut (dyn FnMut(Event) + Send)) -> Result<(), StorageError> {
         head.length = self.terms.expected.size.or(head.length);
         self.total = head.length;
-        let mut file = self.create(head.length);
+        let mut file = self.file.take().unwrap_or_else(|| self.spool.create_with(self.options(head.length)));
+        let here = file.size();
         if self.terms.live {
             self.tail = Some(file.share().await?);
         }
         self.file = Some(file);
-        events(Event::Started { head, tail: self.tail.clone() });
+        self.told = true;
+        events(Event::Started { head, here, tail: self.tail.clone() });
         Ok(())
     }
 

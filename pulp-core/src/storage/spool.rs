@@ -2,6 +2,7 @@
 
 mod area;
 mod file;
+mod partial;
 mod spooled;
 mod tail;
 
@@ -10,6 +11,7 @@ use std::{path::PathBuf, sync::Arc};
 use bytes::Bytes;
 
 pub use file::{NewFile, SpoolFile};
+pub use partial::PartialKey;
 pub use spooled::Spooled;
 pub use tail::SpoolTail;
 
@@ -28,11 +30,15 @@ pub struct SpoolOptions {
     pub algorithms: Vec<Algorithm>,
     /// How many large files are hashed at once, and on how many threads small ones are hashed and written; by default one per core.
     pub hashing: usize,
+    /// How many bytes of files that did not come in whole are kept, beside the quota, for a day at most; none by default. Only files of
+    /// which a digest is known, and some MiB are there, are worth it.
+    pub partial: u64,
 }
 
 impl Default for SpoolOptions {
     fn default() -> Self {
-        Self { quota: None, algorithms: Algorithm::DEFAULT.to_vec(), hashing: std::thread::available_parallelism().map_or(2, usize::from) }
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        Self { quota: None, algorithms: Algorithm::DEFAULT.to_vec(), hashing: cores, partial: 0 }
     }
 }
 
@@ -50,12 +56,20 @@ impl SpoolOptions {
         self.algorithms = algorithms.to_vec();
         self
     }
+
+    /// Sets [`partial`](Self::partial), in bytes.
+    #[must_use]
+    pub fn partial(mut self, bytes: u64) -> Self {
+        self.partial = bytes;
+        self
+    }
 }
 
 /// A directory for files that are being written.
 ///
 /// Several spools, of several processes too, may share one directory: each has an area of its own in it, which it holds
-/// locked. What a killed process left behind is removed when the next spool opens there. Put it on the file system of the
+/// locked. What a killed process left behind is removed when the next spool opens there, or [kept](SpoolOptions::partial) for whoever goes
+/// on with it. Put it on the file system of the
 /// storage, so that adopting a file is a rename. Cloning gives another handle to the same spool.
 #[derive(Debug, Clone)]
 pub struct Spool {
@@ -80,6 +94,15 @@ impl Spool {
     /// Begins a file.
     pub fn create_with(&self, options: NewFile) -> SpoolFile {
         SpoolFile::new(Arc::clone(&self.area), options)
+    }
+
+    /// Begins a file, or goes on with what is left of an earlier one of the same [key](NewFile::partial): its size says how much that is. It
+    /// may be wrong: verify the whole.
+    ///
+    /// # Errors
+    /// As [`SpoolFile::write`].
+    pub async fn resume(&self, options: NewFile) -> Result<SpoolFile> {
+        SpoolFile::resumed(Arc::clone(&self.area), options).await
     }
 
     /// Spools bytes that are in memory.
@@ -114,7 +137,7 @@ impl Spool {
 
     /// A file for a copy that is made on the calling, blocking, thread.
     pub(super) fn blocking_file(&self) -> std::io::Result<(TempFile, std::fs::File)> {
-        Area::create(&self.area)
+        Area::create(&self.area, None)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::clients::RemoteClient;
 use crate::digest::Expected;
 use crate::download::{DownloadError, DownloadRequest, Downloader, SaveOptions, download_to_spool};
 use crate::model::{Policy, Remote};
-use crate::storage::Spooled;
+use crate::storage::{PartialKey, Spooled};
 use crate::tasks::TaskContext;
 use crate::{Error, Pulp, Result};
 
@@ -176,7 +176,8 @@ impl SyncContext {
     /// Fetches, through this client, a file that was announced: it counts for the meter.
     pub(super) async fn fetch_announced(&self, client: &RemoteClient, url: Url, expected: Expected) -> Result<Spooled> {
         let downloader = client.downloaders.as_ref();
-        let options = SaveOptions::expecting(expected).retry(client.retry);
+        let partial = PartialKey::new(self.task.domain().pulp_id, &expected);
+        let options = SaveOptions::expecting(expected).retry(client.retry).partial(partial);
         let (spool, request) = (self.pulp().spool(), DownloadRequest::new(url));
         let Some(meter) = &self.meter else { return Ok(download_to_spool(downloader, request, spool, &options).await?) };
         let counting = Counting::new(downloader, meter);

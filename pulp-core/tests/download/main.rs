@@ -2,6 +2,7 @@
 
 mod fetch;
 mod http;
+mod partial;
 mod save;
 mod seeded;
 mod world;

@@ -90,4 +90,46 @@ both_databases! {
         assert!(killed_midway >= ROUNDS / 3, "of {ROUNDS} syncs only {killed_midway} were killed midway");
         assert!(process.is_alive());
     }
+
+    async fn a_large_file_is_gone_on_with_after_a_kill(server: Server) {
+        let (large, here) = (Blob::seeded(1, 12 << 20), 8 << 20);
+        let upstream = Upstream::start().await.file("large.iso", large.clone()).manifest();
+        let mut process = server.start().await;
+        let lazy = process.client().file_repo("lazy").remote(&upstream).policy("on_demand").sync().publish().distribute().await;
+        for way in ["lazy", "sync"] {
+            upstream.forget();
+            upstream.plan("large.iso", Fault::HoldAt(here).once());
+            let client = process.client();
+            let asked = if way == "lazy" {
+                let path = lazy.path("large.iso");
+                tokio::spawn(async move { drop(client.try_get(&path).await) })
+            } else {
+                upstream.put("large.iso", Blob::seeded(2, 12 << 20));
+                upstream.write_manifest();
+                let sync = format!("{}sync/", client.file_repo("isos").remote(&upstream).await.href());
+                tokio::spawn(async move { drop(client.post(&sync, json!({})).await) })
+            };
+            let begun = Instant::now();
+            while upstream.bytes_sent("large.iso") < here {
+                assert!(begun.elapsed() < PATIENCE, "{way}: {} bytes", upstream.bytes_sent("large.iso"));
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            // What was sent last is on its way.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            process.kill().await;
+            asked.abort();
+            process = server.start().await;
+            let client = process.client();
+            if way == "lazy" {
+                assert_eq!(client.try_get(&lazy.path("large.iso")).await.body, large.to_bytes());
+            } else {
+                let repository = client.list("repositories/file/file/?name=isos").await[0]["pulp_href"].as_str().unwrap().to_owned();
+                client.wait(client.post(&format!("{repository}sync/"), json!({})).await).await;
+            }
+            let ranges: Vec<String> = upstream.requests().iter().filter_map(|request| request.range().map(str::to_owned)).collect();
+            let [range] = ranges.as_slice() else { panic!("{way}: {ranges:?}") };
+            let offset: u64 = range.trim_start_matches("bytes=").trim_end_matches('-').parse().unwrap();
+            assert!(offset > here / 2, "{way}: {range}");
+        }
+    }
 }

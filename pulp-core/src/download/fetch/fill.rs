@@ -123,7 +123,8 @@ impl<'a> Sources<'a> {
     /// Goes from source to source, each from where the one before broke off; when all have failed, waits, and asks again those that may
     /// have healed. Where the parts do not make the right file, each source is asked for the whole of it.
     async fn fetch(mut self, shared: &Shared, gate: Gate, entry: &Entry) -> Result<Fetched, FetchError> {
-        let terms = Terms { expected: &self.request.expected, limit: shared.options.limit, live: true };
+        let terms =
+            Terms { expected: &self.request.expected, limit: shared.options.limit, live: true, partial: self.request.partial.as_ref() };
         let mut transfer = Transfer::new(&shared.spool, terms);
         let mut progress = Progress { gate, entry, bytes: &shared.counts.bytes, size: 0, head: Head::default(), tail: None };
         let count = self.states.len();
@@ -225,10 +226,11 @@ struct Progress<'a> {
 impl Progress<'_> {
     fn on(&mut self, event: Event) {
         match event {
-            Event::Started { head, tail } => {
+            Event::Started { head, here, tail } => {
                 self.head = head;
+                self.size = here;
                 self.tail = tail;
-                self.advance(0);
+                self.advance(here);
             }
             Event::Advanced(size) => {
                 self.bytes.fetch_add(size.saturating_sub(self.size), Ordering::Relaxed);

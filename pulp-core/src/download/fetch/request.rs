@@ -8,7 +8,7 @@ use http::HeaderValue;
 
 use crate::digest::Expected;
 use crate::download::{DownloadError, DownloadRequest, Downloader, RetryPolicy};
-use crate::storage::Spooled;
+use crate::storage::{PartialKey, Spooled};
 
 /// What makes two requests one fetch: the sha256 where it is known, else the content artifact. What one tenant's credentials fetch must
 /// not be given to another: put the domain into the key.
@@ -84,19 +84,29 @@ pub struct FetchRequest {
     pub handler: Arc<dyn FetchHandler>,
     /// Policy `streamed`: the file is given to whoever asks while it is here, and kept by nobody.
     pub streamed: bool,
+    /// Under which key a beginning is kept if no source gives the rest, or the process dies; whoever fetches the same file next goes on
+    /// behind it.
+    pub partial: Option<PartialKey>,
 }
 
 impl FetchRequest {
     /// A file that is kept (policy `on_demand`, or `immediate` with the artifact missing).
     #[must_use]
     pub fn new(key: impl Into<FetchKey>, sources: Vec<Source>, expected: Expected, handler: Arc<dyn FetchHandler>) -> Self {
-        Self { key: key.into(), sources, expected, handler, streamed: false }
+        Self { key: key.into(), sources, expected, handler, streamed: false, partial: None }
     }
 
     /// Sets whether the file is passed on only.
     #[must_use]
     pub fn streamed(mut self, streamed: bool) -> Self {
         self.streamed = streamed;
+        self
+    }
+
+    /// Sets [`partial`](Self::partial).
+    #[must_use]
+    pub fn partial(mut self, key: Option<PartialKey>) -> Self {
+        self.partial = key;
         self
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io,
+    io::{self, Seek as _, SeekFrom},
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::{
@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::{
     super::{Result, StorageError, io::Crew},
     SpoolOptions,
+    partial::{PartialKey, Partials},
 };
 use crate::digest::Algorithm;
 
@@ -39,6 +40,7 @@ pub(in super::super) struct Area {
     algorithms: Vec<Algorithm>,
     hashing: Arc<Semaphore>,
     writers: Crew,
+    partials: Partials,
 }
 
 impl Area {
@@ -52,7 +54,8 @@ impl Area {
         fs::create_dir(&dir).map_err(failed)?;
         let held = lock_file(&dir.join(HELD)).map_err(failed)?;
         held.lock().map_err(failed)?;
-        sweep(parent).map_err(failed)?;
+        let partials = Partials::new(parent, options.partial);
+        sweep(parent, &partials).map_err(failed)?;
         Ok(Self {
             dir,
             _held: held,
@@ -62,6 +65,7 @@ impl Area {
             algorithms: options.algorithms,
             hashing: Arc::new(Semaphore::new(options.hashing.max(1))),
             writers: Crew::new(options.hashing),
+            partials,
         })
     }
 
@@ -71,27 +75,70 @@ impl Area {
         let parent = self.dir.parent().unwrap_or(&self.dir);
         let gate = lock_file(&parent.join(GATE)).map_err(failed)?;
         gate.lock().map_err(failed)?;
-        sweep(parent).map_err(failed)
+        sweep(parent, &self.partials).map_err(failed)
     }
 
-    /// Makes an empty file. Blocking.
-    pub(super) fn create(area: &Arc<Self>) -> io::Result<(TempFile, File)> {
-        let number = area.next.fetch_add(1, Ordering::Relaxed);
-        let directory = area.directory(number % DIRECTORIES);
-        let path = directory.join(number.to_string());
-        let file = match create_new(&path) {
+    /// Makes an empty file; with a key, one whose beginning is worth keeping. Blocking.
+    pub(super) fn create(area: &Arc<Self>, key: Option<&PartialKey>) -> io::Result<(TempFile, File)> {
+        let temp = Self::place(area, key);
+        let file = match create_new(&temp.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // The first file in this directory.
-                create_directory(&directory)?;
-                create_new(&path)?
+                create_directory(&area.directory(temp.number))?;
+                create_new(&temp.path)
             }
-            other => other?,
+            other => other,
         };
-        Ok((TempFile { path, leaves: AtomicBool::new(true), area: Arc::clone(area) }, file))
+        match file {
+            Ok(file) => Ok((temp, file)),
+            Err(error) => {
+                // There is nothing to remove.
+                temp.moved();
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes up what there is of a file of which no more than `limit` bytes are wanted: the file, to be written from its end on, and how
+    /// much there is. Blocking.
+    pub(super) fn resume(area: &Arc<Self>, key: &PartialKey, limit: u64) -> io::Result<Option<(TempFile, File, u64)>> {
+        let temp = Self::place(area, Some(key));
+        create_directory(&area.directory(temp.number))?;
+        let Some(size) = area.partials.take(key, &temp.path, limit)? else {
+            temp.moved();
+            return Ok(None);
+        };
+        let mut file = OpenOptions::new().read(true).write(true).open(&temp.path)?;
+        file.seek(SeekFrom::Start(size))?;
+        temp.keep(true);
+        Ok(Some((temp, file, size)))
+    }
+
+    /// Removes all beginnings. Blocking.
+    pub(super) fn forget_partials(&self) {
+        if let Err(error) = self.partials.tidy(0) {
+            tracing::warn!(%error, "the beginnings of files that did not come in whole could not be removed");
+        }
+    }
+
+    /// A place for a file, which is not there yet.
+    fn place(area: &Arc<Self>, key: Option<&PartialKey>) -> TempFile {
+        let number = area.next.fetch_add(1, Ordering::Relaxed);
+        let key = key.filter(|_| area.partials.are_kept());
+        // With its key in its name, so that it can be told what it was if this process is killed.
+        let name = key.map_or_else(|| number.to_string(), |key| format!("{number}.{key}"));
+        TempFile {
+            path: area.directory(number).join(name),
+            number,
+            key: key.cloned(),
+            leaves: AtomicBool::new(true),
+            kept: AtomicBool::new(false),
+            area: Arc::clone(area),
+        }
     }
 
     fn directory(&self, number: u64) -> PathBuf {
-        self.dir.join(number.to_string())
+        self.dir.join((number % DIRECTORIES).to_string())
     }
 
     pub(super) fn algorithms(&self) -> &[Algorithm] {
@@ -146,8 +193,9 @@ fn lock_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).truncate(false).write(true).open(path)
 }
 
-/// Removes the areas that nobody holds; how many.
-fn sweep(parent: &Path) -> io::Result<usize> {
+/// Removes the areas that nobody holds, but for beginnings that are worth keeping; how many areas.
+fn sweep(parent: &Path, partials: &Partials) -> io::Result<usize> {
+    partials.tidy_up()?;
     let mut removed = 0;
     for entry in fs::read_dir(parent)? {
         let entry = entry?;
@@ -166,6 +214,9 @@ fn sweep(parent: &Path) -> io::Result<usize> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
+        if partials.are_kept() {
+            keep_partials(&dir, partials)?;
+        }
         match fs::remove_dir_all(&dir) {
             Ok(()) => {
                 removed += 1;
@@ -178,11 +229,31 @@ fn sweep(parent: &Path) -> io::Result<usize> {
     Ok(removed)
 }
 
-/// A file of the spool, removed on drop unless it was moved away.
+/// Saves the beginnings in an area that nobody holds.
+fn keep_partials(area: &Path, partials: &Partials) -> io::Result<()> {
+    for directory in fs::read_dir(area)? {
+        let directory = directory?;
+        if !directory.file_type()?.is_dir() {
+            continue;
+        }
+        for file in fs::read_dir(directory.path())? {
+            let file = file?;
+            if let Some(key) = file.file_name().to_str().and_then(PartialKey::of_file) {
+                partials.keep(&file.path(), &key)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A file of the spool, removed on drop unless it was moved away, or is the beginning of one that somebody may go on with.
 #[derive(Debug)]
 pub(in super::super) struct TempFile {
     path: PathBuf,
+    number: u64,
+    key: Option<PartialKey>,
     leaves: AtomicBool,
+    kept: AtomicBool,
     // Last, so that the area outlives the removal.
     area: Arc<Area>,
 }
@@ -196,13 +267,23 @@ impl TempFile {
     pub(in super::super) fn moved(&self) {
         self.leaves.store(false, Ordering::Relaxed);
     }
+
+    /// Whether what is in the file now is to be kept, if it has a key.
+    pub(super) fn keep(&self, keep: bool) {
+        self.kept.store(keep, Ordering::Relaxed);
+    }
 }
 
 impl Drop for TempFile {
     fn drop(&mut self) {
-        if self.leaves.load(Ordering::Relaxed)
-            && let Err(error) = fs::remove_file(&self.path)
-        {
+        if !self.leaves.load(Ordering::Relaxed) {
+            return;
+        }
+        let gone = match &self.key {
+            Some(key) if self.kept.load(Ordering::Relaxed) => self.area.partials.keep(&self.path, key),
+            _ => fs::remove_file(&self.path),
+        };
+        if let Err(error) = gone {
             tracing::warn!(%error, area = ?self.area.dir.file_name(), "a spool file could not be removed");
         }
     }

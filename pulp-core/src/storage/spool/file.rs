@@ -14,6 +14,7 @@ use super::{
         io::{BLOCK, blocking, read_at, write_chunks},
     },
     area::{Area, Reserved, TempFile},
+    partial::{PartialKey, WORTH},
     spooled::Spooled,
     tail::{SpoolTail, Watermark},
 };
@@ -34,6 +35,8 @@ pub struct NewFile {
     pub limit: Option<u64>,
     /// Digests besides those of the spool: those that were announced, say.
     pub algorithms: Vec<Algorithm>,
+    /// What it is, so that whoever begins the same file later can [go on](super::Spool::resume) where this one broke off.
+    pub partial: Option<PartialKey>,
 }
 
 impl NewFile {
@@ -56,9 +59,16 @@ impl NewFile {
         self.algorithms = algorithms.to_vec();
         self
     }
+
+    /// Sets [`partial`](Self::partial).
+    #[must_use]
+    pub fn partial(mut self, key: Option<PartialKey>) -> Self {
+        self.partial = key;
+        self
+    }
 }
 
-/// A spool file that is being written. Dropping it removes it.
+/// A spool file that is being written. Dropping it removes it, unless it has a [key](NewFile::partial) and some MiB of it are there.
 ///
 /// The first 256 KiB stay in memory, so that a small file costs one hop to a blocking thread, which hashes and writes it.
 /// A larger one is written in blocks of that size, while other threads compute its digests from the file, as readers behind
@@ -79,6 +89,7 @@ pub struct SpoolFile {
     // A block is on its way into the file. If its future is dropped, nobody knows whether it arrived.
     writing: bool,
     shared: bool,
+    partial: Option<PartialKey>,
 }
 
 #[derive(Debug)]
@@ -86,6 +97,13 @@ struct Disk {
     temp: Arc<TempFile>,
     file: Arc<File>,
     watermark: watch::Sender<Watermark>,
+}
+
+impl Disk {
+    fn new(temp: TempFile, file: File, flushed: u64) -> Self {
+        let watermark = watch::Sender::new(Watermark { flushed, complete: false });
+        Self { temp: Arc::new(temp), file: Arc::new(file), watermark }
+    }
 }
 
 #[derive(Debug)]
@@ -110,8 +128,23 @@ impl SpoolFile {
             hashing: Hashing::Idle(Box::new(Hasher::new(&algorithms))),
             writing: false,
             shared: false,
+            partial: options.partial,
             area,
         }
+    }
+
+    /// With what an earlier one of the same key has left, if there is something.
+    pub(super) async fn resumed(area: Arc<Area>, options: NewFile) -> Result<Self> {
+        let mut new = Self::new(area, options);
+        let Some(key) = new.partial.clone().filter(|_| !(1..WORTH).contains(&new.reserve)) else { return Ok(new) };
+        let (area, limit) = (Arc::clone(&new.area), new.limit);
+        let left = blocking(move || Area::resume(&area, &key, limit).map_err(failed)).await?;
+        if let Some((temp, file, size)) = left {
+            new.reserved.up_to(size.max(new.reserve))?;
+            new.size = size;
+            new.disk = Some(Disk::new(temp, file, size));
+        }
+        Ok(new)
     }
 
     /// How many bytes it took so far.
@@ -182,8 +215,16 @@ impl SpoolFile {
         let Some(disk) = self.disk.take() else {
             return Err(StorageError::Interrupted);
         };
+        disk.temp.keep(false);
         disk.watermark.send_modify(|mark| mark.complete = true);
         Ok(Spooled { temp: disk.temp, size, digests, reserved: self.reserved })
+    }
+
+    /// Removes it: what is in it is wrong.
+    pub fn discard(self) {
+        if let Some(disk) = &self.disk {
+            disk.temp.keep(false);
+        }
     }
 
     /// Hashes and writes what is in memory, in one go.
@@ -194,7 +235,7 @@ impl SpoolFile {
         let (area, chunks, reserved) = (self.area, self.pending, self.reserved);
         let writers = area.writers().clone();
         let work = move || {
-            let (temp, file) = Area::create(&area).map_err(failed)?;
+            let (temp, file) = Area::create(&area, None).map_err(failed)?;
             for chunk in &chunks {
                 hasher.update(chunk);
             }
@@ -215,24 +256,24 @@ impl SpoolFile {
         self.writing = true;
         match &self.disk {
             None => {
-                let area = Arc::clone(&self.area);
+                let (area, key) = (Arc::clone(&self.area), self.partial.clone());
                 let (temp, file) = blocking(move || {
-                    let (temp, file) = Area::create(&area).map_err(failed)?;
-                    write_chunks(&file, &chunks).map_err(failed)?;
-                    Ok((temp, file))
+                    let made = Area::create(&area, key.as_ref());
+                    made.and_then(|(temp, file)| write_chunks(&file, &chunks).map(|()| (temp, file))).map_err(|error| no_room(&area, error))
                 })
                 .await?;
-                self.disk = Some(Disk {
-                    temp: Arc::new(temp),
-                    file: Arc::new(file),
-                    watermark: watch::Sender::new(Watermark { flushed: len, complete: false }),
-                });
+                self.disk = Some(Disk::new(temp, file, len));
             }
             Some(disk) => {
-                let file = Arc::clone(&disk.file);
-                blocking(move || write_chunks(&file, &chunks).map_err(failed)).await?;
+                let (area, file) = (Arc::clone(&self.area), Arc::clone(&disk.file));
+                // Somebody may still be writing it when nobody waits for that any more; and what the disk has no room for does not stay.
+                disk.temp.keep(false);
+                blocking(move || write_chunks(&file, &chunks).map_err(|error| no_room(&area, error))).await?;
                 disk.watermark.send_modify(|mark| mark.flushed += len);
             }
+        }
+        if let Some(disk) = &self.disk {
+            disk.temp.keep(self.size >= WORTH);
         }
         self.writing = false;
         self.hash_behind().await
@@ -297,4 +338,13 @@ impl SpoolFile {
 
 fn failed(error: io::Error) -> StorageError {
     StorageError::io(WHAT, error)
+}
+
+/// Where there is no room, what is kept in case that somebody asks for it goes first.
+fn no_room(area: &Area, error: io::Error) -> StorageError {
+    let error = failed(error);
+    if matches!(error, StorageError::Full { .. }) {
+        area.forget_partials();
+    }
+    error
 }

@@ -223,3 +223,51 @@ fn a_full_disk_is_named_as_such() {
     assert!(matches!(error, StorageError::Full { .. }), "{error:?}");
     assert!(error.to_string().contains("no space left"), "{error}");
 }
+
+#[tokio::test]
+async fn beginnings_of_a_dead_process_are_kept_for_who_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = |text: &str| {
+        let (digests, size) = hash_bytes(&[Algorithm::Sha256], text.as_bytes());
+        PartialKey::new(uuid::Uuid::nil(), &Expected { size: Some(size), digests })
+    };
+    let area = dir.path().join("area-1").join("3");
+    std::fs::create_dir_all(&area).unwrap();
+    std::fs::write(area.join("3"), bytes(5 << 20)).unwrap();
+    std::fs::write(area.join(format!("19.{}", key("large").unwrap())), bytes(5 << 20)).unwrap();
+    std::fs::write(area.join(format!("35.{}", key("small").unwrap())), bytes(5 << 10)).unwrap();
+    let spool = Spool::open(dir.path(), SpoolOptions::default().partial(100 << 20)).await.unwrap();
+    assert!(!dir.path().join("area-1").exists());
+    assert_eq!(files(dir.path()), 1);
+
+    assert_eq!(spool.resume(NewFile::default().partial(key("small"))).await.unwrap().size(), 0);
+    let mut file = spool.resume(NewFile::sized(6 << 20).partial(key("large"))).await.unwrap();
+    assert_eq!((file.size(), spool.used()), (5 << 20, 6 << 20));
+    file.write(bytes(6 << 20).slice(5 << 20..)).await.unwrap();
+    let whole = file.finish().await.unwrap();
+    let (digests, size) = hash_bytes(spool.algorithms(), &bytes(6 << 20));
+    assert_eq!((whole.size(), whole.digests()), (size, &digests));
+    drop(whole);
+    assert_eq!((files(dir.path()), spool.used()), (0, 0), "a complete file that nobody wants is no beginning");
+}
+
+#[tokio::test]
+async fn what_was_found_wrong_is_no_beginning() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = Spool::open(dir.path(), SpoolOptions::default().partial(100 << 20)).await.unwrap();
+    let (digests, size) = hash_bytes(&[Algorithm::Sha256], b"x");
+    let key = PartialKey::new(uuid::Uuid::nil(), &Expected { size: Some(size), digests });
+    for wrong in [false, true] {
+        let mut file = spool.create_with(NewFile::default().partial(key.clone()));
+        file.write(bytes(5 << 20)).await.unwrap();
+        if wrong {
+            file.discard()
+        } else {
+            drop(file)
+        }
+        let left = spool.resume(NewFile::default().partial(key.clone())).await.unwrap();
+        assert_eq!(left.size(), if wrong { 0 } else { 5 << 20 });
+        left.discard();
+    }
+    assert_eq!(files(dir.path()), 0);
+}
