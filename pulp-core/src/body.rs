@@ -31,12 +31,14 @@ enum Kind {
     Full(Bytes),
     Stream(UnsyncBoxBody<Bytes, BodyError>),
     Counted(UnsyncBoxBody<Bytes, BodyError>, Count),
-    Parts(Parts),
+    // Boxed, for most bodies are smaller, and a response is handed on many times.
+    Parts(Box<Parts>),
 }
 
 /// Parts of files, and what is being read of one because nobody has asked for it as it is.
 struct Parts {
-    coming: BoxStream<'static, Result<Part, BodyError>>,
+    /// Parts that are still to come, if there is more than one.
+    coming: Option<BoxStream<'static, Result<Part, BodyError>>>,
     /// How many bytes are still to come, where known.
     left: Option<u64>,
     at: Option<FilePart>,
@@ -121,7 +123,7 @@ impl Body {
     /// A part of a file on this host.
     pub fn file(part: FilePart) -> Self {
         let left = Some(part.size());
-        Self(Kind::Parts(Parts::new(futures::stream::empty().boxed(), left, Some(part))))
+        Self(Kind::Parts(Box::new(Parts::new(None, left, Some(part)))))
     }
 
     /// A body of parts that come one after the other, as [`stream`](Self::stream).
@@ -130,7 +132,7 @@ impl Body {
         S: Stream<Item = Result<Part, E>> + Send + 'static,
         E: Into<BodyError> + 'static,
     {
-        Self(Kind::Parts(Parts::new(parts.map_err(Into::into).boxed(), None, None)))
+        Self(Kind::Parts(Box::new(Parts::new(Some(parts.map_err(Into::into).boxed()), None, None))))
     }
 
     /// The next part: of a file as it is, for those who can send it without reading it.
@@ -249,14 +251,18 @@ impl HttpBody for Body {
 }
 
 impl Parts {
-    fn new(coming: BoxStream<'static, Result<Part, BodyError>>, left: Option<u64>, at: Option<FilePart>) -> Self {
+    fn new(coming: Option<BoxStream<'static, Result<Part, BodyError>>>, left: Option<u64>, at: Option<FilePart>) -> Self {
         Self { coming, left, at, reading: None, count: None, returned: 0 }
+    }
+
+    fn poll_coming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Part, BodyError>>> {
+        self.coming.as_mut().map_or(Poll::Ready(None), |coming| coming.as_mut().poll_next(cx))
     }
 
     fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Part, BodyError>>> {
         let part = match self.at.take() {
             Some(part) => Some(Ok(Part::File(part))),
-            None => ready!(self.coming.as_mut().poll_next(cx)),
+            None => ready!(self.poll_coming(cx)),
         };
         if let Some(Ok(part)) = &part {
             self.gave(match part {
@@ -281,7 +287,7 @@ impl Parts {
                 self.reading = Some(tokio::task::spawn_blocking(read));
                 continue;
             }
-            match ready!(self.coming.as_mut().poll_next(cx)) {
+            match ready!(self.poll_coming(cx)) {
                 Some(Ok(Part::File(part))) => self.at = Some(part),
                 Some(Ok(Part::Bytes(bytes))) => {
                     self.gave(bytes.len() as u64);

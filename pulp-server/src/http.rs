@@ -63,8 +63,6 @@ pub async fn serve<A: Answer>(listener: TcpListener, tls: Option<Tls>, answer: A
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_read_timeout)
-        // Some clients look for `Set-Cookie` by that very name, as servers mostly write it.
-        .title_case_headers(true)
         // No `pipeline_flush`: with it, a head that is none or too large gets no answer at all.
         .max_buf_size(MAX_HEAD_BYTES.max(256 << 10));
     builder
@@ -128,7 +126,7 @@ struct Front<A> {
     builder: auto::Builder<TokioExecutor>,
     answer: Arc<A>,
     access_log: bool,
-    /// For answers of the API, whose heads are read by scripts.
+    /// For answers of the API: some clients look for `Set-Cookie` and `Correlation-ID` by that very name.
     spelling: Extensions,
     tls: Option<Tls>,
 }
@@ -210,9 +208,11 @@ async fn logged<A: Answer>(front: &Front<A>, mut request: Request<Incoming>, pee
     } else {
         request.map(Body::new)
     };
-    if !front.access_log {
-        return front.answer.answer(request).await;
-    }
+    if front.access_log { Box::pin(noted(front, request, peer)).await } else { front.answer.answer(request).await }
+}
+
+/// The answer to a request that is written to the log.
+async fn noted<A: Answer>(front: &Front<A>, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
     let began = Instant::now();
     let method = request.method().clone();
     let path = request.uri().path().to_owned();

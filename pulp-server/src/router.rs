@@ -49,11 +49,12 @@ impl Answer for Router {
         if request.uri().path() == metrics::PATH
             && let Some(metrics) = &self.metrics
         {
-            return metrics.answer(request).await;
+            return Box::pin(metrics.answer(request)).await;
         }
         match &self.api {
             Some(_) if request.uri().path() == "/" && request.method() == Method::GET => redirect(&self.docs),
-            Some(api) => api.handle(request).await,
+            // Boxed: what is needed for a call of the API would be moved about for every file.
+            Some(api) => Box::pin(api.handle(request)).await,
             None => plain(StatusCode::NOT_FOUND, "this process does not serve the API"),
         }
     }

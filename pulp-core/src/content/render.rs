@@ -51,10 +51,18 @@ pub(super) struct Entity {
     headers: HeaderMap,
 }
 
+impl Entity {
+    /// With another header: one that is there already need not be made room for.
+    pub(super) fn with(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.headers.insert(name, HeaderValue::from_static(value));
+        self
+    }
+}
+
 /// Where the bytes of a representation are.
 #[derive(Clone)]
 enum Origin {
-    File { file: Arc<ServedFile>, storage: Arc<dyn Storage>, small: SmallFiles, as_file: bool },
+    File { file: Arc<ServedFile>, storage: Arc<dyn Storage>, small: Arc<SmallFiles>, as_file: bool },
     Stream(ServedStream),
     Memory(Bytes),
 }
@@ -128,10 +136,10 @@ impl Rendering<'_> {
             let holder = self.pulp.storage().holder(&file.path).await?;
             let storage = holder.as_ref().unwrap_or(self.pulp.storage());
             if let Some(presigner) = storage.presigner() {
-                return self.presigned(presigner, file).await;
+                return Box::pin(self.presigned(presigner, file)).await;
             }
         }
-        let (storage, small) = (Arc::clone(self.pulp.storage()), self.state.small.clone());
+        let (storage, small) = (Arc::clone(self.pulp.storage()), Arc::clone(&self.state.small));
         let size = file.representation.size;
         self.bytes(entity, size, Origin::File { file: Arc::clone(file), storage, small, as_file: self.sends_files }).await
     }
@@ -157,7 +165,7 @@ impl Rendering<'_> {
         match evaluate(self.headers, validators) {
             Outcome::Proceed => {}
             Outcome::NotModified => {
-                for name in [header::CONTENT_TYPE, REPR_DIGEST] {
+                for name in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::ACCEPT_RANGES, REPR_DIGEST] {
                     headers.remove(name);
                 }
                 return Ok(respond(StatusCode::NOT_MODIFIED, headers, Body::empty()));
@@ -172,16 +180,9 @@ impl Rendering<'_> {
             }
             _ => Requested::Whole,
         };
-        if size.is_some() {
-            headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-        }
-        let known = size;
         let size = size.unwrap_or(0);
         match requested {
             Requested::Whole => {
-                if let Some(size) = known {
-                    headers.insert(header::CONTENT_LENGTH, size.into());
-                }
                 let body = if *self.method == Method::HEAD && origin.is_certain() {
                     Body::empty()
                 } else {
@@ -195,7 +196,7 @@ impl Rendering<'_> {
                 let body = origin.open(Some(range), &mut headers).await?;
                 Ok(respond(StatusCode::PARTIAL_CONTENT, headers, body))
             }
-            Requested::Many(ranges) => multipart(headers, origin, ranges, size).await,
+            Requested::Many(ranges) => Box::pin(multipart(headers, origin, ranges, size)).await,
             Requested::Unsatisfiable => {
                 let mut response = message(StatusCode::RANGE_NOT_SATISFIABLE, &format!("the file has {size} bytes"));
                 response.headers_mut().insert(header::CONTENT_RANGE, header_value(&format!("bytes */{size}"))?);
@@ -227,6 +228,8 @@ impl Rendering<'_> {
         }
         if let Some(size) = representation.size {
             headers.insert(ARTIFACT_SIZE, size.into());
+            headers.insert(header::CONTENT_LENGTH, size.into());
+            headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         }
         for name in representation.headers.keys() {
             headers.remove(name);

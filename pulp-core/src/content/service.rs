@@ -84,26 +84,36 @@ impl Content {
         let Some(below) = uri.strip_prefix(prefix).and_then(decode) else {
             return Ok(not_found(&request.uri, &request.headers, Unresolved::Distribution, "Not Found"));
         };
-        let (domain, path) = if settings.domain_enabled {
-            let (name, path) = below.split_once('/').map_or((below.as_str(), None), |(name, path)| (name, Some(path)));
-            match (self.domain(name).await?, path) {
-                (Some(domain), Some(path)) => (domain, path),
-                (Some(_), None) => return Ok(render::add_slash(uri)),
-                (None, _) => {
-                    let reason = format!("there is no domain \"{name}\"");
-                    return Ok(not_found(&request.uri, &request.headers, Unresolved::Domain, &reason));
-                }
+        if !settings.domain_enabled {
+            return self.serve_below(request, self.pulp.default_domain(), &below).await;
+        }
+        let (name, path) = below.split_once('/').map_or((below.as_str(), None), |(name, path)| (name, Some(path)));
+        match (self.domain(name).await?, path) {
+            (Some(domain), Some(path)) => self.serve_below(request, &domain, path).await,
+            (Some(_), None) => Ok(render::add_slash(uri)),
+            (None, _) => {
+                let reason = format!("there is no domain \"{name}\"");
+                Ok(not_found(&request.uri, &request.headers, Unresolved::Domain, &reason))
             }
-        } else {
-            (Arc::clone(self.pulp.default_domain()), below.as_str())
+        }
+    }
+
+    /// What lies at a path of a domain. What has to be found first is boxed: its room would be moved about for what is remembered, too.
+    async fn serve_below(&self, request: &http::request::Parts, domain: &Domain, path: &str) -> Result<Response<Body>, ServeError> {
+        let remembered = self.state.recall(domain.pulp_id, path);
+        let first = match remembered {
+            Some(remembered) if remembered.is_fresh() || self.state.is_database_away() => {
+                self.recalled(request, domain, path, &remembered).await?
+            }
+            Some(remembered) => Box::pin(self.confirmed(request, domain, path, &remembered)).await?,
+            None => Box::pin(self.decide(request, domain, path)).await?,
         };
-        let first = self.found(request, &domain, path, true).await?;
-        match self.render(request, &domain, first).await {
+        match self.render(request, domain, first).await {
             // The file is gone, so what was remembered is not true any more: look again, once.
             Err(ServeError::Storage(StorageError::NotFound { .. })) => {
-                self.state.forget(domain.pulp_id, path).await;
-                let again = self.found(request, &domain, path, false).await?;
-                self.render(request, &domain, again).await
+                self.state.forget(domain.pulp_id, path);
+                let again = Box::pin(self.decide(request, domain, path)).await?;
+                Box::pin(self.render(request, domain, again)).await
             }
             result => result,
         }
@@ -123,19 +133,21 @@ impl Content {
             sends_files: request.extensions.get::<SendsFiles>().is_some(),
         };
         let mut response = match found.served {
-            Answer::Made(served) => rendering.render(*served).await?,
+            Answer::Made(served) => Box::pin(rendering.render(*served)).await?,
             Answer::Remembered(remembered) => match &remembered.decision {
                 Decision::File(file) => {
-                    let entity = remembered.entity.get_or_init(|| rendering.entity(&file.representation));
+                    let entity = remembered.entity.get_or_init(|| rendering.entity(&file.representation).with(CACHE, HIT));
                     rendering.file(file, entity).await?
                 }
-                other => rendering.render(other.clone().into()).await?,
+                other => Box::pin(rendering.render(other.clone().into())).await?,
             },
         };
         if let Some(word) = found.cache {
             let metrics = self.pulp.metrics();
             if word == HIT { &metrics.cache_hits } else { &metrics.cache_misses }.add(1);
-            response.headers_mut().insert(CACHE, HeaderValue::from_static(word));
+            if !response.headers().contains_key(CACHE) {
+                response.headers_mut().insert(CACHE, HeaderValue::from_static(word));
+            }
         }
         Ok(response)
     }
@@ -147,22 +159,21 @@ impl Content {
         Ok(Domain::named(self.pulp.db(), name).await?.map(Arc::new))
     }
 
-    /// What lies at a path, after the guard has let the request pass.
-    async fn found(&self, request: &http::request::Parts, domain: &Domain, path: &str, recall: bool) -> Result<Found, ServeError> {
-        let remembered = if recall { self.state.recall(domain.pulp_id, path).await } else { None };
-        match remembered {
-            Some(remembered) if remembered.is_fresh() || self.state.is_database_away() => {
-                self.recalled(request, domain, path, &remembered).await
+    /// Decides again what was decided a while ago.
+    async fn confirmed(
+        &self,
+        request: &http::request::Parts,
+        domain: &Domain,
+        path: &str,
+        remembered: &Arc<Remembered>,
+    ) -> Result<Found, ServeError> {
+        match tokio::time::timeout(PATIENCE, self.decide(request, domain, path)).await {
+            // Old, but as far as anybody can tell still true: better than nothing, and than a long wait.
+            Err(_) | Ok(Err(ServeError::Db(DbError::Unavailable(_)))) => {
+                self.state.note_database_away();
+                self.recalled(request, domain, path, remembered).await
             }
-            Some(remembered) => match tokio::time::timeout(PATIENCE, self.decide(request, domain, path)).await {
-                // Old, but as far as anybody can tell still true: better than nothing, and than a long wait.
-                Err(_) | Ok(Err(ServeError::Db(DbError::Unavailable(_)))) => {
-                    self.state.note_database_away();
-                    self.recalled(request, domain, path, &remembered).await
-                }
-                Ok(decided) => decided,
-            },
-            None => self.decide(request, domain, path).await,
+            Ok(decided) => decided,
         }
     }
 
@@ -179,6 +190,7 @@ impl Content {
         Ok(Found { served, route: Some(Arc::clone(route)), past: false, cache: Some(HIT) })
     }
 
+    /// What lies at a path, after the guard has let the request pass.
     async fn decide(&self, request: &http::request::Parts, domain: &Domain, path: &str) -> Result<Found, ServeError> {
         let stamp = self.state.changes.stamp();
         let Some(route) = self.route(domain, path).await?.map(Arc::new) else {
@@ -203,7 +215,7 @@ impl Content {
         let (served, past, lasts) = decided(&cx, handler, &route, &content_path).await?;
         let decision = Decision::of(&served).filter(|_| lasts);
         let remembered = match decision {
-            Some(decision) => self.state.remember(domain.pulp_id, path, Arc::clone(&route), decision, stamp).await,
+            Some(decision) => self.state.remember(domain.pulp_id, path, Arc::clone(&route), decision, stamp),
             None => false,
         };
         Ok(Found { served: Answer::Made(served.into()), route: Some(route), past, cache: remembered.then_some(MISS) })

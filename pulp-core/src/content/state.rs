@@ -4,7 +4,8 @@ use std::any::Any;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use moka::future::Cache;
+use quick_cache::Equivalent;
+use quick_cache::sync::Cache;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::AbortHandle;
 use uuid::Uuid;
@@ -19,9 +20,9 @@ use crate::db::{Db, DbError};
 use crate::model::Distribution;
 
 /// How many decisions are remembered.
-const DECISIONS: u64 = 100_000;
+const DECISIONS: usize = 100_000;
 /// How many content guards are remembered as they are in the database.
-const GUARDS: u64 = 10_000;
+const GUARDS: usize = 10_000;
 /// Longer paths are not remembered: a client could fill the memory with them.
 const LONGEST: usize = 512;
 /// After this a decision is made again, in case that a change was not heard of. It stays in use while the database is away.
@@ -107,7 +108,18 @@ struct Known {
 }
 
 /// Domain and path of a request.
-type Key = (Uuid, Box<str>);
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key(Uuid, Box<str>);
+
+/// The same, of a request that is not remembered yet.
+#[derive(Hash)]
+struct Asked<'a>(Uuid, &'a str);
+
+impl Equivalent<Key> for Asked<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        self.0 == key.0 && self.1 == &*key.1
+    }
+}
 
 /// What serving keeps in the process: one per [`Pulp`](crate::Pulp).
 #[derive(Debug)]
@@ -115,7 +127,7 @@ pub(crate) struct State {
     /// Tells our own announcements from those of others.
     pub(super) id: Uuid,
     pub(super) changes: Changes,
-    pub(super) small: SmallFiles,
+    pub(super) small: Arc<SmallFiles>,
     pub(super) lately: Lately,
     decisions: Cache<Key, Arc<Remembered>>,
     guards: Cache<Uuid, Known>,
@@ -138,7 +150,7 @@ impl Default for State {
         Self {
             id: Uuid::new_v4(),
             changes: Changes::default(),
-            small: SmallFiles::default(),
+            small: Arc::default(),
             lately: Lately::default(),
             decisions: Cache::new(DECISIONS),
             guards: Cache::new(GUARDS),
@@ -158,21 +170,21 @@ impl State {
     }
 
     /// What is remembered of a path and still holds; perhaps not [fresh](Remembered::is_fresh).
-    pub(super) async fn recall(&self, domain: Uuid, path: &str) -> Option<Arc<Remembered>> {
+    pub(super) fn recall(&self, domain: Uuid, path: &str) -> Option<Arc<Remembered>> {
         if path.len() > LONGEST {
             return None;
         }
-        let found = self.decisions.get(&(domain, path.into())).await?;
+        let found = self.decisions.get(&Asked(domain, path))?;
         self.changes.holds(found.stamp, found.route.repository).then_some(found)
     }
 
     /// Remembers a decision that began to be made at `stamp`; whether it does.
-    pub(super) async fn remember(&self, domain: Uuid, path: &str, route: Arc<Route>, decision: Decision, stamp: Stamp) -> bool {
+    pub(super) fn remember(&self, domain: Uuid, path: &str, route: Arc<Route>, decision: Decision, stamp: Stamp) -> bool {
         if path.len() > LONGEST {
             return false;
         }
         let remembered = Arc::new(Remembered { route, decision, entity: OnceLock::new(), stamp, since: Instant::now() });
-        self.decisions.insert((domain, path.into()), remembered).await;
+        self.decisions.insert(Key(domain, path.into()), remembered);
         true
     }
 
@@ -184,7 +196,7 @@ impl State {
         F: Future<Output = Result<Option<T>, DbError>>,
     {
         let stamp = self.changes.stamp();
-        let known = self.guards.get(&guard).await.filter(|known| self.changes.holds(known.stamp, None));
+        let known = self.guards.get(&guard).filter(|known| self.changes.holds(known.stamp, None));
         let known = known.and_then(|known| Some((known.row.downcast::<T>().ok()?, known.since)));
         match known {
             Some((row, since)) if since.elapsed() < FRESH || self.is_database_away() => Ok(Some(row)),
@@ -193,9 +205,9 @@ impl State {
                     self.note_database_away();
                     Ok(Some(row))
                 }
-                Ok(read) => self.know(guard, read?, stamp).await,
+                Ok(read) => Ok(self.know(guard, read?, stamp)),
             },
-            None => self.know(guard, read.await?, stamp).await,
+            None => Ok(self.know(guard, read.await?, stamp)),
         }
     }
 
@@ -208,10 +220,10 @@ impl State {
         *self.away.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    async fn know<T: Any + Send + Sync>(&self, guard: Uuid, row: Option<T>, stamp: Stamp) -> Result<Option<Arc<T>>, DbError> {
-        let Some(row) = row.map(Arc::new) else { return Ok(None) };
-        self.guards.insert(guard, Known { row: row.clone(), stamp, since: Instant::now() }).await;
-        Ok(Some(row))
+    fn know<T: Any + Send + Sync>(&self, guard: Uuid, row: Option<T>, stamp: Stamp) -> Option<Arc<T>> {
+        let row = Arc::new(row?);
+        self.guards.insert(guard, Known { row: row.clone(), stamp, since: Instant::now() });
+        Some(row)
     }
 
     /// Applies a change.
@@ -223,8 +235,8 @@ impl State {
     }
 
     /// Forgets a path: what was decided for it turned out to be wrong.
-    pub(super) async fn forget(&self, domain: Uuid, path: &str) {
-        self.decisions.invalidate(&(domain, path.into())).await;
+    pub(super) fn forget(&self, domain: Uuid, path: &str) {
+        self.decisions.remove(&Asked(domain, path));
     }
 }
 

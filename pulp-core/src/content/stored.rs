@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use moka::future::Cache;
+use moka::sync::Cache;
+use quick_cache::Weighter;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -28,22 +29,32 @@ const OPEN: u64 = 512;
 const KEPT_OPEN: Duration = Duration::from_secs(60);
 /// Bytes of the small files that are kept.
 const KEPT: u64 = 64 << 20;
+/// So many small files are expected; there may be more.
+const FEW: usize = 4_096;
 /// How much is read at a time. A response holds two blocks at most: one on its way to the client, and the next.
 const BLOCK: u64 = 256 << 10;
 
 /// Small files, and open ones, by the key of their artifact: artifacts never change.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct SmallFiles {
-    bytes: Cache<Uuid, Bytes>,
+    bytes: quick_cache::sync::Cache<Uuid, Bytes, Weight>,
     open: Cache<Uuid, Arc<OpenFile>>,
+}
+
+/// The bytes of a file, and what its entry costs beside them.
+#[derive(Debug, Clone, Copy)]
+struct Weight;
+
+impl Weighter<Uuid, Bytes> for Weight {
+    fn weight(&self, _: &Uuid, bytes: &Bytes) -> u64 {
+        bytes.len() as u64 + 128
+    }
 }
 
 impl Default for SmallFiles {
     fn default() -> Self {
-        // What an entry costs beside its bytes.
-        let weigher = |_: &Uuid, bytes: &Bytes| u32::try_from(bytes.len()).unwrap_or(u32::MAX).saturating_add(128);
         Self {
-            bytes: Cache::builder().max_capacity(KEPT).weigher(weigher).build(),
+            bytes: quick_cache::sync::Cache::with_weighter(FEW, KEPT, Weight),
             open: Cache::builder().max_capacity(OPEN).time_to_live(KEPT_OPEN).build(),
         }
     }
@@ -52,7 +63,7 @@ impl Default for SmallFiles {
 impl SmallFiles {
     /// Forgets all of them: some may have been replaced.
     pub(super) fn clear(&self) {
-        self.bytes.invalidate_all();
+        self.bytes.clear();
         self.open.invalidate_all();
     }
 
@@ -75,11 +86,11 @@ impl SmallFiles {
             return Ok(Body::file(FilePart::new(open, range.unwrap_or(0..file.size))));
         }
         if file.size <= SMALL {
-            let bytes = match self.bytes.get(&file.artifact).await {
+            let bytes = match self.bytes.get(&file.artifact) {
                 Some(bytes) => bytes,
                 None => {
-                    let bytes = whole(storage, file).await?;
-                    self.bytes.insert(file.artifact, bytes.clone()).await;
+                    let bytes = Box::pin(whole(storage, file)).await?;
+                    self.bytes.insert(file.artifact, bytes.clone());
                     bytes
                 }
             };
@@ -90,14 +101,14 @@ impl SmallFiles {
         }
         let range = range.unwrap_or(0..file.size);
         match storage.local_file(&file.path) {
-            Some(path) => local(path, file, range).await,
+            Some(path) => Box::pin(local(path, file, range)).await,
             None => Ok(Body::stream(storage.open(&file.path, Some(range)).await?)),
         }
     }
 
     /// A file on this host, which was there and whole a moment ago.
     async fn open(&self, storage: &Arc<dyn Storage>, file: &ServedFile) -> Result<Option<Arc<OpenFile>>, ServeError> {
-        if let Some(open) = self.open.get(&file.artifact).await
+        if let Some(open) = self.open.get(&file.artifact)
             && open.file().metadata().is_ok_and(|now| now.nlink() > 0 && now.len() == file.size)
         {
             return Ok(Some(open));
@@ -108,7 +119,7 @@ impl SmallFiles {
             return Err(damaged(file));
         }
         let open = Arc::new(OpenFile::new(opened, Some(size)));
-        self.open.insert(file.artifact, Arc::clone(&open)).await;
+        self.open.insert(file.artifact, Arc::clone(&open));
         Ok(Some(open))
     }
 }

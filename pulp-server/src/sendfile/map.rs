@@ -32,6 +32,9 @@ impl Map {
     }
 }
 
+/// Of less than this, in bytes, its end tells of all of it: that much is read ahead at once.
+const SHORT: u64 = 128 << 10;
+
 /// Whether bytes of a file can be had without waiting for the disk, as far as their ends tell.
 pub(super) fn is_in_memory(file: &File, offset: u64, len: usize) -> bool {
     let end = offset + (len as u64).saturating_sub(1);
@@ -41,7 +44,8 @@ pub(super) fn is_in_memory(file: &File, offset: u64, len: usize) -> bool {
         // Where the file system cannot tell, the kernel waits.
         asked != Err(rustix::io::Errno::AGAIN)
     };
-    there(offset) && (end - offset < 4096 || there(end))
+    // What is read in sequence is there up to its end, or not.
+    there(end) && (end - offset < SHORT || there(offset))
 }
 
 /// Reads bytes of a file into the page cache.

@@ -2,9 +2,11 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
 
 const BUFFER: usize = 256 << 10;
 
@@ -117,9 +119,37 @@ impl Client {
 pub fn length(head: &[u8]) -> u64 {
     let head = std::str::from_utf8(head).expect("a head is text");
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-    let lower = head.to_ascii_lowercase();
-    let at = lower.find("content-length: ").expect("a length") + 16;
-    lower[at..].lines().next().expect("a line").trim().parse().expect("a number")
+    let fields = head.lines().filter_map(|line| line.split_once(':'));
+    let (_, length) = fields.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("content-length")).expect("a length");
+    length.trim().parse().expect("a number")
+}
+
+/// Tells which clients have something to read, at a cost that does not depend on how many have not.
+struct Ready {
+    epoll: OwnedFd,
+    events: Vec<epoll::Event>,
+}
+
+impl Ready {
+    fn of(clients: &[Client]) -> Self {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).expect("an epoll instance");
+        for (at, client) in clients.iter().enumerate() {
+            epoll::add(&epoll, &client.tcp, epoll::EventData::new_u64(at as u64), epoll::EventFlags::IN).expect("a socket");
+        }
+        Self { epoll, events: Vec::with_capacity(clients.len()) }
+    }
+
+    /// Waits for a second at most.
+    fn wait(&mut self) -> impl Iterator<Item = usize> {
+        self.events.clear();
+        let limit = Timespec { tv_sec: 1, tv_nsec: 0 };
+        epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&limit)).expect("epoll");
+        self.events.iter().map(|event| event.data.u64() as usize)
+    }
+
+    fn forget(&self, client: &Client) {
+        epoll::delete(&self.epoll, &client.tcp).expect("a socket");
+    }
 }
 
 /// So many connections, each of which asks again when it has its answer, for so long.
@@ -129,14 +159,9 @@ pub fn load(target: &Target, connections: usize, time: Duration) -> Sample {
     let mut sample = Sample::default();
     let before = target.cpu();
     let begun = Instant::now();
+    let mut ready = Ready::of(&clients);
     while begun.elapsed() < time {
-        let ready: Vec<usize> = {
-            let mut fds: Vec<PollFd<'_>> = clients.iter().map(|client| PollFd::new(&client.tcp, PollFlags::IN)).collect();
-            let limit = Timespec { tv_sec: 1, tv_nsec: 0 };
-            poll(&mut fds, Some(&limit)).expect("poll");
-            fds.iter().enumerate().filter(|(_, fd)| !fd.revents().is_empty()).map(|(at, _)| at).collect()
-        };
-        for at in ready {
+        for at in ready.wait() {
             let (bytes, complete) = clients[at].read(&mut buffer);
             sample.bytes += bytes as f64;
             if complete {
@@ -159,22 +184,17 @@ pub fn once(target: &Target, clients: usize) -> (Vec<f64>, f64, u64) {
     let mut clients: Vec<Client> = (0..clients).map(|_| Client::new(target)).collect();
     let mut buffer = vec![0; BUFFER];
     let (mut first, mut open, mut bytes) = (vec![0.0; clients.len()], clients.len(), 0);
-    let mut done = vec![false; clients.len()];
+    let mut ready = Ready::of(&clients);
     while open > 0 {
-        let waiting: Vec<usize> = (0..clients.len()).filter(|at| !done[*at]).collect();
-        let ready: Vec<usize> = {
-            let mut fds: Vec<PollFd<'_>> = waiting.iter().map(|at| PollFd::new(&clients[*at].tcp, PollFlags::IN)).collect();
-            poll(&mut fds, None).expect("poll");
-            fds.iter().zip(&waiting).filter(|(fd, _)| !fd.revents().is_empty()).map(|(_, at)| *at).collect()
-        };
-        for at in ready {
+        let now: Vec<usize> = ready.wait().collect();
+        for at in now {
             let (body, complete) = clients[at].read(&mut buffer);
             bytes += body;
             if body > 0 && first[at] == 0.0 {
                 first[at] = begun.elapsed().as_secs_f64();
             }
             if complete {
-                done[at] = true;
+                ready.forget(&clients[at]);
                 open -= 1;
             }
         }
