@@ -74,6 +74,19 @@ impl TaskProgress {
         }
     }
 
+    /// Shows a line of the task's log.
+    pub(crate) fn say(&self, line: &Value) {
+        let text = |field: &str| line.get(field).and_then(Value::as_str).unwrap_or_default();
+        let said = if text("level") == "warning" { format!("Warning: {}", text("message")) } else { text("message").to_owned() };
+        match self {
+            Self::Hidden | Self::Dots => {}
+            Self::Lines(_) => crate::output::note(&said),
+            Self::Bars { all, .. } => {
+                let _ = all.println(said);
+            }
+        }
+    }
+
     /// Ends the show; `last` stands in its place.
     pub(crate) fn end(self, last: &str) {
         let mut stderr = io::stderr();

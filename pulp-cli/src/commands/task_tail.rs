@@ -156,6 +156,10 @@ impl Shown {
                     }
                 }
             }
+            "log" => {
+                self.progress.say(&data);
+                return Ok(None);
+            }
             "end" => {
                 self.progress.show(&data);
                 return Ok(Some(data));

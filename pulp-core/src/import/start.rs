@@ -19,7 +19,7 @@ use crate::db::{ExecutorExt, Sql, Value};
 use crate::ids::{Prn, new_id};
 use crate::model::Repository;
 use crate::plugin::Exported;
-use crate::tasks::{Created, DispatchOptions, GroupProgress, Resources, Task, TaskContext, TaskOutput};
+use crate::tasks::{Created, DispatchOptions, GroupProgress, LogLevel, Resources, Task, TaskContext, TaskOutput};
 use crate::version::create_repository;
 use crate::{CORE, Error, Result};
 
@@ -150,7 +150,10 @@ impl PulpImport {
                 Some(repository) => repository,
                 None if self.create_repositories => make(cx, found).await?,
                 None => {
-                    tracing::warn!(repository = found.name, "a repository of an archive has no counterpart here, and is passed over");
+                    cx.log(
+                        LogLevel::Warning,
+                        format!("Repository \"{}\" of the archive has no counterpart here, and is passed over.", found.name),
+                    );
                     continue;
                 }
             };

@@ -31,7 +31,7 @@ pub use publication::{Publication, PublishedArtifact, PublishedMetadata};
 pub use remote::{Policy, Remote};
 pub use repository::{Repository, RepositoryVersion};
 pub use source::FileSource;
-pub use task::{AppStatus, CreatedResource, GroupProgressRow, ProgressRow, TaskGroup, TaskRow, TaskState};
+pub use task::{AppStatus, CreatedResource, GroupProgressRow, LogLine, ProgressRow, TaskGroup, TaskRow, TaskState};
 pub use task_schedule::TaskSchedule;
 pub(crate) use task_schedule::Turn;
 pub use token::{ApiToken, NewToken};

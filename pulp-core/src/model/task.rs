@@ -203,6 +203,22 @@ pub struct ProgressRow {
 }
 model!(ProgressRow, "core_progressreport", "progress report");
 
+/// A row of `core_tasklogline`.
+#[derive(Debug, Clone, FromRow)]
+pub struct LogLine {
+    /// Key.
+    pub pulp_id: Uuid,
+    /// When it was written.
+    pub pulp_created: Timestamp,
+    /// `info` or `warning`.
+    pub level: String,
+    /// For people.
+    pub message: String,
+    /// The task.
+    pub task_id: Uuid,
+}
+model!(LogLine, "core_tasklogline", "line of a task's log");
+
 /// A row of `core_groupprogressreport`.
 #[derive(Debug, Clone, FromRow)]
 pub struct GroupProgressRow {

@@ -13,6 +13,7 @@ use crate::clients::RemoteClient;
 use crate::db::{ExecutorExt, Sql};
 use crate::digest::Algorithm;
 use crate::model::Remote;
+use crate::tasks::LogLevel;
 
 /// After so many failures in a row a source is left alone for the rest of the sync.
 const PATIENCE: u32 = 3;
@@ -66,7 +67,11 @@ impl Alternates {
                     let source = AlternateSource { name: remote.name, client, failures: AtomicU32::new(0) };
                     sources.insert(remote.pulp_id, Arc::new(source));
                 }
-                Err(error) => tracing::warn!(%error, remote = remote.name, "an alternate content source cannot be used"),
+                Err(error) => {
+                    tracing::warn!(%error, remote = remote.name, "an alternate content source cannot be used");
+                    let said = format!("Alternate content source \"{}\" cannot be used: {}", remote.name, error.public_message());
+                    cx.task().log(LogLevel::Warning, said);
+                }
             }
         }
         Ok(Self(sources))

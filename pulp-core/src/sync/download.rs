@@ -16,7 +16,7 @@ use super::{Declared, FileSource, SyncContext};
 use crate::digest::{Expected, Sha256};
 use crate::model::save::Unit;
 use crate::storage::Spooled;
-use crate::tasks::ProgressReport;
+use crate::tasks::{LogLevel, ProgressReport};
 use crate::{Error, Result};
 
 /// The unit of the byte budget: permits of a semaphore are 32 bits wide.
@@ -253,7 +253,11 @@ async fn fetch_file(cx: &SyncContext, elsewhere: &[Alternate], url: &Url, expect
         match fetched {
             Ok(spooled) => return Ok(spooled),
             Err(Error::Canceled) => return Err(Error::Canceled),
-            Err(error) => tracing::warn!(%error, remote = alternate.source.name, "an alternate content source failed"),
+            Err(error) => {
+                tracing::warn!(%error, remote = alternate.source.name, "an alternate content source failed");
+                let said = format!("Alternate content source \"{}\" failed: {}", alternate.source.name, error.public_message());
+                cx.task().log(LogLevel::Warning, said);
+            }
         }
     }
     cx.fetch_announced(cx.client(), url.clone(), expected.clone()).await

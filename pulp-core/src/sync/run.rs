@@ -9,6 +9,7 @@ use super::resolve::resolve;
 use super::save::{adopt, save};
 use super::{FirstStage, Sink, SyncContext};
 use crate::model::{Repository, RepositoryVersion};
+use crate::tasks::LogLevel;
 use crate::version::{RepositoryType, VersionDraft, announce};
 use crate::{Error, Result};
 
@@ -52,6 +53,7 @@ pub async fn synchronize(
         .repository_type(&repository.pulp_type)
         .cloned()
         .ok_or_else(|| Error::Internal(format!("the repository type {} is not registered", repository.pulp_type)))?;
+    cx.task().log(LogLevel::Info, format!("Remote \"{}\" is read.", cx.remote().name));
     let mut draft = VersionDraft::begin(cx.pulp().db(), repository.pulp_id, None, cx.pulp().now()).await?;
     draft.held_by(cx.task());
     if options.mirror {
@@ -76,8 +78,12 @@ async fn finish(cx: &SyncContext, mut draft: VersionDraft, rules: &Arc<dyn Repos
         report.finish();
     }
     let version = draft.commit(rules.as_ref()).await?;
-    if let Some(version) = &version {
-        announce(cx.task(), rules.as_ref(), version).await?;
+    match &version {
+        Some(version) => {
+            announce(cx.task(), rules.as_ref(), version).await?;
+            cx.task().log(LogLevel::Info, format!("Version {} of the repository is made.", version.number));
+        }
+        None => cx.task().log(LogLevel::Info, "Nothing has changed: no version is made."),
     }
     Ok(version)
 }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::progress::Notes;
-use super::{Created, DispatchOptions, ProgressReport, Task};
+use super::{Created, DispatchOptions, LogLevel, ProgressReport, Task};
 use crate::db::{Executor, ExecutorExt, Sql};
 use crate::model::{Domain, TaskRow};
 use crate::shareable::shareable;
@@ -89,6 +89,12 @@ impl TaskContext {
     /// Starts a line of progress. `message` is for people, `code` for scripts (`sync.downloading.artifacts`).
     pub fn progress(&self, message: impl Into<String>, code: impl Into<String>) -> ProgressReport {
         self.0.notes.report(message.into(), code.into())
+    }
+
+    /// Writes a line for whoever follows the task, and whoever may see it: no secret, and no path of the host. The first thousand are kept,
+    /// of 2,000 bytes at most each. What is for the operator goes to the log of the process.
+    pub fn log(&self, level: LogLevel, message: impl Into<String>) {
+        self.0.notes.log(level, message.into());
     }
 
     /// Notes an object that the task made; call it once the object is committed.

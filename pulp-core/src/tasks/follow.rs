@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{TaskEvent, Tasks};
 use crate::clock::Timestamp;
 use crate::db::{DbError, ExecutorExt, Sql};
-use crate::model::{ProgressRow, TaskRow, TaskState};
+use crate::model::{LogLine, ProgressRow, TaskRow, TaskState};
 use crate::{Error, Pulp, Result};
 
 /// How long to trust that a change of state is told before looking for oneself. Progress is never told: it is looked for this often.
@@ -21,8 +21,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How many may follow tasks in one process.
 const FOLLOWERS: usize = 1_000;
 
-/// How many reports are read in one go; what is beyond comes with the next.
-const REPORTS: i64 = 200;
+/// How many reports, and how many lines, are read in one go; what is beyond comes with the next.
+const AT_ONCE: usize = 200;
 
 /// What [`Follow`] tells.
 #[derive(Debug, Clone)]
@@ -32,6 +32,8 @@ pub enum News {
     State(Box<TaskRow>),
     /// A line of progress has moved.
     Progress(ProgressRow),
+    /// The task has written a line.
+    Line(LogLine),
     /// The task has ended; nothing follows.
     Ended(Box<TaskRow>),
     /// There is no such task any more; nothing follows.
@@ -60,7 +62,7 @@ pub struct Follow {
     closing: CancellationToken,
     /// What is told of is at this moment, or later.
     since: Option<Timestamp>,
-    /// Of this moment, the reports that were told of.
+    /// Of this moment, the reports and lines that were told of.
     at: HashSet<Uuid>,
     state: Option<TaskState>,
     news: VecDeque<News>,
@@ -156,13 +158,19 @@ impl Follow {
         let db = self.pulp.db();
         // The task first: what it reported before its end is there then.
         let row = db.optional::<TaskRow>(Sql::new("select * from core_task where pulp_id = $1").bind(self.task)).await?;
-        let mut reports = Sql::new("select * from core_progressreport where task_id = ");
-        reports.push_bind(self.task);
-        if let Some(since) = self.since {
-            reports.push(" and pulp_last_updated >= ").push_bind(since);
-        }
-        reports.push(format!(" order by pulp_last_updated, pulp_id limit {}", REPORTS + self.at.len() as i64));
-        Ok(Look { row, reports: db.all(reports).await? })
+        let limit = AT_ONCE + self.at.len();
+        let since = |table: &str, moment: &str| {
+            let mut sql = Sql::new(format!("select * from {table} where task_id = "));
+            sql.push_bind(self.task);
+            if let Some(since) = self.since {
+                sql.push(format!(" and {moment} >= ")).push_bind(since);
+            }
+            sql.push(format!(" order by {moment}, pulp_id limit {limit}"));
+            sql
+        };
+        let reports: Vec<ProgressRow> = db.all(since("core_progressreport", "pulp_last_updated")).await?;
+        let lines: Vec<LogLine> = db.all(since("core_tasklogline", "pulp_created")).await?;
+        Ok(Look { row, written: Written::of(reports, lines, limit) })
     }
 
     fn take(&mut self, look: Look) {
@@ -176,16 +184,14 @@ impl Follow {
             self.state = Some(state);
             self.news.push_back(News::State(Box::new(row.clone())));
         }
-        // More than were told of already at this moment: the limit was reached.
-        self.more = look.reports.len() as i64 >= REPORTS + self.at.len() as i64;
-        for report in look.reports {
-            let moment = report.pulp_last_updated.unwrap_or(report.pulp_created);
+        self.more = look.written.more;
+        for Entry { moment, id, news } in look.written.entries {
             if self.since.is_none_or(|since| moment > since) {
                 self.since = Some(moment);
                 self.at.clear();
             }
-            if self.at.insert(report.pulp_id) {
-                self.news.push_back(News::Progress(report));
+            if self.at.insert(id) {
+                self.news.push_back(news);
             }
         }
         if state.is_final() && !self.more {
@@ -197,5 +203,36 @@ impl Follow {
 
 struct Look {
     row: Option<TaskRow>,
-    reports: Vec<ProgressRow>,
+    written: Written,
+}
+
+/// What a task has written, in the order in which it was.
+struct Written {
+    entries: Vec<Entry>,
+    /// Whether there is more than was read.
+    more: bool,
+}
+
+struct Entry {
+    moment: Timestamp,
+    id: Uuid,
+    news: News,
+}
+
+impl Written {
+    /// Of reports and lines up to a limit each: where that was reached, nothing of a later moment, which something may come before.
+    fn of(reports: Vec<ProgressRow>, lines: Vec<LogLine>, limit: usize) -> Self {
+        let report = |row: ProgressRow| Entry {
+            moment: row.pulp_last_updated.unwrap_or(row.pulp_created),
+            id: row.pulp_id,
+            news: News::Progress(row),
+        };
+        let line = |row: LogLine| Entry { moment: row.pulp_created, id: row.pulp_id, news: News::Line(row) };
+        let kinds: [Vec<Entry>; 2] = [reports.into_iter().map(report).collect(), lines.into_iter().map(line).collect()];
+        let reached = kinds.iter().filter(|entries| entries.len() >= limit).filter_map(|entries| Some(entries.last()?.moment)).min();
+        let mut entries: Vec<Entry> =
+            kinds.into_iter().flatten().filter(|entry| reached.is_none_or(|reached| entry.moment <= reached)).collect();
+        entries.sort_by_key(|entry| entry.moment);
+        Self { entries, more: reached.is_some() }
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use uuid::Uuid;
 
 use super::Created;
+use super::log::{Line, Lines, LogLevel};
 use crate::clock::Timestamp;
 use crate::db::{DbError, Executor, ExecutorExt, Sql, Value, rows_per_statement};
 use crate::ids::new_id;
@@ -107,6 +108,7 @@ impl ProgressReport {
 pub(super) struct Notes {
     reports: Mutex<Vec<ProgressReport>>,
     created: Mutex<Vec<(Uuid, Created)>>,
+    lines: Lines,
 }
 
 impl Notes {
@@ -118,6 +120,10 @@ impl Notes {
 
     pub(super) fn created(&self, created: Created) {
         self.created.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push((new_id(), created));
+    }
+
+    pub(super) fn log(&self, level: LogLevel, message: String) {
+        self.lines.add(level, message);
     }
 
     /// Ends the reports that nobody ended.
@@ -139,7 +145,7 @@ impl Notes {
             }
         }
         let created = std::mem::take(&mut *self.created.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
-        Unwritten { notes: self, reports, created }
+        Unwritten { notes: self, reports, created, lines: self.lines.take() }
     }
 }
 
@@ -149,6 +155,7 @@ pub(super) struct Unwritten<'a> {
     notes: &'a Notes,
     reports: Vec<(ProgressReport, Report)>,
     created: Vec<(Uuid, Created)>,
+    lines: Vec<Line>,
 }
 
 impl Drop for Unwritten<'_> {
@@ -157,18 +164,20 @@ impl Drop for Unwritten<'_> {
             report.change(|_| ());
         }
         self.notes.created.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).append(&mut self.created);
+        self.notes.lines.give_back(std::mem::take(&mut self.lines));
     }
 }
 
 impl Unwritten<'_> {
     pub(super) fn is_empty(&self) -> bool {
-        self.reports.is_empty() && self.created.is_empty()
+        self.reports.is_empty() && self.created.is_empty() && self.lines.is_empty()
     }
 
     /// It is in the database for good.
     pub(super) fn written(mut self) {
         self.reports.clear();
         self.created.clear();
+        self.lines.clear();
     }
 
     /// Writes all of it; writing it again changes nothing.
@@ -211,6 +220,14 @@ impl Unwritten<'_> {
                     created.href.as_str().into(),
                     task.into(),
                 ]
+            }));
+            sql.push(" on conflict (pulp_id) do nothing");
+            executor.execute(sql).await?;
+        }
+        for some in self.lines.chunks(rows_per_statement(5)) {
+            let mut sql = Sql::new("insert into core_tasklogline (pulp_id, pulp_created, level, message, task_id) values ");
+            sql.push_rows(some.iter().map(|line| -> [Value; 5] {
+                [line.id.into(), now.into(), line.level.as_str().into(), line.message.as_str().into(), task.into()]
             }));
             sql.push(" on conflict (pulp_id) do nothing");
             executor.execute(sql).await?;

@@ -120,6 +120,7 @@ struct Gone {
 /// Deletes tasks and what belongs to them.
 async fn delete(db: &Db, ids: &[Uuid]) -> Result<Gone, DbError> {
     const RELATED: [(&str, &str, &str); 5] = [
+        // Lines of the log go with their task: Pulp knows none, and counts none.
         ("core.ProgressReport", "core_progressreport", "task_id"),
         ("core.CreatedResource", "core_createdresource", "task_id"),
         ("core.ProfileArtifact", "core_profileartifact", "task_id"),

@@ -69,6 +69,9 @@ both_databases! {
         let counted: Vec<i64> = named(&all, "progress").filter(|report| report["code"] == "shelf.counting").map(|report| report["done"].as_i64().unwrap()).collect();
         assert!(counted.len() >= 2 && counted.is_sorted() && counted.last() == Some(&2), "{counted:?}");
         // What has not moved is not told again.
+        let lines: Vec<&Json> = named(&all, "log").collect();
+        assert_eq!(lines.iter().map(|line| line["message"].as_str().unwrap()).collect::<Vec<_>>(), ["1 of 2", "2 of 2"]);
+        assert!(lines.iter().all(|line| line["level"] == "warning" && line["at"].is_string()), "{lines:?}");
         let reports: Vec<String> = named(&all, "progress").map(Json::to_string).collect();
         assert_eq!(reports.iter().collect::<HashSet<_>>().len(), reports.len(), "{reports:#?}");
         let last = all.last().unwrap();

@@ -14,7 +14,7 @@ use pulp_core::model::{RepositoryVersion, User};
 use pulp_core::plugin::{Plugin, PluginDescriptor, Registry};
 use pulp_core::resource::{Action, ActionHandler, Context, Field, Filter, FilterKind, Input, Lookup, Reply, Resource, Returns, bases};
 use pulp_core::settings::Settings;
-use pulp_core::tasks::{Resources, Task, TaskContext, TaskOutput};
+use pulp_core::tasks::{LogLevel, Resources, Task, TaskContext, TaskOutput};
 use pulp_core::version::{AddAndRemove, Members, Package, RepositoryType};
 use pulp_core::{Pulp, Result};
 use pulp_migrations::{Migration, MigrationSet};
@@ -147,6 +147,7 @@ impl Task for Count {
         let report = cx.progress("Counting", "shelf.counting").total(self.to);
         for _ in 0..self.to {
             report.increment();
+            cx.log(LogLevel::Warning, format!("{} of {}", report.done(), self.to));
             tokio::time::sleep(std::time::Duration::from_millis(self.pause_ms)).await;
         }
         let checked = cx.progress("Checking", "shelf.checking");

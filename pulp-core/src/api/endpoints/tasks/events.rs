@@ -18,7 +18,7 @@ use crate::api::response;
 use crate::api::router::Answer;
 use crate::body::Body;
 use crate::clock::{Timestamp, to_wire};
-use crate::model::{ProgressRow, TaskRow};
+use crate::model::{LogLine, ProgressRow, TaskRow};
 use crate::resource::{Context, Resource};
 use crate::tasks::{Follow, News};
 
@@ -115,6 +115,7 @@ impl Stream {
                 let moment = report.pulp_last_updated.unwrap_or(report.pulp_created).timestamp_micros().to_string();
                 event(Some(&moment), "progress", &progress(&report))
             }
+            News::Line(line) => event(Some(&line.pulp_created.timestamp_micros().to_string()), "log", &logged(&line)),
             News::Ended(row) => {
                 self.ended = true;
                 let shown = match self.whole().await {
@@ -158,6 +159,10 @@ fn progress(report: &ProgressRow) -> Json {
         "done": report.done,
         "suffix": report.suffix,
     })
+}
+
+fn logged(line: &LogLine) -> Json {
+    json!({ "at": to_wire(line.pulp_created), "level": line.level, "message": line.message })
 }
 
 /// An event. JSON has no line ends of its own.
