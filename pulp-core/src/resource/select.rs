@@ -186,6 +186,8 @@ pub(crate) struct Rows {
     pub(crate) order: String,
     /// At most so many, after so many.
     pub(crate) page: Option<(i64, i64)>,
+    /// Only those that come after this key, in the order of a list of content. They count all the same.
+    pub(crate) after: Option<Uuid>,
 }
 
 impl Rows {
@@ -274,6 +276,10 @@ impl Resource {
         let (from, join) = self.from(drive, true);
         let mut sql = Sql::new(format!("select {} from {from}{}", selection.expressions, selection.joins));
         rows.push_where(&mut sql, &join);
+        if let Some(after) = rows.after {
+            let key = drive.map_or_else(|| format!("b.{}", self.key), |drive| drive.key.to_owned());
+            sql.push(format!(" and {key} < ")).push_bind(after);
+        }
         if let Some(limit) = limit {
             sql.push(" order by ").push(self.ordering(rows, drive)).push(" limit ").push_bind(limit);
         }

@@ -11,7 +11,8 @@
 //! goes on until Ctrl-C, for whoever wants to look closer.
 //!
 //! The upstream makes its manifest while it is read. Of memory, `own` is what the process has for itself, and `resident` all its pages, with
-//! those of its program and, on SQLite, of the database's file, which the system can take back.
+//! those of its program and, on SQLite, of the database's file, which the system can take back. The PostgreSQL is that of the tests, which does not
+//! wait for a disk.
 
 mod chart;
 mod memory;
