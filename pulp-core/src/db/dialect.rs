@@ -92,6 +92,12 @@ impl Dialect {
         }
     }
 
+    /// Whether a page of rows that others lead to is read faster if their keys are found alone: a planner that may turn joins around would
+    /// join all of them before it takes the first hundred.
+    pub fn finds_keys_first(self) -> bool {
+        matches!(self, Self::Postgres)
+    }
+
     /// A statement after which the planner knows how much is in these tables; `None` where it does not ask.
     pub fn analyze(self, tables: &[&str]) -> Option<String> {
         match self {
