@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -87,23 +88,39 @@ pub(crate) fn text<'a>(value: &'a Value, field: &str) -> Result<&'a str> {
 impl Context {
     /// The first entries of a collection that match, `limit` of them, from `offset` on, and how many match in all.
     ///
+    /// What comes after the first page of a list of content is read by key where the server can: a page costs the same wherever it is.
+    ///
     /// # Errors
     /// When the server refuses, or answers with something else than a list.
     pub(crate) async fn list(&self, path: &str, query: &Query, limit: usize, offset: usize) -> Result<(Vec<Value>, u64)> {
-        let mut entries = Vec::new();
+        let mut entries: Vec<Value> = Vec::new();
+        let mut by_key = path.starts_with("content/") && !query.has("ordering");
+        let mut total = None;
         loop {
             let wanted = (limit - entries.len()).min(PAGE);
-            let page = query.clone().with("offset", Some(offset + entries.len())).with("limit", Some(wanted));
-            let mut answer = self.client.get(path, &page).await?;
-            let total = answer.get("count").and_then(Value::as_u64);
-            let Some((Value::Array(results), total)) = answer.get_mut("results").map(Value::take).zip(total) else {
+            let last = entries.last().and_then(|entry| entry.get("pulp_href")).and_then(Value::as_str).filter(|_| by_key);
+            let page = match last {
+                Some(last) => query.clone().with("after", Some(last)).with("count", total),
+                None => query.clone().with("offset", Some(offset + entries.len())),
+            };
+            let mut answer = match self.client.get(path, &page.with("limit", Some(wanted))).await {
+                // One that does not know such pages, as Pulp does not.
+                Err(Error::Server { status: StatusCode::BAD_REQUEST, .. }) if last.is_some() => {
+                    by_key = false;
+                    continue;
+                }
+                answer => answer?,
+            };
+            let count = answer.get("count").and_then(Value::as_u64);
+            let Some((Value::Array(results), count)) = answer.get_mut("results").map(Value::take).zip(count) else {
                 return Err(Error::usage(format!("the server's answer to a list of {path} is no list")));
             };
+            total = Some(count);
             let got = results.len();
             entries.extend(results);
             if entries.len() >= limit || got == 0 || got < wanted && answer.get("next").is_none_or(Value::is_null) {
                 entries.truncate(limit);
-                return Ok((entries, total));
+                return Ok((entries, count));
             }
         }
     }

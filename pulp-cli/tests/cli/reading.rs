@@ -53,6 +53,47 @@ fn long_lists_come_in_pages() {
     assert_eq!(pages, ["offset=10&limit=200", "offset=210&limit=200", "offset=410&limit=50"]);
 }
 
+/// Numbered units, read by key from behind one of them, or by offset; `knows` whether the server has pages by key.
+fn units(count: usize, knows: bool) -> impl Fn(&Request) -> Answer {
+    move |request| {
+        let after = request.parameter("after");
+        if after.is_some() && !knows {
+            return Answer::Json(400, json!({ "errors": ["Invalid Filter: 'after'"] }));
+        }
+        let limit: usize = request.parameter("limit").unwrap().parse().unwrap();
+        let number = |href: &str| href.trim_start_matches("%2Funit%2F").parse::<usize>().unwrap();
+        let from = after.map_or_else(|| request.parameter("offset").unwrap().parse().unwrap(), |href| number(href) + 1);
+        let entries: Vec<Value> = (from..count.min(from + limit)).map(|n| json!({ "pulp_href": format!("/unit/{n}") })).collect();
+        let next = (from + limit < count).then_some("there is more");
+        Answer::ok(json!({ "count": count, "next": next, "results": entries }))
+    }
+}
+
+#[test]
+fn long_lists_of_content_are_read_by_key_where_the_server_can() {
+    let queries = |server: &Server| server.seen().into_iter().map(|request| request.query).collect::<Vec<_>>();
+    let list = |server: &Server, more: &[&str]| {
+        let run = pulp(server, &[&["file", "content", "list", "--limit", "1000"], more].concat()).ok();
+        let entries = run.json();
+        let entries: Vec<&str> = entries.as_array().unwrap().iter().map(|unit| unit["pulp_href"].as_str().unwrap()).collect();
+        assert_eq!(entries.len(), 450);
+        assert!(entries.iter().enumerate().all(|(at, href)| *href == format!("/unit/{at}")));
+    };
+    let server = Server::start(units(450, true));
+    list(&server, &[]);
+    assert_eq!(
+        queries(&server),
+        ["offset=0&limit=200", "after=%2Funit%2F199&count=450&limit=200", "after=%2Funit%2F399&count=450&limit=200"]
+    );
+    let server = Server::start(units(450, false));
+    list(&server, &[]);
+    let seen = queries(&server);
+    assert_eq!(seen, ["offset=0&limit=200", "after=%2Funit%2F199&count=450&limit=200", "offset=200&limit=200", "offset=400&limit=200"]);
+    let server = Server::start(units(450, true));
+    list(&server, &["--ordering", "pk"]);
+    assert!(queries(&server).iter().all(|query| !query.contains("after")));
+}
+
 #[test]
 fn a_whole_list_is_shown_without_a_note() {
     let server = Server::start(numbers(3));

@@ -13,8 +13,8 @@ use super::router::Answer;
 use crate::Error;
 use crate::body::Body;
 use crate::resource::{
-    Action, Change, Context, Create, Field, Fragment, GeneralCreate, GeneralDelete, GeneralUpdate, Kind, Noun, On, Purpose, Record, Reply,
-    Resource, action_body, check_label, mask, set_label,
+    Action, BY_KEY, Change, Context, Create, Field, Fragment, GeneralCreate, GeneralDelete, GeneralUpdate, Kind, Noun, On, Purpose, Record,
+    Reply, Resource, action_body, check_label, mask, set_label,
 };
 use crate::tasks::DispatchOptions;
 
@@ -28,9 +28,15 @@ pub(super) async fn list(request: Request, resource: Arc<Resource>) -> Answer {
 pub(super) async fn list_of(request: Request, resource: &Resource, scope: Fragment) -> Answer {
     let page = resource.page(&request.cx, &request.query, scope).await?;
     let url = request.url();
-    let link = |offset: i64| Json::String(page_url(&url, &request.query, page.limit, offset));
-    let next = page.offset.checked_add(page.limit).filter(|after| *after < page.count).map_or(Json::Null, link);
-    let previous = if page.offset > 0 { link((page.offset - page.limit).max(0)) } else { Json::Null };
+    let link = |place: Vec<(&'static str, String)>| Json::String(page_url(&url, &request.query, page.limit, place));
+    let at = |offset: i64| link(if offset > 0 { vec![("offset", offset.to_string())] } else { Vec::new() });
+    let next = match page.next {
+        // What was counted once need not be counted for each page.
+        Some(key) => link(vec![("after", key.to_string()), ("count", page.count.to_string())]),
+        None if page.by_key => Json::Null,
+        None => page.offset.checked_add(page.limit).filter(|after| *after < page.count).map_or(Json::Null, at),
+    };
+    let previous = if page.offset > 0 { at((page.offset - page.limit).max(0)) } else { Json::Null };
     let mut body = Vec::with_capacity(page.results.len() + 256);
     body.extend_from_slice(format!("{{\"count\":{},\"next\":{next},\"previous\":{previous},\"results\":[", page.count).as_bytes());
     body.extend_from_slice(&page.results);
@@ -38,14 +44,14 @@ pub(super) async fn list_of(request: Request, resource: &Resource, scope: Fragme
     Ok(response::raw_json(StatusCode::OK, body))
 }
 
-/// The address of another page: the same query, its parameters in order, with another offset.
-fn page_url(url: &str, query: &[(String, String)], limit: i64, offset: i64) -> String {
+/// The address of another page: the same query, its parameters in order, at another place.
+fn page_url(url: &str, query: &[(String, String)], limit: i64, place: Vec<(&'static str, String)>) -> String {
+    let by_key = place.iter().any(|(name, _)| *name == "after");
+    let elsewhere = |name: &str| !(matches!(name, "limit" | "offset") || by_key && BY_KEY.contains(&name));
     let mut query: Vec<(&str, String)> =
-        query.iter().filter(|(name, _)| name != "limit" && name != "offset").map(|(name, value)| (name.as_str(), value.clone())).collect();
+        query.iter().filter(|(name, _)| elsewhere(name)).map(|(name, value)| (name.as_str(), value.clone())).collect();
     query.push(("limit", limit.to_string()));
-    if offset > 0 {
-        query.push(("offset", offset.to_string()));
-    }
+    query.extend(place);
     query.sort_by(|a, b| a.0.cmp(b.0));
     let query: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
     format!("{url}?{query}")

@@ -92,6 +92,20 @@ impl Dialect {
         }
     }
 
+    /// Whether a page of rows that others lead to is read faster if their keys are found alone: a planner that may turn joins around would
+    /// join all of them before it takes the first hundred.
+    pub fn finds_keys_first(self) -> bool {
+        matches!(self, Self::Postgres)
+    }
+
+    /// A statement after which the planner knows how much is in these tables; `None` where it does not ask.
+    pub fn analyze(self, tables: &[&str]) -> Option<String> {
+        match self {
+            Self::Postgres => Some(format!("analyze {}", tables.join(", "))),
+            Self::Sqlite => None,
+        }
+    }
+
     /// A statement after which this transaction does not wait long for a table that others use: they would wait for it meanwhile. Much
     /// shorter than `deadlock_timeout` (a second), so that of two that wait for each other it is the one that gives up.
     pub fn short_waits(self) -> Option<&'static str> {

@@ -1,4 +1,9 @@
 //! Trees of paths: what a publication or a repository version has at which path.
+//!
+//! The files of a version can be reached from two sides: from its units, or from the index of all paths. Neither database knows which is
+//! shorter: SQLite keeps no statistics, and those of PostgreSQL are old where a version has just been made. So the side is chosen here.
+
+mod entries;
 
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -141,17 +146,53 @@ impl Tree {
     /// # Errors
     /// If the database cannot be reached.
     pub async fn find<E: Executor + ?Sized>(self, executor: &E, path: &str) -> Result<Option<TreeFile>, DbError> {
+        let side = match self {
+            Self::Publication(_) => Side::Units,
+            Self::Version { .. } => self.side_of(executor, path).await?,
+        };
+        self.find_from(side, executor, path).await
+    }
+
+    async fn find_from<E: Executor + ?Sized>(self, side: Side, executor: &E, path: &str) -> Result<Option<TreeFile>, DbError> {
         let mut sql = Sql::new("select * from (");
-        for (at, part) in self.parts().iter().enumerate() {
-            if at > 0 {
-                sql.push(" union all ");
+        match (side, self) {
+            (Side::Paths, Self::Version { repository, number }) => {
+                sql.push(format!("select * from (select ca.relative_path, {FILE}, "));
+                push_joined(&mut sql, repository, number);
+                sql.push(" as joined from core_contentartifact ca left join core_artifact a on a.pulp_id = ca.artifact_id");
+                sql.push(" where ca.relative_path = ").push_bind(path).push(") at_path where joined is not null");
             }
-            sql.push(format!("select {} as relative_path, {FILE}, {} as joined ", part.path, part.joined));
-            self.push_part(&mut sql, part);
-            sql.push(format!(" and {} = ", part.path)).push_bind(path);
+            _ => {
+                for (at, part) in self.parts().iter().enumerate() {
+                    if at > 0 {
+                        sql.push(" union all ");
+                    }
+                    sql.push(format!("select {} as relative_path, {FILE}, {} as joined ", part.path, part.joined));
+                    self.push_part(&mut sql, part);
+                    sql.push(format!(" and {} = ", part.path)).push_bind(path);
+                }
+            }
         }
         sql.push(") found order by artifact_id is null, content_artifact_id desc limit 1");
         executor.optional(sql).await
+    }
+
+    /// From which side a path is looked up: there are few units at it as a rule, but each repository may have its own.
+    async fn side_of<E: Executor + ?Sized>(self, executor: &E, path: &str) -> Result<Side, DbError> {
+        let few = format!("select count(*) from (select 1 from core_contentartifact where relative_path = $1 limit {FEW}) at_path");
+        let at_path: i64 = executor.scalar(Sql::new(few).bind(path)).await?;
+        Ok(if at_path < FEW || self.units(executor).await? > MANY { Side::Paths } else { Side::Units })
+    }
+
+    /// How many units a version has, as its counts tell.
+    async fn units<E: Executor + ?Sized>(self, executor: &E) -> Result<i64, DbError> {
+        let Self::Version { repository, number } = self else { return Ok(0) };
+        let sql = Sql::new(
+            "select cast(coalesce(sum(counted.count), 0) as bigint) from core_repositoryversioncontentdetails counted \
+             where counted.count_type = 'P' and counted.repository_version_id = \
+             (select v.pulp_id from core_repositoryversion v where v.repository_id = $1 and v.number = $2)",
+        );
+        executor.scalar(sql.bind(repository).bind(number)).await
     }
 
     /// Whether any path begins with `directory`, which ends with a slash or is empty.
@@ -162,49 +203,31 @@ impl Tree {
         let found = Self::entries(&[self], executor, directory, &Cursor::From(directory.to_owned()), 1).await?;
         Ok(!found.is_empty())
     }
+}
 
-    /// A page of the files below `directory` of several trees taken together, in the order of the bytes of their paths; back from the
-    /// cursor, where that leads back.
-    ///
-    /// # Errors
-    /// If the database cannot be reached.
-    pub async fn entries<E: Executor + ?Sized>(
-        trees: &[Self],
-        executor: &E,
-        directory: &str,
-        cursor: &Cursor,
-        limit: u32,
-    ) -> Result<Vec<TreeEntry>, DbError> {
-        let mut sql = Sql::new("select * from (");
-        let mut first = true;
-        let order = if cursor.is_backwards() { "desc" } else { "asc" };
-        for tree in trees {
-            for part in tree.parts() {
-                if !std::mem::take(&mut first) {
-                    sql.push(" union all ");
-                }
-                // Each part brings no more than the page needs, so that all of them can be read off their indexes.
-                sql.push(format!("select * from (select {} as relative_path, {} as added, {ENTRY} ", part.path, part.added));
-                tree.push_part(&mut sql, part);
-                let end = after_all_below(directory);
-                let (start, end) = match cursor {
-                    Cursor::After(path) => ((">", path.clone()), end),
-                    Cursor::From(text) => ((">=", text.clone()), end),
-                    Cursor::Before(text) => ((">=", directory.to_owned()), text.clone().or(end)),
-                };
-                sql.push(format!(" and {} {} ", part.path, start.0)).push_bind(start.1);
-                if let Some(end) = end {
-                    sql.push(format!(" and {} < ", part.path)).push_bind(end);
-                }
-                sql.push(format!(" order by {} {order} limit {limit}) page", part.path));
-            }
-        }
-        if first {
-            return Ok(Vec::new());
-        }
-        sql.push(format!(") entries order by relative_path {order} limit {limit}"));
-        executor.all(sql).await
-    }
+/// From where the files of a version are reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// From its units: what is read is in proportion to the version.
+    Units,
+    /// From the paths: what is read is in proportion to all units that have such a path, in whatever repository.
+    Paths,
+}
+
+/// Units at one path that are looked at without a question.
+const FEW: i64 = 200;
+/// Units of a version from which on its paths are the shorter way to it.
+const MANY: i64 = 10_000;
+
+/// Appends when a unit of a `ca` joined a version, which is null if it is not in it. A scalar: no database can begin with its tables.
+fn push_joined(sql: &mut Sql, repository: Uuid, number: i64) {
+    sql.push(
+        "(select max(rc.pulp_created) from core_repositorycontent rc join core_repositoryversion va on va.pulp_id = rc.version_added_id \
+         left join core_repositoryversion vr on vr.pulp_id = rc.version_removed_id \
+         where rc.content_id = ca.content_id and rc.repository_id = ",
+    );
+    sql.push_bind(repository).push(" and va.number <= ").push_bind(number);
+    sql.push(" and (vr.number is null or vr.number > ").push_bind(number).push("))");
 }
 
 /// The first text after all that begin with this directory: `0` follows the slash. None for the root.

@@ -48,7 +48,7 @@ pub use tasks::{GeneralCreate, GeneralDelete, GeneralUpdate, Make, shown};
 pub(crate) use context::NO_MATCH;
 pub(crate) use field::hidden_fields_shape;
 pub(crate) use labels::{check as check_label, select as select_labels};
-pub(crate) use query::mask;
+pub(crate) use query::{BY_KEY, mask};
 pub(crate) use select::{integer_key, key_number};
 pub(crate) use tasks::register;
 pub(crate) use validate::{Purpose, RawBody, action_body, type_name};

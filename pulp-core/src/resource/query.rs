@@ -5,6 +5,7 @@ mod named;
 pub(super) mod value;
 
 use serde_json::json;
+use uuid::Uuid;
 
 pub(crate) use value::moment;
 
@@ -25,6 +26,8 @@ pub(crate) struct Listing {
     pub(crate) limit: i64,
     pub(crate) offset: i64,
     pub(crate) mask: Mask,
+    /// Where a page by key is asked for: how many objects the list has, if a page before has told.
+    pub(crate) by_key: Option<Option<i64>>,
 }
 
 /// Columns that no row of a table which has them leaves null.
@@ -38,6 +41,9 @@ const OF_CONTENT: [&str; 7] =
 /// Parameters that are no filters.
 const NOT_FILTERS: [&str; 9] = ["limit", "offset", "ordering", "fields", "exclude_fields", "minimal", "q", "format", "page_size"];
 
+/// Parameters of pages by key.
+pub(crate) const BY_KEY: [&str; 2] = ["after", "count"];
+
 impl Resource {
     /// Reads the parameters of a list. `scope` is what every row must meet.
     ///
@@ -48,8 +54,9 @@ impl Resource {
         let mut conditions = vec![scope];
         let mut unknown = Vec::new();
         let mut drive: Option<Drive> = None;
+        let asked_after = self.pages_by_key() && parameters.iter().any(|(name, _)| name == "after");
         for (at, (name, value)) in parameters.iter().enumerate() {
-            if NOT_FILTERS.contains(&name.as_str()) {
+            if NOT_FILTERS.contains(&name.as_str()) || asked_after && BY_KEY.contains(&name.as_str()) {
                 continue;
             }
             if !self.knows_filter(name) {
@@ -92,18 +99,48 @@ impl Resource {
         let number = |name: &str, least: i64| last(name).and_then(|text| text.trim().parse::<i64>().ok()).filter(|number| *number >= least);
         let limit = number("limit", 1).unwrap_or(PAGE);
         let offset = number("offset", 0).unwrap_or(0);
+        let asked_after = last("after").filter(|_| asked_after);
+        if asked_after.is_some() && (offset > 0 || last("ordering").is_some_and(|order| !order.is_empty())) {
+            let message = "Pages by key come in the order of keys: leave out `ordering` and `offset`.";
+            return Err(Error::field("after", message));
+        }
+        let after = match asked_after.map(str::trim).filter(|text| !text.is_empty()) {
+            Some(text) => Some(self.key_named(cx, text).await?),
+            None => None,
+        };
+        let by_key = asked_after.map(|_| number("count", 0));
+        // One more than is shown tells whether there is a next page.
+        let rows = if by_key.is_some() { limit.saturating_add(1) } else { limit };
         Ok(Listing {
             rows: Rows {
                 // Only of rows that nothing else is asked of the number is known beforehand.
                 drive: drive.map(|drive| if plain && conditions.len() == 1 { drive } else { Drive { counts: None, ..drive } }),
                 order: self.order(last("ordering"))?,
                 condition: Fragment::all(conditions),
-                page: Some((limit, offset)),
+                page: Some((rows, offset)),
+                after,
             },
             limit,
             offset,
             mask: mask(parameters),
+            by_key,
         })
+    }
+
+    /// Whether its lists can be read by key: those of content, which grow large, and whose keys come in the order of their lists.
+    pub(crate) fn pages_by_key(&self) -> bool {
+        self.table == Target::CONTENT.table && self.default_order == "-pulp_created"
+    }
+
+    /// The key behind which a page begins, whether or not there is such an object any more.
+    async fn key_named(&self, cx: &Context, text: &str) -> Result<Uuid> {
+        if let Some(id) = value::uuid(text) {
+            return Ok(id);
+        }
+        match self.named(cx, "after", text).await {
+            Ok(Some(Value::Uuid(Some(id)))) => Ok(id),
+            _ => Err(Error::field("after", "Take it from `next` of the answer before, or name a unit by its href.")),
+        }
     }
 
     /// The rows that one filter says to go through.

@@ -186,6 +186,8 @@ pub(crate) struct Rows {
     pub(crate) order: String,
     /// At most so many, after so many.
     pub(crate) page: Option<(i64, i64)>,
+    /// Only those that come after this key, in the order of a list of content. They count all the same.
+    pub(crate) after: Option<Uuid>,
 }
 
 impl Rows {
@@ -261,7 +263,9 @@ impl Resource {
     /// Rows of this resource.
     pub(crate) async fn select<E: Executor + ?Sized>(&self, executor: &E, rows: &Rows) -> Result<Vec<Record>, DbError> {
         let sql = match rows.page {
-            Some((limit, offset)) if offset > 0 => self.later_page(rows, limit, offset),
+            Some((limit, offset)) if offset > 0 || rows.drive.is_some() && executor.dialect().finds_keys_first() => {
+                self.page_by_keys(rows, limit, offset)
+            }
             page => self.first_rows(rows, page.map(|(limit, _)| limit)),
         };
         let selection = self.selection();
@@ -274,15 +278,24 @@ impl Resource {
         let (from, join) = self.from(drive, true);
         let mut sql = Sql::new(format!("select {} from {from}{}", selection.expressions, selection.joins));
         rows.push_where(&mut sql, &join);
+        self.push_after(&mut sql, rows);
         if let Some(limit) = limit {
             sql.push(" order by ").push(self.ordering(rows, drive)).push(" limit ").push_bind(limit);
         }
         sql
     }
 
-    /// The statement for a page that others come before: it finds the keys first, so that of the rows which are passed over nothing
-    /// is read but what tells their order.
-    fn later_page(&self, rows: &Rows, limit: i64, offset: i64) -> Sql {
+    /// Appends where a page by key begins.
+    fn push_after(&self, sql: &mut Sql, rows: &Rows) {
+        if let Some(after) = rows.after {
+            let key = rows.drive.as_ref().map_or_else(|| format!("b.{}", self.key), |drive| drive.key.to_owned());
+            sql.push(format!(" and {key} < ")).push_bind(after);
+        }
+    }
+
+    /// The statement that finds the keys of a page first: of rows which are passed over nothing is read but what tells their order, and the
+    /// joins are those of the page alone.
+    fn page_by_keys(&self, rows: &Rows, limit: i64, offset: i64) -> Sql {
         let selection = self.selection();
         let mut sql = Sql::new("with page as (");
         self.push_keys(&mut sql, rows);
@@ -308,6 +321,7 @@ impl Resource {
             sql.push(format!("select b.{} as id from {from}", self.key));
             rows.push_where(sql, &join);
         }
+        self.push_after(sql, rows);
         sql.push(" order by ");
         order.write(sql);
     }

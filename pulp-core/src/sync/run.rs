@@ -8,6 +8,7 @@ use super::download::{Budget, download};
 use super::resolve::resolve;
 use super::save::{adopt, save};
 use super::{FirstStage, Sink, SyncContext};
+use crate::db::{Executor as _, ExecutorExt as _, Sql};
 use crate::model::{Repository, RepositoryVersion};
 use crate::tasks::LogLevel;
 use crate::version::{RepositoryType, VersionDraft, announce};
@@ -15,6 +16,11 @@ use crate::{Error, Result};
 
 /// Units that are resolved, or saved, in one go.
 const BATCH: usize = 2_000;
+
+/// New units from which on the statistics of the database are made anew.
+const MANY: u64 = 5_000;
+/// The tables that units fill, whatever their type.
+const TABLES: [&str; 5] = ["core_content", "core_contentartifact", "core_remoteartifact", "core_artifact", "core_repositorycontent"];
 
 /// How a repository is synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,7 +66,12 @@ pub async fn synchronize(
         draft.mirror();
     }
     match fill(cx, &mut draft, first).await {
-        Ok(()) => finish(cx, draft, &rules).await,
+        Ok(added) => {
+            if added >= MANY {
+                note_size(cx, rules.as_ref()).await;
+            }
+            finish(cx, draft, &rules).await
+        }
         Err(error) => {
             if let Err(left) = draft.discard().await {
                 tracing::warn!(error = %left, "the rows of a failed sync stay until the next one");
@@ -88,8 +99,22 @@ async fn finish(cx: &SyncContext, mut draft: VersionDraft, rules: &Arc<dyn Repos
     Ok(version)
 }
 
-/// The pipeline.
-async fn fill(cx: &SyncContext, draft: &mut VersionDraft, first: Box<dyn FirstStage>) -> Result<()> {
+/// Tells the database how much there is now. Until it has found out by itself, which takes it a minute or more, it would read whole
+/// tables for what an index has.
+async fn note_size(cx: &SyncContext, rules: &dyn RepositoryType) {
+    let mut tables = TABLES.to_vec();
+    tables.extend(rules.unit_rules().iter().map(|rule| rule.table));
+    tables.dedup();
+    let db = cx.pulp().db();
+    if let Some(analyze) = db.dialect().analyze(&tables)
+        && let Err(error) = db.execute(Sql::new(analyze)).await
+    {
+        tracing::warn!(%error, "the statistics of the database are those from before the sync");
+    }
+}
+
+/// The pipeline. The number of units that are new to the repository.
+async fn fill(cx: &SyncContext, draft: &mut VersionDraft, first: Box<dyn FirstStage>) -> Result<u64> {
     // Three channels; and a batch each being adopted, waiting to be written, and being written.
     let room = (cx.pulp().settings().sync_max_in_flight_items / 6).clamp(1, BATCH);
     let (out, declared) = mpsc::channel(room);
@@ -108,7 +133,7 @@ async fn fill(cx: &SyncContext, draft: &mut VersionDraft, first: Box<dyn FirstSt
             other => other,
         }
     };
-    tokio::try_join!(
+    let ((), (), (), (), added) = tokio::try_join!(
         first,
         resolve(declared, resolving, cx, since, room),
         download(resolved, downloading, cx, &budget, &artifacts),
@@ -117,5 +142,5 @@ async fn fill(cx: &SyncContext, draft: &mut VersionDraft, first: Box<dyn FirstSt
     )?;
     artifacts.finish();
     content.finish();
-    Ok(())
+    Ok(added)
 }

@@ -51,14 +51,15 @@ pub(super) async fn adopt<'a>(
     }
 }
 
-/// Writes the rows of batches until the stage before has no more.
+/// Writes the rows of batches until the stage before has no more. The number of units that are new to the repository.
 pub(super) async fn save(
     mut from: mpsc::Receiver<Adopted<'_>>,
     cx: &SyncContext,
     draft: &mut VersionDraft,
     report: &ProgressReport,
     since: Timestamp,
-) -> Result<()> {
+) -> Result<u64> {
+    let mut all = 0;
     while let Some(Adopted { ready, artifacts, _storing }) = from.recv().await {
         let mut tries = 0;
         let added = loop {
@@ -71,8 +72,9 @@ pub(super) async fn save(
             }
         };
         report.increase(i64::try_from(added).unwrap_or(i64::MAX));
+        all += added;
     }
-    Ok(())
+    Ok(all)
 }
 
 /// Takes the spooled files of a batch into the storage. On return they are as durable as the rows that will name them.

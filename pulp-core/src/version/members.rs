@@ -54,10 +54,17 @@ impl Members {
 
     /// The units that one version has and another has not, be they of one repository or of two.
     pub fn difference(has: &RepositoryVersion, lacks: &RepositoryVersion) -> Self {
-        if has.repository_id == lacks.repository_id {
-            Self::Between { repository: has.repository_id, from: lacks.number, to: has.number }
+        if has.repository_id != lacks.repository_id {
+            return Self::Except { has: (has.repository_id, has.number), lacks: (lacks.repository_id, lacks.number) };
+        }
+        // Of neighbours, the later one names the rows. PostgreSQL then sees which version is meant: where it does not, and most units were added by one
+        // version, it takes any other for as large, and reads the whole table.
+        if has.number == lacks.number + 1 {
+            Self::AddedBy { version: has.pulp_id }
+        } else if has.number + 1 == lacks.number {
+            Self::RemovedBy { version: lacks.pulp_id }
         } else {
-            Self::Except { has: (has.repository_id, has.number), lacks: (lacks.repository_id, lacks.number) }
+            Self::Between { repository: has.repository_id, from: lacks.number, to: has.number }
         }
     }
 

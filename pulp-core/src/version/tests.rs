@@ -239,6 +239,13 @@ async fn check(world: &World, model: &BTreeMap<i64, BTreeSet<usize>>) {
         let wanted: BTreeSet<usize> = to.1.difference(from.1).copied().collect();
         assert_eq!(world.members(between).await, wanted, "from {} to {}", from.0, to.0);
     }
+    for (from, to) in model.iter().zip(model.iter().skip(1)) {
+        let (before, after) = (world.version(*from.0).await, world.version(*to.0).await);
+        let added = world.members(Members::difference(&after, &before)).await;
+        let removed = world.members(Members::difference(&before, &after)).await;
+        assert_eq!(added, to.1.difference(from.1).copied().collect(), "added from {} to {}", from.0, to.0);
+        assert_eq!(removed, from.1.difference(to.1).copied().collect(), "removed from {} to {}", from.0, to.0);
+    }
 }
 
 fn run(engine: Engine, steps: Vec<Step>) {

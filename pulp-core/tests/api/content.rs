@@ -62,6 +62,43 @@ both_databases! {
         }));
     }
 
+    async fn lists_of_content_are_read_by_key(world: World) {
+        let books = world.books(&["a", "b", "c", "d", "e"]).await;
+        let repository = world.repository("r").await;
+        let version = world.version(&repository, &books[..4], &[]).await;
+        for (list, wanted) in [
+            (format!("{BOOKS}?after=&limit=2&repository_version={version}"), vec!["d", "c", "b", "a"]),
+            (format!("{BOOKS}?after=&limit=2&title__in=e,c,b,a"), vec!["e", "c", "b", "a"]),
+            (format!("{BOOKS}?after=&limit=2"), vec!["e", "d", "c", "b", "a"]),
+            (format!("{BOOKS}?after="), vec!["e", "d", "c", "b", "a"]),
+        ] {
+            let (mut read, mut next) = (Vec::new(), Some(format!("/pulp/api/v3/{list}")));
+            while let Some(path) = next {
+                let page = world.get(&path).await.with(200);
+                assert_eq!((&page["count"], &page["previous"]), (&json!(wanted.len()), &json!(null)), "{path}");
+                read.extend(titles(&page).into_iter().map(str::to_owned));
+                next = page["next"].as_str().map(|url| url.strip_prefix("http://pulp.example").unwrap().to_owned());
+            }
+            assert_eq!(read, wanted, "{list}");
+        }
+        // From behind any unit, however it is named, and be it gone.
+        let page = world.get(&format!("{BOOKS}?limit=2&after=/pulp/api/v3/{BOOKS}{}/", books[3])).await.with(200);
+        assert_eq!((titles(&page), &page["count"]), (vec!["c", "b"], &json!(5)));
+        assert!(page["next"].as_str().unwrap().ends_with(&format!("?after={}&count=5&limit=2", books[1])), "{page}");
+        let page = world.get(&format!("{BOOKS}?after=prn:shelf.book:{}", books[1])).await.with(200);
+        assert_eq!(titles(&page), ["a"]);
+        let page = world.get(&format!("content/?limit=1&after={}", books[2])).await.with(200);
+        assert_eq!((page["results"].as_array().unwrap().len(), &page["count"]), (1, &json!(5)));
+        let page = world.get(&format!("{BOOKS}?after={}", uuid::Uuid::max())).await.with(200);
+        assert_eq!(titles(&page).len(), 5);
+        for odd in ["after=x", "after=/pulp/api/v3/nothing/", "after=&ordering=title", "after=&offset=1"] {
+            assert!(world.get(&format!("{BOOKS}?{odd}")).await.with(400)["after"].is_array(), "{odd}");
+        }
+        // Other lists have no such pages.
+        world.get(&format!("{REPOSITORIES}?after=")).await.with(400);
+        world.get(&format!("{BOOKS}?count=5")).await.with(400);
+    }
+
     async fn what_has_a_unit_is_found(world: World) {
         let books = world.books(&["a", "b"]).await;
         let repository = world.repository("r").await;

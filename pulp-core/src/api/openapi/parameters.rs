@@ -75,6 +75,10 @@ pub(super) fn list(registry: &Registry, resource: &Resource) -> Vec<Json> {
     if !resource.filterable {
         return all;
     }
+    if resource.pages_by_key() {
+        all.push(one("after", &text, "Read the list by key, from behind this unit (href, PRN or key) on; from the first, if it is empty."));
+        all.push(one("count", &json!({"type": "integer"}), "What `next` of a page by key has: the count, which is not made again."));
+    }
     all.push(many("ordering", &ordering(resource), "The fields to sort by; a minus turns the order round."));
     all.push(many("prn__in", &text, "Objects with these PRNs."));
     all.push(many("pulp_href__in", &text, "Objects with these hrefs."));
