@@ -75,6 +75,13 @@ impl Digests {
         Ok(self)
     }
 
+    /// Adds those of another value, or replaces them.
+    pub(crate) fn extend(&mut self, other: &Self) {
+        for (algorithm, digest) in other {
+            self.put(algorithm, digest);
+        }
+    }
+
     pub(super) fn put(&mut self, algorithm: Algorithm, digest: &str) {
         let start = self.offset(algorithm);
         let end = if self.contains(algorithm) { start + algorithm.hex_len() } else { start };

@@ -73,7 +73,7 @@ pub async fn download_to_spool(
     spool: &Spool,
     options: &SaveOptions,
 ) -> Result<Spooled, DownloadError> {
-    let terms = Terms { expected: &options.expected, limit: options.limit, live: false, partial: options.partial.as_ref() };
+    let terms = Terms { expected: &options.expected, limit: options.limit, live: false, kept: true, partial: options.partial.as_ref() };
     let mut transfer = Transfer::new(spool, terms);
     let mut failures = 0;
     loop {

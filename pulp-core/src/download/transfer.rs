@@ -26,6 +26,8 @@ pub(super) enum Event {
     },
     /// So many bytes, from the first, are in the file now.
     Advanced(u64),
+    /// The file is whole, and the right one; what follows is no matter of who reads it.
+    Verified { size: u64, tail: Option<SpoolTail> },
     /// All that came so far was wrong; the next thing is another start.
     Discarded,
 }
@@ -56,6 +58,8 @@ pub(super) struct Terms<'a> {
     pub(super) limit: Option<u64>,
     /// Whether somebody reads along. Then bytes that are in the file stay, and a new attempt goes on behind them.
     pub(super) live: bool,
+    /// Whether the file is kept, and so needs all digests.
+    pub(super) kept: bool,
     /// Under which key a beginning is kept if this fails, and looked for.
     pub(super) partial: Option<&'a PartialKey>,
 }
@@ -178,18 +182,31 @@ impl<'a> Transfer<'a> {
         events: &mut (dyn FnMut(Event) + Send),
     ) -> Result<(Spooled, Option<SpoolTail>), DownloadError> {
         // An empty file has no chunk that would have begun it.
-        let mut file = self.file.take().unwrap_or_else(|| self.spool.create());
+        let mut file = self.file.take().unwrap_or_else(|| self.spool.create_with(self.options(None)));
         self.misfit = false;
         if self.terms.live && self.tail.is_none() {
             self.tail = Some(file.share().await.map_err(|error| spool_error(&url, error))?);
         }
+        if self.terms.live && self.is_verified_at_the_end() {
+            // Who reads along waits for the digests that were announced, and not for those that we want besides.
+            let digests = file.settle().await.map_err(|error| spool_error(&url, error))?;
+            if let Err(mismatch) = self.terms.expected.check(file.size(), &digests) {
+                file.discard();
+                return Err(self.mismatched(url, mismatch, events));
+            }
+            events(Event::Verified { size: file.size(), tail: self.tail.clone() });
+        }
         let spooled = file.finish().await.map_err(|error| spool_error(&url, error))?;
         if let Err(mismatch) = spooled.verify(self.terms.expected) {
-            self.misfit = matches!(self.givers, Givers::Earlier | Givers::Several);
-            self.discard(events);
-            return Err(DownloadError::Mismatch { url, mismatch });
+            return Err(self.mismatched(url, mismatch, events));
         }
         Ok((spooled, self.tail.take()))
+    }
+
+    fn mismatched(&mut self, url: RedactedUrl, mismatch: Mismatch, events: &mut (dyn FnMut(Event) + Send)) -> DownloadError {
+        self.misfit = matches!(self.givers, Givers::Earlier | Givers::Several);
+        self.discard(events);
+        DownloadError::Mismatch { url, mismatch }
     }
 
     /// Goes on with what an earlier fetch has left, if this is the first that is heard of the file.
@@ -237,7 +254,9 @@ impl<'a> Transfer<'a> {
     }
 
     fn options(&self, length: Option<u64>) -> NewFile {
-        length.map(NewFile::sized).unwrap_or_default().partial(self.terms.partial.cloned())
+        let announced = self.terms.expected.digests.iter().map(|(algorithm, _)| algorithm);
+        let first = announced.filter(|algorithm| self.terms.live && self.spool.algorithms().contains(algorithm)).collect();
+        length.map(NewFile::sized).unwrap_or_default().first(first, !self.terms.kept).partial(self.terms.partial.cloned())
     }
 
     /// The request for what is missing, as far as a part of the file can be trusted to belong to the rest.

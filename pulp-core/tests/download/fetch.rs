@@ -743,3 +743,26 @@ async fn a_source_that_panics_leaves_nobody_waiting() {
     assert_eq!(broken.0.load(Ordering::Relaxed), 1);
     assert_eq!(world.fetcher.pending(), 0);
 }
+
+struct Digested(mpsc::UnboundedSender<usize>);
+
+#[async_trait]
+impl FetchHandler for Digested {
+    async fn complete(&self, file: Spooled) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        file.sha256()?;
+        Ok(self.0.send(file.digests().len())?)
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_kept_has_all_digests_though_clients_wait_for_one() {
+    let blob = Blob::seeded(1, 3 * MIB);
+    let upstream = Upstream::start().await.file("a", blob.clone());
+    let world = World::new().await;
+    let (told, mut digests) = mpsc::unbounded_channel();
+    let mut request = world.request(&[&upstream], &expected(&blob));
+    request.handler = Arc::new(Digested(told));
+    let (_, body) = world.fetcher.open(request, None).await.unwrap();
+    assert_eq!(body.try_collect::<Vec<_>>().await.unwrap().concat(), blob.to_bytes());
+    assert_eq!(digests.recv().await, Some(pulp_core::digest::Algorithm::DEFAULT.len()));
+}

@@ -88,7 +88,14 @@ async fn fetch(shared: &Shared, request: &FetchRequest, entry: &Arc<Entry>) -> O
             tracing::warn!(key = %request.key, %error, "lazy content could not be fetched");
             // First out of the way, so that who tries again begins anew.
             shared.remove(&request.key, entry);
-            entry.state.send_modify(|state| state.ended = Some(Err(error)));
+            entry.state.send_if_modified(|state| {
+                // Who reads may have all of it by now.
+                let open = !matches!(state.ended, Some(Ok(_)));
+                if open {
+                    state.ended = Some(Err(error));
+                }
+                open
+            });
             None
         }
     }
@@ -123,8 +130,13 @@ impl<'a> Sources<'a> {
     /// Goes from source to source, each from where the one before broke off; when all have failed, waits, and asks again those that may
     /// have healed. Where the parts do not make the right file, each source is asked for the whole of it.
     async fn fetch(mut self, shared: &Shared, gate: Gate, entry: &Entry) -> Result<Fetched, FetchError> {
-        let terms =
-            Terms { expected: &self.request.expected, limit: shared.options.limit, live: true, partial: self.request.partial.as_ref() };
+        let terms = Terms {
+            expected: &self.request.expected,
+            limit: shared.options.limit,
+            live: true,
+            kept: !self.request.streamed,
+            partial: self.request.partial.as_ref(),
+        };
         let mut transfer = Transfer::new(&shared.spool, terms);
         let mut progress = Progress { gate, entry, bytes: &shared.counts.bytes, size: 0, head: Head::default(), tail: None };
         let count = self.states.len();
@@ -236,6 +248,16 @@ impl Progress<'_> {
                 self.bytes.fetch_add(size.saturating_sub(self.size), Ordering::Relaxed);
                 self.size = size;
                 self.advance(size);
+            }
+            Event::Verified { size, tail } => {
+                let head = Head { length: Some(size), ..self.head.clone() };
+                self.entry.state.send_modify(|state| {
+                    if let Some(tail) = tail {
+                        state.open.get_or_insert_with(|| Open::new(head, tail));
+                    }
+                    state.readable = size;
+                    state.ended = Some(Ok(size));
+                });
             }
             Event::Discarded => {
                 self.size = 0;

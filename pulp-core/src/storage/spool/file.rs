@@ -18,7 +18,7 @@ use super::{
     spooled::Spooled,
     tail::{SpoolTail, Watermark},
 };
-use crate::digest::{Algorithm, Hasher};
+use crate::digest::{Algorithm, Digests, Hasher};
 
 /// How far the digests may fall behind the writing before a thread is sent to catch up.
 const HASH_STEP: u64 = 1024 * 1024;
@@ -35,6 +35,11 @@ pub struct NewFile {
     pub limit: Option<u64>,
     /// Digests besides those of the spool: those that were announced, say.
     pub algorithms: Vec<Algorithm>,
+    /// Digests that are computed while it is written; the others follow when it is complete, so that who waits for these need not wait for
+    /// those. None: all of them at once.
+    pub first: Vec<Algorithm>,
+    /// Leaves out the others: the file is not to be kept.
+    pub first_only: bool,
     /// What it is, so that whoever begins the same file later can [go on](super::Spool::resume) where this one broke off.
     pub partial: Option<PartialKey>,
 }
@@ -57,6 +62,13 @@ impl NewFile {
     #[must_use]
     pub fn algorithms(mut self, algorithms: &[Algorithm]) -> Self {
         self.algorithms = algorithms.to_vec();
+        self
+    }
+
+    /// Sets [`first`](Self::first), and [`first_only`](Self::first_only).
+    #[must_use]
+    pub fn first(mut self, algorithms: Vec<Algorithm>, only: bool) -> Self {
+        (self.first, self.first_only) = (algorithms, only);
         self
     }
 
@@ -90,6 +102,10 @@ pub struct SpoolFile {
     writing: bool,
     shared: bool,
     partial: Option<PartialKey>,
+    /// Digests that are computed once the file is complete.
+    later: Vec<Algorithm>,
+    /// The others, once it is.
+    settled: Option<Digests>,
 }
 
 #[derive(Debug)]
@@ -116,7 +132,12 @@ enum Hashing {
 
 impl SpoolFile {
     pub(super) fn new(area: Arc<Area>, options: NewFile) -> Self {
-        let algorithms = [area.algorithms(), &options.algorithms].concat();
+        let mut along = [area.algorithms(), &options.algorithms].concat();
+        let mut later = Vec::new();
+        if !options.first.is_empty() {
+            later = along.into_iter().filter(|algorithm| !options.first_only && !options.first.contains(algorithm)).collect();
+            along = options.first;
+        }
         Self {
             reserve: options.reserve.unwrap_or(0),
             limit: options.limit.unwrap_or(u64::MAX),
@@ -125,10 +146,12 @@ impl SpoolFile {
             pending_len: 0,
             size: 0,
             disk: None,
-            hashing: Hashing::Idle(Box::new(Hasher::new(&algorithms))),
+            hashing: Hashing::Idle(Box::new(Hasher::new(&along))),
             writing: false,
             shared: false,
             partial: options.partial,
+            later,
+            settled: None,
             area,
         }
     }
@@ -158,7 +181,7 @@ impl SpoolFile {
     /// [`StorageError::TooLarge`], [`StorageError::Quota`], [`StorageError::Full`], [`StorageError::Backend`]; and
     /// [`StorageError::Interrupted`] if an earlier call was dropped before its end. After an error, drop the file.
     pub async fn write(&mut self, chunk: Bytes) -> Result<()> {
-        if self.writing {
+        if self.writing || self.settled.is_some() {
             return Err(StorageError::Interrupted);
         }
         if chunk.is_empty() {
@@ -199,6 +222,25 @@ impl SpoolFile {
         }
     }
 
+    /// Completes the file: its [first](NewFile::first) digests. Nothing can be written to it any more; [`finish`](Self::finish) has all
+    /// digests.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub async fn settle(&mut self) -> Result<Digests> {
+        if self.writing {
+            return Err(StorageError::Interrupted);
+        }
+        if let Some(digests) = &self.settled {
+            return Ok(digests.clone());
+        }
+        self.flush().await?;
+        let (digests, _) = self.all_hashed().await?.finish();
+        self.hashing = Hashing::Idle(Box::new(Hasher::new(&self.later)));
+        self.settled = Some(digests.clone());
+        Ok(digests)
+    }
+
     /// Completes the file and its digests.
     ///
     /// # Errors
@@ -207,11 +249,14 @@ impl SpoolFile {
         if self.writing {
             return Err(StorageError::Interrupted);
         }
-        if self.disk.is_none() {
+        if self.disk.is_none() && self.later.is_empty() {
             return self.finish_small().await;
         }
-        self.flush().await?;
-        let (digests, size) = self.all_hashed().await?.finish();
+        let mut digests = self.settle().await?;
+        if !self.later.is_empty() {
+            digests.extend(&self.all_hashed().await?.finish().0);
+        }
+        let size = self.size;
         let Some(disk) = self.disk.take() else {
             return Err(StorageError::Interrupted);
         };

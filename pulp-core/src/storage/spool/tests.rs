@@ -271,3 +271,30 @@ async fn what_was_found_wrong_is_no_beginning() {
     }
     assert_eq!(files(dir.path()), 0);
 }
+
+#[tokio::test]
+async fn some_digests_are_there_before_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = spool(dir.path()).await;
+    let first = vec![Algorithm::Sha256];
+    for len in [0, 10, 3 << 20] {
+        let content = bytes(len);
+        let (all, _) = hash_bytes(spool.algorithms(), &content);
+        for (settles, only) in [(true, false), (false, false), (true, true)] {
+            let mut file = spool.create_with(NewFile::default().first(first.clone(), only));
+            file.write(content.clone()).await.unwrap();
+            if settles {
+                let digests = file.settle().await.unwrap();
+                assert_eq!((digests.len(), digests.get(Algorithm::Sha256)), (1, all.get(Algorithm::Sha256)));
+                assert!(matches!(file.write(bytes(1)).await, Err(StorageError::Interrupted)), "it is complete");
+            }
+            let spooled = file.finish().await.unwrap();
+            assert_eq!(spooled.size(), len as u64);
+            if only {
+                assert_eq!(spooled.digests().len(), 1);
+            } else {
+                assert_eq!(spooled.digests(), &all);
+            }
+        }
+    }
+}
