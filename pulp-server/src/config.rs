@@ -113,6 +113,8 @@ pub struct Server {
     pub metrics: MetricsAccess,
     /// Another address and port on which `/metrics` is answered, and nothing else: for processes that have no other. Without TLS.
     pub metrics_listen: Option<SocketAddr>,
+    /// Whether metrics are pushed to an OpenTelemetry collector, which the variables `OTEL_…` name.
+    pub otel_enabled: bool,
     /// Seconds that a client may take to send the head of a request.
     pub header_read_timeout: u64,
     /// Seconds that open requests get to end when the server stops.
@@ -137,6 +139,7 @@ impl Default for Server {
             access_log: true,
             metrics: MetricsAccess::default(),
             metrics_listen: None,
+            otel_enabled: false,
             header_read_timeout: 30,
             shutdown_timeout: 30,
         }
@@ -406,6 +409,9 @@ impl Config {
         };
         if self.server.roles.is_empty() {
             return wrong("roles", "a process needs a role: api, content, worker");
+        }
+        if self.server.otel_enabled && cfg!(not(feature = "opentelemetry")) {
+            return wrong("otel_enabled", "this program was built without the feature `opentelemetry`");
         }
         for (key, path) in [("api_root", &self.settings.api_root), ("content_path_prefix", &self.settings.content_path_prefix)] {
             if !path.starts_with('/') || !path.ends_with('/') {

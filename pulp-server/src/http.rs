@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::{Extensions, HeaderName, HeaderValue, Request, Response, Version};
+use http::{Extensions, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
@@ -18,8 +18,10 @@ use pulp_core::api::RemoteAddress;
 use pulp_core::body::{Body, ReasonText, SendsFiles};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use crate::cores::{Cores, here_or_on};
 use crate::rest::Whole;
 use crate::sendfile::{OnTheWay, Outgoing, Socket};
 use crate::spelling;
@@ -55,8 +57,7 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 
 /// Serves until `stop` is ready, then lets open requests end. With `tls`, nothing else is spoken.
 ///
-/// # Errors
-/// None in use: a connection that fails ends alone, and a failing `accept` is tried again.
+/// A connection that fails ends alone, and a failing `accept` is tried again.
 pub async fn serve<A: Answer>(listener: TcpListener, tls: Option<Tls>, answer: Arc<A>, limits: Limits, stop: impl Future<Output = ()>) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
@@ -75,10 +76,18 @@ pub async fn serve<A: Answer>(listener: TcpListener, tls: Option<Tls>, answer: A
         tracing::warn!(%error, "names of headers are written as they come");
         Extensions::new()
     });
-    let front = Arc::new(Front { builder, answer, access_log: limits.access_log, spelling, tls });
+    let cores = match Cores::start() {
+        Ok(cores) => cores,
+        Err(error) => return tracing::error!(%error, "there are no threads to speak with clients"),
+    };
+    let shared = cores.shared().clone();
+    let front = Arc::new(Front { builder, answer, access_log: limits.access_log, spelling, tls, shared });
     let graceful = GracefulShutdown::new();
     let (silent, mut heard) = mpsc::channel(1);
-    let begin = |stream, peer| drop(tokio::spawn(connection(Arc::clone(&front), stream, peer, graceful.watcher(), silent.clone())));
+    let begin = |stream, peer| {
+        let (front, watcher, silent) = (Arc::clone(&front), graceful.watcher(), silent.clone());
+        cores.deal(stream, move |stream| connection(front, stream, peer, watcher, silent));
+    };
     let certificate = follow(front.tls.as_ref(), limits.certificate_check);
     tokio::pin!(stop, certificate);
     loop {
@@ -129,6 +138,8 @@ struct Front<A> {
     /// For answers of the API: some clients look for `Set-Cookie` and `Correlation-ID` by that very name.
     spelling: Extensions,
     tls: Option<Tls>,
+    /// Where answers are made that have to wait for something.
+    shared: Handle,
 }
 
 /// Keeps the certificate up to date. Never ends.
@@ -174,7 +185,10 @@ async fn speak<A: Answer, S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         if on_the_way.is_some() {
             request.extensions_mut().insert(SendsFiles);
         }
-        async move { Ok::<_, Infallible>(respond(&front, request, peer).await.map(|body| Outgoing::new(body, on_the_way))) }
+        async move {
+            let response = respond(&front, request, peer).await;
+            Ok::<_, Infallible>(response.map(|body| Outgoing::new(body, on_the_way, front.shared.clone())))
+        }
     });
     let connection = front.builder.serve_connection(TokioIo::new(stream), service);
     if let Err(error) = watcher.watch(connection.into_owned()).await {
@@ -182,7 +196,7 @@ async fn speak<A: Answer, S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     }
 }
 
-async fn respond<A: Answer>(front: &Front<A>, mut request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+async fn respond<A: Answer>(front: &Arc<Front<A>>, mut request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
     if front.tls.is_some() {
         request.headers_mut().entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static("https"));
     }
@@ -199,7 +213,7 @@ async fn respond<A: Answer>(front: &Front<A>, mut request: Request<Incoming>, pe
     response
 }
 
-async fn logged<A: Answer>(front: &Front<A>, mut request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+async fn logged<A: Answer>(front: &Arc<Front<A>>, mut request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
     request.extensions_mut().insert(RemoteAddress(peer.ip()));
     let request = if request.body().is_end_stream() {
         request.map(|_| Body::empty())
@@ -208,15 +222,24 @@ async fn logged<A: Answer>(front: &Front<A>, mut request: Request<Incoming>, pee
     } else {
         request.map(Body::new)
     };
-    if front.access_log { Box::pin(noted(front, request, peer)).await } else { front.answer.answer(request).await }
+    if front.access_log { Box::pin(noted(front, request, peer)).await } else { answered(front, request).await }
+}
+
+async fn answered<A: Answer>(front: &Arc<Front<A>>, request: Request<Body>) -> Response<Body> {
+    let asked = Arc::clone(front);
+    here_or_on(&front.shared, async move { asked.answer.answer(request).await }).await.unwrap_or_else(|| {
+        let mut response = Response::new(Body::from("the server is stopping"));
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        response
+    })
 }
 
 /// The answer to a request that is written to the log.
-async fn noted<A: Answer>(front: &Front<A>, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
+async fn noted<A: Answer>(front: &Arc<Front<A>>, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
     let began = Instant::now();
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
-    let response = front.answer.answer(request).await;
+    let response = answered(front, request).await;
     let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("-").to_owned();
     tracing::info!(
         target: "access",

@@ -14,10 +14,13 @@ mod admin;
 mod cli;
 mod commands;
 pub mod config;
+mod cores;
 pub mod http;
 mod log;
 mod metrics;
 mod open;
+#[cfg(feature = "opentelemetry")]
+mod pushing;
 mod rest;
 mod router;
 mod sendfile;

@@ -17,6 +17,7 @@ use pulp_core::body::{Body, BodyError, FilePart, OpenFile, Part};
 use rustix::net::{SendAncillaryBuffer, SendFlags};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use map::Map;
@@ -87,11 +88,13 @@ impl Drop for Sent {
 pub(crate) struct Outgoing {
     body: Body,
     on_the_way: Option<OnTheWay>,
+    /// Where all belongs that the body begins.
+    shared: Handle,
 }
 
 impl Outgoing {
-    pub(crate) fn new(body: Body, on_the_way: Option<OnTheWay>) -> Self {
-        Self { body, on_the_way }
+    pub(crate) fn new(body: Body, on_the_way: Option<OnTheWay>, shared: Handle) -> Self {
+        Self { body, on_the_way, shared }
     }
 }
 
@@ -101,6 +104,7 @@ impl HttpBody for Outgoing {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
+        let _within = this.shared.enter();
         let Some(on_the_way) = &this.on_the_way else { return Pin::new(&mut this.body).poll_frame(cx) };
         let part = match ready!(this.body.poll_part(cx)) {
             None => return Poll::Ready(None),

@@ -32,6 +32,10 @@ pub enum ServeError {
     /// The certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Metrics cannot be pushed.
+    #[cfg(feature = "opentelemetry")]
+    #[error(transparent)]
+    Otlp(#[from] pulp_core::metrics::otlp::OtlpError),
     /// The library failed.
     #[error(transparent)]
     Pulp(#[from] pulp_core::Error),
@@ -59,6 +63,8 @@ pub async fn serve(pulp: &Pulp, config: &Config, ready: impl FnOnce(SocketAddr),
         Some((address, metrics)) => Some(Beside::start(http::bind(address).await?, metrics, limits)),
         None => None,
     };
+    #[cfg(feature = "opentelemetry")]
+    let pushing = if server.otel_enabled { Some(crate::pushing::Pushing::start(pulp)?) } else { None };
     let mut presences = Vec::new();
     for (role, app) in [(Role::Api, AppRole::Api), (Role::Content, AppRole::Content)] {
         if server.has(role) {
@@ -80,6 +86,10 @@ pub async fn serve(pulp: &Pulp, config: &Config, ready: impl FnOnce(SocketAddr),
     pulp.flush_audit().await;
     if let Some(workers) = workers {
         workers.drain().await;
+    }
+    #[cfg(feature = "opentelemetry")]
+    if let Some(pushing) = pushing {
+        pushing.end().await;
     }
     for presence in presences {
         presence.leave().await;

@@ -5,9 +5,13 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pulp_testkit::{Blob, Engine, Prepare, Process, Program, Upstream, both_databases};
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value;
+use prost::Message as _;
+use pulp_testkit::{Blob, Engine, Launch, Prepare, Process, Program, Upstream, both_databases};
 use reqwest::StatusCode;
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 struct Server(Program);
 
@@ -142,4 +146,49 @@ async fn it_can_be_turned_off_opened_and_put_elsewhere() {
     assert!(samples(&text).contains_key("pulp_database_up"));
     assert_eq!(ask(&format!("http://{free}/pulp/api/v3/status/"), &[]).await.0, 404);
     drop(process);
+}
+
+/// A collector that takes one message: it and the headers with which it came.
+async fn collect(listener: &tokio::net::TcpListener) -> (String, Vec<u8>) {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut all = Vec::new();
+    let (head, body) = loop {
+        assert!(stream.read_buf(&mut all).await.unwrap() > 0, "it left early");
+        let Some(end) = all.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
+        let head = String::from_utf8(all[..end].to_vec()).unwrap().to_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse::<usize>().unwrap();
+        if all.len() == end + 4 + length {
+            break (head, all.split_off(end + 4));
+        }
+    };
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await.unwrap();
+    (head, body)
+}
+
+both_databases! {
+    async fn a_collector_is_told_at_intervals_and_in_the_end(server: Server) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let program = server.0.setting("otel_enabled", true);
+        let launch = Launch::default()
+            .environment("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{}/otlp", listener.local_addr().unwrap()))
+            .environment("OTEL_EXPORTER_OTLP_HEADERS", "x-team=a%20b")
+            .environment("OTEL_SERVICE_NAME", "mirror");
+        let process = program.start_as(&launch.clone().environment("OTEL_METRIC_EXPORT_INTERVAL", "300")).await;
+        let (head, body) = collect(&listener).await;
+        assert!(head.starts_with("post /otlp/v1/metrics ") && head.contains("x-team: a b"), "{head}");
+        let of_resource = ExportMetricsServiceRequest::decode(&*body).unwrap().resource_metrics.remove(0);
+        let service = of_resource.resource.unwrap().attributes.remove(0);
+        assert_eq!((service.key, service.value.unwrap().value), ("service.name".to_owned(), Some(any_value::Value::StringValue("mirror".to_owned()))));
+        let names: HashSet<String> = of_resource.scope_metrics[0].metrics.iter().map(|metric| metric.name.clone()).collect();
+        for name in ["content.request_duration", "pulp_content", "pulp_tasks", "tasks_unblocked_queue"] {
+            assert!(names.contains(name), "{name} is not among {names:?}");
+        }
+        process.kill().await;
+
+        // Not before a minute is over, but at the end.
+        let process = program.start_as(&launch).await;
+        let ((_, body), ended) = tokio::join!(collect(&listener), process.terminate(Duration::from_secs(20)));
+        assert!(ended.success());
+        ExportMetricsServiceRequest::decode(&*body).unwrap();
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::stream::Peekable;
 use futures::{FutureExt as _, StreamExt as _};
 use http::{HeaderValue, header};
@@ -320,11 +320,13 @@ impl<'a> Transfer<'a> {
         }
         self.origin = download.validator.clone().map(|validator| (source, validator));
         let mut body = download.body.peekable();
-        while let Some(chunk) = gather(&mut body).await {
-            let chunk = chunk?;
-            let len = chunk.len() as u64;
-            let new = self.compare(at, chunk, &shown).await?;
-            at += len;
+        while let Some(chunks) = gather(&mut body).await {
+            let mut new = chunks?;
+            for chunk in &mut new {
+                let len = chunk.len() as u64;
+                *chunk = self.compare(at, std::mem::take(chunk), &shown).await?;
+                at += len;
+            }
             self.append(source, new, &shown, events).await?;
         }
         match self.terms.expected.size.or(self.total) {
@@ -393,14 +395,15 @@ impl<'a> Transfer<'a> {
     async fn append(
         &mut self,
         source: usize,
-        chunk: Bytes,
+        chunks: Vec<Bytes>,
         url: &RedactedUrl,
         events: &mut (dyn FnMut(Event) + Send),
     ) -> Result<(), DownloadError> {
-        if chunk.is_empty() {
+        let len: usize = chunks.iter().map(Bytes::len).sum();
+        if len == 0 {
             return Ok(());
         }
-        let size = self.position() + chunk.len() as u64;
+        let size = self.position() + len as u64;
         match (self.total, self.terms.limit) {
             (Some(total), _) if size > total => return Err(mismatched_size(url, total, size)),
             (_, Some(limit)) if size > limit => return Err(DownloadError::TooLong { url: url.clone(), limit }),
@@ -409,7 +412,7 @@ impl<'a> Transfer<'a> {
         let Some(file) = &mut self.file else {
             return Ok(());
         };
-        file.write(chunk).await.map_err(|error| spool_error(url, error))?;
+        file.write_all(chunks).await.map_err(|error| spool_error(url, error))?;
         self.givers = self.givers.and(source);
         events(Event::Advanced(size));
         Ok(())
@@ -425,19 +428,19 @@ fn spool_error(url: &RedactedUrl, error: StorageError) -> DownloadError {
 }
 
 /// The next chunk, and with it all that is ready: sources send in small pieces, and each write is a hop to another thread.
-async fn gather(body: &mut Peekable<DownloadStream>) -> Option<Result<Bytes, DownloadError>> {
+async fn gather(body: &mut Peekable<DownloadStream>) -> Option<Result<Vec<Bytes>, DownloadError>> {
     let first = match body.next().await? {
         Ok(chunk) => chunk,
         Err(error) => return Some(Err(error)),
     };
-    let mut joined: Option<BytesMut> = None;
     let mut len = first.len();
+    let mut chunks = vec![first];
     // An error, like the end, is left for the next call.
     while len < GATHER
         && let Some(Some(Ok(chunk))) = Pin::new(&mut *body).next_if(Result::is_ok).now_or_never()
     {
         len += chunk.len();
-        joined.get_or_insert_with(|| BytesMut::from(&first[..])).extend_from_slice(&chunk);
+        chunks.push(chunk);
     }
-    Some(Ok(joined.map_or(first, BytesMut::freeze)))
+    Some(Ok(chunks))
 }

@@ -7,8 +7,11 @@
 //! `tasks_unblocked_queue`, `tasks_longest_unblocked_time_seconds`); all others begin with `pulp_`, or with `process_`.
 
 mod counter;
+#[cfg(feature = "opentelemetry")]
+pub mod otlp;
 mod process;
 mod requests;
+mod snapshot;
 mod standing;
 mod tasks;
 mod text;
@@ -21,10 +24,11 @@ use crate::body::Body;
 pub(crate) use counter::Counter;
 pub(crate) use process::resident_bytes;
 pub(crate) use requests::Requests;
+use snapshot::Snapshot;
+pub use snapshot::{Buckets, Kind, Metric, Sample, Value};
 use standing::Standing;
 pub(crate) use tasks::TaskMetrics;
-pub use text::TEXT;
-use text::{Kind, Text};
+pub use text::{TEXT, text};
 
 /// For how long what the database said is told again.
 const FRESH: Duration = Duration::from_secs(1);
@@ -58,49 +62,53 @@ impl Metrics {
 }
 
 impl Pulp {
-    /// All metrics of this process, as text for Prometheus; its media type is [`TEXT`]. While the database is away, what only that
-    /// knows is left out, and `pulp_database_up` is 0.
+    /// All metrics of this process, as text for Prometheus; its media type is [`TEXT`]. As with [`measure`](Self::measure).
     pub async fn metrics_text(&self) -> String {
+        text(&self.measure().await)
+    }
+
+    /// All metrics of this process. While the database is away, what only that knows is left out, and `pulp_database_up` is 0.
+    pub async fn measure(&self) -> Vec<Metric> {
+        let mut all = Snapshot::default();
         let metrics = self.metrics();
-        let mut text = Text::default();
-        metrics.api.write(&mut text, "api_request_duration_milliseconds", "From a request of the API to the head of its answer.");
-        metrics.content.write(&mut text, "content_request_duration_milliseconds", "From a request of content to the head of its answer.");
-        text.single("pulp_content_bytes_total", Kind::Counter, "Bytes of content that were sent.", metrics.content_bytes.get());
-        text.metric("pulp_content_cache_total", Kind::Counter, "Requests of content by whether their path was found without the database.");
-        text.sample("pulp_content_cache_total", &[("result", "hit")], metrics.cache_hits.get());
-        text.sample("pulp_content_cache_total", &[("result", "miss")], metrics.cache_misses.get());
-        self.write_fetches(&mut text);
-        metrics.tasks.write(&mut text);
-        text.single("pulp_tasks_running_here", Kind::Gauge, "Tasks that this process runs now.", self.tasks().running_here());
-        self.write_storage(&mut text);
+        metrics.api.write(&mut all, "api_request_duration_milliseconds", "From a request of the API to the head of its answer.");
+        metrics.content.write(&mut all, "content_request_duration_milliseconds", "From a request of content to the head of its answer.");
+        all.single("pulp_content_bytes_total", Kind::Counter, "Bytes of content that were sent.", metrics.content_bytes.get());
+        all.metric("pulp_content_cache_total", Kind::Counter, "Requests of content by whether their path was found without the database.");
+        all.sample(&[("result", "hit")], metrics.cache_hits.get());
+        all.sample(&[("result", "miss")], metrics.cache_misses.get());
+        self.write_fetches(&mut all);
+        metrics.tasks.write(&mut all);
+        all.single("pulp_tasks_running_here", Kind::Gauge, "Tasks that this process runs now.", self.tasks().running_here());
+        self.write_storage(&mut all);
         let standing = self.standing().await;
-        text.single("pulp_database_up", Kind::Gauge, "Whether the database answers.", u8::from(standing.is_some()));
+        all.single("pulp_database_up", Kind::Gauge, "Whether the database answers.", u8::from(standing.is_some()));
         if let Some(standing) = standing {
-            standing.write(&mut text);
+            standing.write(&mut all);
         }
-        process::write(&mut text);
-        text.finish()
+        process::write(&mut all);
+        all.finish()
     }
 
-    fn write_fetches(&self, text: &mut Text) {
+    fn write_fetches(&self, all: &mut Snapshot) {
         let fetches = self.fetcher().figures();
-        text.metric("pulp_lazy_fetches", Kind::Gauge, "Lazy files that are being fetched, or wait for that.");
-        text.sample("pulp_lazy_fetches", &[("state", "running")], fetches.running);
-        text.sample("pulp_lazy_fetches", &[("state", "waiting")], fetches.waiting);
-        text.metric("pulp_lazy_fetches_total", Kind::Counter, "Fetches of lazy files that have ended.");
-        text.sample("pulp_lazy_fetches_total", &[("result", "fetched")], fetches.fetched);
-        text.sample("pulp_lazy_fetches_total", &[("result", "failed")], fetches.failed);
-        text.metric("pulp_upstream_bytes_total", Kind::Counter, "Bytes of files that came from upstreams.");
-        text.sample("pulp_upstream_bytes_total", &[("for", "lazy")], fetches.bytes);
-        text.sample("pulp_upstream_bytes_total", &[("for", "sync")], self.metrics().synced_bytes.get());
+        all.metric("pulp_lazy_fetches", Kind::Gauge, "Lazy files that are being fetched, or wait for that.");
+        all.sample(&[("state", "running")], fetches.running);
+        all.sample(&[("state", "waiting")], fetches.waiting);
+        all.metric("pulp_lazy_fetches_total", Kind::Counter, "Fetches of lazy files that have ended.");
+        all.sample(&[("result", "fetched")], fetches.fetched);
+        all.sample(&[("result", "failed")], fetches.failed);
+        all.metric("pulp_upstream_bytes_total", Kind::Counter, "Bytes of files that came from upstreams.");
+        all.sample(&[("for", "lazy")], fetches.bytes);
+        all.sample(&[("for", "sync")], self.metrics().synced_bytes.get());
     }
 
-    fn write_storage(&self, text: &mut Text) {
-        text.single("pulp_spool_bytes", Kind::Gauge, "Bytes that unfinished files of this process take.", self.spool().used());
-        text.metric("pulp_database_connections", Kind::Gauge, "Connections to the database, by pool.");
+    fn write_storage(&self, all: &mut Snapshot) {
+        all.single("pulp_spool_bytes", Kind::Gauge, "Bytes that unfinished files of this process take.", self.spool().used());
+        all.metric("pulp_database_connections", Kind::Gauge, "Connections to the database, by pool.");
         for pool in self.db().pools() {
             for (state, count) in [("used", pool.size.saturating_sub(pool.idle)), ("idle", pool.idle), ("max", pool.max)] {
-                text.sample("pulp_database_connections", &[("pool", pool.name), ("state", state)], count);
+                all.sample(&[("pool", pool.name), ("state", state)], count);
             }
         }
     }

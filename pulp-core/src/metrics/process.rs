@@ -1,6 +1,6 @@
 //! What the system says of this process, under the names that every Prometheus client library uses.
 
-use super::text::{Kind, Text};
+use super::snapshot::{Kind, Snapshot};
 
 /// Bytes of this process that are in memory; nothing where the system does not tell.
 pub(crate) fn resident_bytes() -> Option<u64> {
@@ -14,12 +14,12 @@ fn open_files() -> Option<usize> {
     Some(std::fs::read_dir("/proc/self/fd").ok()?.count())
 }
 
-pub(super) fn write(text: &mut Text) {
+pub(super) fn write(all: &mut Snapshot) {
     if let Some(bytes) = resident_bytes() {
-        text.single("process_resident_memory_bytes", Kind::Gauge, "Resident memory size in bytes.", bytes);
+        all.single("process_resident_memory_bytes", Kind::Gauge, "Resident memory size in bytes.", bytes);
     }
     if let Some(files) = open_files() {
-        text.single("process_open_fds", Kind::Gauge, "Number of open file descriptors.", files);
+        all.single("process_open_fds", Kind::Gauge, "Number of open file descriptors.", files);
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 
 use super::counter::Histogram;
-use super::text::{Kind, Text};
+use super::snapshot::{Kind, Snapshot};
 
 /// Microseconds.
 const BOUNDS: &[u64] =
@@ -27,12 +27,12 @@ impl Requests {
         self.0[method][class].get_or_init(|| Histogram::new(BOUNDS)).observe(took);
     }
 
-    pub(super) fn write(&self, text: &mut Text, name: &str, help: &str) {
-        text.metric(name, Kind::Histogram, help);
+    pub(super) fn write(&self, all: &mut Snapshot, name: &'static str, help: &'static str) {
+        all.metric(name, Kind::Histogram, help);
         for (method, classes) in METHODS.iter().zip(&self.0) {
             for (class, histogram) in CLASSES.iter().zip(classes) {
                 if let Some(histogram) = histogram.get() {
-                    text.histogram(name, &[("http_method", method), ("http_status_code", class)], &histogram.read(), 1_000);
+                    all.histogram(&[("http_method", method), ("http_status_code", class)], &histogram.read(), 1_000);
                 }
             }
         }
@@ -41,6 +41,7 @@ impl Requests {
 
 #[cfg(test)]
 mod tests {
+    use super::super::text::text;
     use super::*;
 
     #[test]
@@ -49,9 +50,9 @@ mod tests {
         for (method, status) in [("GET", 200), ("GET", 204), ("BREW", 418), ("STEEP", 404), ("GET", 999)] {
             requests.observe(&method.parse().unwrap(), StatusCode::from_u16(status).unwrap(), Duration::from_millis(3));
         }
-        let mut text = Text::default();
-        requests.write(&mut text, "x", "X.");
-        let text = text.finish();
+        let mut all = Snapshot::default();
+        requests.write(&mut all, "x", "X.");
+        let text = text(&all.finish());
         let counts: Vec<&str> = text.lines().filter(|line| line.starts_with("x_count")).collect();
         assert_eq!(
             counts,

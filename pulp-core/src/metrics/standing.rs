@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::text::{Kind, Text};
+use super::snapshot::{Kind, Snapshot};
 use crate::tasks::{AppRole, Queue};
 use crate::{Pulp, Result};
 
@@ -30,21 +30,21 @@ impl Standing {
         Ok(Self { queue, longest, online })
     }
 
-    pub(super) fn write(&self, text: &mut Text) {
-        text.metric("pulp_tasks", Kind::Gauge, "Tasks that have not ended, by state.");
+    pub(super) fn write(&self, all: &mut Snapshot) {
+        all.metric("pulp_tasks", Kind::Gauge, "Tasks that have not ended, by state.");
         for (state, count) in &self.queue.unfinished {
-            text.sample("pulp_tasks", &[("state", state.as_str())], count);
+            all.sample(&[("state", state.as_str())], *count);
         }
-        text.single("tasks_unblocked_queue", Kind::Gauge, "Tasks that wait and could start.", self.queue.unblocked);
-        text.single(
+        all.single("tasks_unblocked_queue", Kind::Gauge, "Tasks that wait and could start.", self.queue.unblocked);
+        all.single(
             "tasks_longest_unblocked_time_seconds",
             Kind::Gauge,
             "How long the first task that could start has been waiting.",
             self.longest.as_secs_f64(),
         );
-        text.metric("pulp_apps_online", Kind::Gauge, "Processes that show signs of life, by role.");
+        all.metric("pulp_apps_online", Kind::Gauge, "Processes that show signs of life, by role.");
         for (role, count) in &self.online {
-            text.sample("pulp_apps_online", &[("app_type", role.as_str())], count);
+            all.sample(&[("app_type", role.as_str())], *count);
         }
     }
 }

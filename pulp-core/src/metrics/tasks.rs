@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::counter::{Counter, Histogram};
-use super::text::{Kind, Text};
+use super::snapshot::{Kind, Snapshot};
 use crate::model::TaskState;
 
 const SECOND: u64 = 1_000_000;
@@ -80,27 +80,27 @@ impl TaskMetrics {
         Arc::clone(kinds.entry(name).or_insert_with(new))
     }
 
-    pub(super) fn write(&self, text: &mut Text) {
+    pub(super) fn write(&self, all: &mut Snapshot) {
         let kinds: Vec<(&'static str, Arc<OfKind>)> = {
             let kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             kinds.iter().map(|(name, kind)| (*name, Arc::clone(kind))).collect()
         };
-        text.metric(
+        all.metric(
             "pulp_task_start_latency_seconds",
             Kind::Histogram,
             "From when nothing stood in the way of a task until this process began it.",
         );
         for (name, kind) in &kinds {
-            text.histogram("pulp_task_start_latency_seconds", &[("task_name", name)], &kind.waited.read(), SECOND);
+            all.histogram(&[("task_name", name)], &kind.waited.read(), SECOND);
         }
-        text.metric("pulp_task_duration_seconds", Kind::Histogram, "How long tasks ran in this process.");
+        all.metric("pulp_task_duration_seconds", Kind::Histogram, "How long tasks ran in this process.");
         for (name, kind) in &kinds {
-            text.histogram("pulp_task_duration_seconds", &[("task_name", name)], &kind.ran.read(), SECOND);
+            all.histogram(&[("task_name", name)], &kind.ran.read(), SECOND);
         }
-        text.metric("pulp_tasks_ended_total", Kind::Counter, "Tasks that this process ran, by how they ended.");
+        all.metric("pulp_tasks_ended_total", Kind::Counter, "Tasks that this process ran, by how they ended.");
         for (name, kind) in &kinds {
             for (state, count) in ENDS.iter().zip(&kind.ended) {
-                text.sample("pulp_tasks_ended_total", &[("task_name", name), ("state", state.as_str())], count.get());
+                all.sample(&[("task_name", name), ("state", state.as_str())], count.get());
             }
         }
     }

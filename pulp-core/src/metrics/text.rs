@@ -1,18 +1,24 @@
 //! The text that Prometheus reads: version 0.0.4 of its exposition format.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Write as _;
 
-use super::counter::Distribution;
+use super::snapshot::{Kind, Metric, Sample, Value};
 
 /// The media type of the text.
 pub const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// What kind a metric is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Counter,
-    Gauge,
-    Histogram,
+/// The metrics as text.
+#[must_use]
+pub fn text(metrics: &[Metric]) -> String {
+    let mut text = Text::default();
+    for metric in metrics {
+        let (name, help) = (metric.name, metric.help);
+        text.push(format_args!("# HELP {name} {help}\n# TYPE {name} {}\n", metric.kind.as_str()));
+        for sample in &metric.samples {
+            text.sample(name, sample);
+        }
+    }
+    text.0
 }
 
 impl Kind {
@@ -25,53 +31,33 @@ impl Kind {
     }
 }
 
-/// A label and its value.
-pub(super) type Label<'a> = (&'a str, &'a str);
-
 /// The text, as it grows.
 #[derive(Debug, Default)]
-pub(super) struct Text(String);
+struct Text(String);
 
 impl Text {
-    /// Begins a metric: all its samples follow.
-    pub(super) fn metric(&mut self, name: &str, kind: Kind, help: &str) {
-        self.push(format_args!("# HELP {name} {help}\n# TYPE {name} {}\n", kind.as_str()));
-    }
-
-    pub(super) fn sample(&mut self, name: &str, labels: &[Label<'_>], value: impl Display) {
-        self.0.push_str(name);
-        self.labels(labels, None);
-        self.push(format_args!(" {value}\n"));
-    }
-
-    /// A metric with one sample, without labels.
-    pub(super) fn single(&mut self, name: &str, kind: Kind, help: &str, value: impl Display) {
-        self.metric(name, kind, help);
-        self.sample(name, &[], value);
-    }
-
-    /// The samples of a histogram; `unit` is that of its name, in microseconds.
-    pub(super) fn histogram(&mut self, name: &str, labels: &[Label<'_>], all: &Distribution, unit: u64) {
-        let scaled = |microseconds: u64| microseconds as f64 / unit as f64;
-        let mut sum = 0_u64;
-        for (at, count) in all.counts.iter().enumerate() {
-            sum += count;
-            let bound = all.bounds.get(at).map_or_else(|| "+Inf".to_owned(), |bound| scaled(*bound).to_string());
-            self.push(format_args!("{name}_bucket"));
-            self.labels(labels, Some(&bound));
-            self.push(format_args!(" {sum}\n"));
+    fn sample(&mut self, name: &str, sample: &Sample) {
+        match &sample.value {
+            Value::Integer(value) => self.line(name, sample, None, format_args!("{value}")),
+            Value::Real(value) => self.line(name, sample, None, format_args!("{value}")),
+            Value::Buckets(all) => {
+                let mut sum = 0_u64;
+                for (at, count) in all.counts.iter().enumerate() {
+                    sum += count;
+                    let bound = all.bounds.get(at).map_or_else(|| "+Inf".to_owned(), f64::to_string);
+                    self.line(&format!("{name}_bucket"), sample, Some(&bound), format_args!("{sum}"));
+                }
+                self.line(&format!("{name}_sum"), sample, None, format_args!("{}", all.sum));
+                self.line(&format!("{name}_count"), sample, None, format_args!("{sum}"));
+            }
         }
-        self.push(format_args!("{name}_sum"));
-        self.labels(labels, None);
-        self.push(format_args!(" {}\n{name}_count", scaled(all.sum)));
-        self.labels(labels, None);
-        self.push(format_args!(" {sum}\n"));
     }
 
-    fn labels(&mut self, labels: &[Label<'_>], bound: Option<&str>) {
-        let all = labels.iter().copied().chain(bound.map(|bound| ("le", bound)));
+    fn line(&mut self, name: &str, sample: &Sample, bound: Option<&str>, value: std::fmt::Arguments<'_>) {
+        self.0.push_str(name);
+        let labels = sample.labels.iter().map(|(name, value)| (*name, value.as_str()));
         let mut before = '{';
-        for (name, value) in all {
+        for (name, value) in labels.chain(bound.map(|bound| ("le", bound))) {
             self.0.push(before);
             before = ',';
             self.0.push_str(name);
@@ -89,33 +75,32 @@ impl Text {
         if before == ',' {
             self.0.push('}');
         }
+        self.push(format_args!(" {value}\n"));
     }
 
     fn push(&mut self, arguments: std::fmt::Arguments<'_>) {
         // Writing to a text does not fail.
         let _ = self.0.write_fmt(arguments);
     }
-
-    pub(super) fn finish(self) -> String {
-        self.0
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::counter::Distribution;
+    use super::super::snapshot::Snapshot;
     use super::*;
 
     #[test]
     fn reads_as_the_format_says() {
-        let mut text = Text::default();
-        text.metric("a_total", Kind::Counter, "What a is.");
-        text.sample("a_total", &[("path", "C:\\x\"\n"), ("b", "")], 3);
-        text.single("b", Kind::Gauge, "What b is.", 1.5);
-        text.metric("c_seconds", Kind::Histogram, "What c is.");
-        let all = Distribution { bounds: &[500_000, 1_000_000], counts: vec![1, 0, 2], sum: 7_250_000 };
-        text.histogram("c_seconds", &[("x", "y")], &all, 1_000_000);
+        let mut all = Snapshot::default();
+        all.metric("a_total", Kind::Counter, "What a is.");
+        all.sample(&[("path", "C:\\x\"\n"), ("b", "")], 3_u64);
+        all.single("b", Kind::Gauge, "What b is.", 1.5);
+        all.metric("c_seconds", Kind::Histogram, "What c is.");
+        let distribution = Distribution { bounds: &[500_000, 1_000_000], counts: vec![1, 0, 2], sum: 7_250_000 };
+        all.histogram(&[("x", "y")], &distribution, 1_000_000);
         assert_eq!(
-            text.finish(),
+            text(&all.finish()),
             "# HELP a_total What a is.\n# TYPE a_total counter\na_total{path=\"C:\\\\x\\\"\\n\",b=\"\"} 3\n\
              # HELP b What b is.\n# TYPE b gauge\nb 1.5\n\
              # HELP c_seconds What c is.\n# TYPE c_seconds histogram\n\

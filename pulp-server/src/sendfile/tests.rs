@@ -3,6 +3,7 @@ use std::io::Write as _;
 use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 
 use super::*;
 
@@ -85,6 +86,6 @@ async fn a_file_of_unknown_length_is_read() {
     let unknown = Arc::new(OpenFile::new(file.file().clone(), None));
     let on_the_way = OnTheWay::default();
     assert!(on_the_way.bytes(&FilePart::new(unknown.clone(), 0..10)).is_none());
-    let body = Outgoing::new(Body::file(FilePart::new(unknown, 100..600_000)), Some(on_the_way));
+    let body = Outgoing::new(Body::file(FilePart::new(unknown, 100..600_000)), Some(on_the_way), Handle::current());
     assert!(body.collect().await.unwrap().to_bytes() == content[100..]);
 }

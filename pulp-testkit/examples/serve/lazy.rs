@@ -34,7 +34,9 @@ pub fn run(runtime: &Runtime, options: &Options) {
         let (one, many) = (targets(&files[2 * round].0), targets(&files[2 * round + 1].0));
         for ((name, one), (_, many)) in one.iter().zip(&many) {
             let (first, took, bytes) = once(one, 1);
+            ours.settle(runtime);
             let (firsts, all, sum) = once(many, CROWD);
+            ours.settle(runtime);
             let row = [first[0] * 1e3, bytes as f64 / took / 1e6, firsts[CROWD / 2] * 1e3, sum as f64 / all / 1e6];
             match table.iter_mut().find(|(known, _)| known == name) {
                 Some((_, rows)) => rows.push(row),

@@ -1,6 +1,7 @@
 //! The server under test, with files that it has from nginx.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use pulp_testkit::{Engine, Process, Program};
 use serde_json::json;
@@ -41,6 +42,20 @@ impl Ours {
             let pids = family(process.pid().expect("a server"));
             Self { address, base: "/pulp/content/files/".to_owned(), pids, _process: process, _program: program }
         })
+    }
+
+    /// Waits until nothing is left to do of what was fetched: a file's other digests, that nobody waits for.
+    pub fn settle(&self, runtime: &Runtime) {
+        let url = format!("http://{}/metrics", self.address);
+        runtime.block_on(async {
+            loop {
+                let metrics = reqwest::get(&url).await.expect("an answer").text().await.expect("metrics");
+                if metrics.contains("pulp_lazy_fetches{state=\"running\"} 0") {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
     }
 
     pub fn target(&self, file: &str, headers: &str) -> Target {

@@ -1,6 +1,6 @@
 //! Writing a spool file.
 
-use std::{fs::File, io, mem, sync::Arc};
+use std::{fs::File, io, mem, os::unix::fs::FileExt as _, sync::Arc};
 
 use bytes::Bytes;
 use tokio::{
@@ -11,7 +11,7 @@ use tokio::{
 use super::{
     super::{
         Result, StorageError,
-        io::{BLOCK, blocking, read_at, write_chunks},
+        io::{BLOCK, blocking, write_chunks},
     },
     area::{Area, Reserved, TempFile},
     partial::{PartialKey, WORTH},
@@ -181,20 +181,29 @@ impl SpoolFile {
     /// [`StorageError::TooLarge`], [`StorageError::Quota`], [`StorageError::Full`], [`StorageError::Backend`]; and
     /// [`StorageError::Interrupted`] if an earlier call was dropped before its end. After an error, drop the file.
     pub async fn write(&mut self, chunk: Bytes) -> Result<()> {
+        self.write_all(vec![chunk]).await
+    }
+
+    /// Appends chunks, which are written in one go.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub async fn write_all(&mut self, chunks: Vec<Bytes>) -> Result<()> {
         if self.writing || self.settled.is_some() {
             return Err(StorageError::Interrupted);
         }
-        if chunk.is_empty() {
+        let len: usize = chunks.iter().map(Bytes::len).sum();
+        if len == 0 {
             return Ok(());
         }
-        let size = self.size.saturating_add(chunk.len() as u64);
+        let size = self.size.saturating_add(len as u64);
         if size > self.limit {
             return Err(StorageError::TooLarge { limit: self.limit });
         }
         self.reserved.up_to(size.max(self.reserve))?;
         self.size = size;
-        self.pending_len += chunk.len();
-        self.pending.push(chunk);
+        self.pending_len += len;
+        self.pending.extend(chunks);
         if self.shared || self.pending_len >= BLOCK {
             self.flush().await?;
         }
@@ -369,12 +378,16 @@ impl SpoolFile {
         let size = self.size;
         self.hashing = Hashing::Running(tokio::task::spawn_blocking(move || {
             let _permit = permit;
+            // One buffer, which stays in the processor's cache.
+            let mut buffer = vec![0; BLOCK];
             while hasher.size() < size {
-                let bytes = read_at(&file, hasher.size(), size - hasher.size())?;
-                if bytes.is_empty() {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
+                let most = usize::try_from(size - hasher.size()).unwrap_or(BLOCK).min(BLOCK);
+                match file.read_at(&mut buffer[..most], hasher.size()) {
+                    Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    Ok(read) => hasher.update(&buffer[..read]),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
                 }
-                hasher.update(&bytes);
             }
             Ok(hasher)
         }));
