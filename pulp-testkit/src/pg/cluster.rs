@@ -41,6 +41,9 @@ const SETTINGS: &[&str] = &[
     "log_timezone=UTC",
 ];
 
+/// Further settings, which go before those: `shared_buffers=1GB,autovacuum=on`, for measurements.
+const MORE_SETTINGS: &str = "PULP_TEST_POSTGRES_SETTINGS";
+
 /// The guard: starts the server, again and again for every second line of its input, and ends it for every other; when the pipe that
 /// is its input closes, it ends the server and cleans up.
 ///
@@ -91,7 +94,10 @@ impl Cluster {
         };
         let mut command = Command::new("sh");
         command.args(["-c", GUARD, "pulp-testkit-guard"]).arg(binaries.program("postgres")).arg(&directory);
-        command.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
+        let more = std::env::var(MORE_SETTINGS).unwrap_or_default();
+        // The last of several counts.
+        let settings = SETTINGS.iter().copied().chain(more.split(',').map(str::trim).filter(|setting| !setting.is_empty()));
+        command.args(settings.flat_map(|setting| ["-c", setting]));
         // Its own group: an interrupt from the terminal is for the tests, the guard follows them.
         command.process_group(0).current_dir("/");
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
