@@ -3,6 +3,7 @@
 mod compose;
 mod deleted_remotes;
 mod git;
+mod orphans;
 mod repair;
 mod versions;
 mod workflow;
