@@ -9,6 +9,7 @@
 mod counter;
 mod process;
 mod requests;
+mod scrub;
 mod standing;
 mod tasks;
 mod text;
@@ -21,6 +22,7 @@ use crate::body::Body;
 pub(crate) use counter::Counter;
 pub(crate) use process::resident_bytes;
 pub(crate) use requests::Requests;
+pub(crate) use scrub::ScrubMetrics;
 use standing::Standing;
 pub(crate) use tasks::TaskMetrics;
 pub use text::TEXT;
@@ -42,6 +44,7 @@ pub(crate) struct Metrics {
     pub(crate) cache_hits: Counter,
     pub(crate) cache_misses: Counter,
     pub(crate) synced_bytes: Counter,
+    pub(crate) scrub: ScrubMetrics,
     standing: tokio::sync::Mutex<Option<(Instant, Standing)>>,
 }
 
@@ -72,6 +75,7 @@ impl Pulp {
         self.write_fetches(&mut text);
         metrics.tasks.write(&mut text);
         text.single("pulp_tasks_running_here", Kind::Gauge, "Tasks that this process runs now.", self.tasks().running_here());
+        metrics.scrub.write(&mut text);
         self.write_storage(&mut text);
         let standing = self.standing().await;
         text.single("pulp_database_up", Kind::Gauge, "Whether the database answers.", u8::from(standing.is_some()));

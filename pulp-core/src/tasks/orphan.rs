@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{ProgressReport, ReclaimSpace, Resources, Task, TaskContext, TaskOutput};
+use super::{ProgressReport, ReclaimSpace, Resources, Scrub, Task, TaskContext, TaskOutput};
 use crate::Result;
 use crate::clock::Timestamp;
 use crate::db::{DbError, ExecutorExt, Sql};
@@ -163,9 +163,9 @@ fn count(report: &ProgressReport, gone: i64) {
 /// `until`, but never later than the start of another task that runs: what that has touched it is about to use.
 pub(super) async fn untouched_since(cx: &TaskContext, until: Timestamp) -> Result<Timestamp, DbError> {
     let running = Sql::new(
-        "select min(started_at) from core_task where state in ('running', 'canceling') and pulp_id <> $1 and name not in ($2, $3)",
+        "select min(started_at) from core_task where state in ('running', 'canceling') and pulp_id <> $1 and name not in ($2, $3, $4)",
     );
-    let running = running.bind(cx.id()).bind(OrphanCleanup::NAME).bind(ReclaimSpace::NAME);
+    let running = running.bind(cx.id()).bind(OrphanCleanup::NAME).bind(ReclaimSpace::NAME).bind(Scrub::NAME);
     let running: Option<Timestamp> = cx.pulp().db().scalar(running).await?;
     Ok(running.map_or(until, |running| running.min(until)))
 }

@@ -5,6 +5,7 @@ mod deleted_remotes;
 mod git;
 mod orphans;
 mod repair;
+mod scrub;
 mod versions;
 mod workflow;
 mod world;

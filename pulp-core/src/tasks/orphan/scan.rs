@@ -146,7 +146,11 @@ impl Scan {
         let mut sql = Sql::new(format!(
             "delete from {journal} where not exists (select 1 from {table} where pulp_id = {journal}.{column} and {unused} and timestamp_of_interest < "
         ));
-        sql.push_bind(self.mark).push(") and id in ").push_list(released.entries.iter().copied());
+        sql.push_bind(self.mark)
+            .push(") and pulp_domain_id = ")
+            .push_bind(self.domain)
+            .push(" and id in ")
+            .push_list(released.entries.iter().copied());
         tx.execute(sql).await?;
         Ok(())
     }
