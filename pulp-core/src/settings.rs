@@ -109,6 +109,10 @@ pub struct Settings {
     pub session_cookie_age: i64,
     /// Diagnostics that a request may ask of its tasks (`X-Task-Diagnostics`): `memory`. Pulp’s others are accepted, and none is taken.
     pub task_diagnostics: Vec<String>,
+    /// Bytes of stored files that are read in a second to find those that are damaged; 0: none.
+    pub scrub_bytes_per_second: u64,
+    /// Days from one look at a stored file to the next.
+    pub scrub_interval_days: i64,
     /// Days after which records of changes are removed; 0 keeps them.
     pub audit_retention_days: i64,
     /// Hours for which a message to a webhook is tried to be sent.
@@ -168,6 +172,8 @@ impl Default for Settings {
             vulnerability_source_url: "https://api.osv.dev/v1/query".to_owned(),
             session_cookie_age: 14 * 24 * 60 * 60,
             task_diagnostics: Vec::new(),
+            scrub_bytes_per_second: 0,
+            scrub_interval_days: 30,
             audit_retention_days: 0,
             webhook_retry_hours: 24,
             webhook_retention_days: 14,

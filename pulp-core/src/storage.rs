@@ -94,6 +94,16 @@ pub trait Storage: Send + Sync + Debug + 'static {
     /// [`StorageError::Denied`], [`StorageError::Backend`].
     async fn delete(&self, at: &ArtifactPath) -> Result<()>;
 
+    /// Gives a file another name in this storage, whole or not at all; a file that has that name already is replaced.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`], [`StorageError::Denied`], [`StorageError::Backend`]; that, too, where a storage cannot do it.
+    async fn rename(&self, from: &ArtifactPath, to: &ArtifactPath) -> Result<()> {
+        let _ = to;
+        let reason = "files of this storage cannot be moved".to_owned();
+        Err(StorageError::Backend { what: from.to_string(), reason, source: std::io::Error::from(std::io::ErrorKind::Unsupported).into() })
+    }
+
     /// The files below a directory (`artifact`, `artifact/ab`; all with an empty `prefix`), in no particular order.
     ///
     /// What is not a path of this project's making (hidden files, links) is left out. A directory that does not exist is empty.

@@ -202,6 +202,7 @@ fn of_our_parameters(line: &str) -> bool {
 const OURS: &[&str] = &[
     "audit_",
     "disk_usage_",
+    "scrub_",
     "task_schedules_create",
     "task_schedules_delete",
     "task_schedules_partial_update",

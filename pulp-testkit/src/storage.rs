@@ -32,6 +32,7 @@ pub async fn conforms(storage: &dyn Storage, spool: &Spool) {
     adopts_many(storage, spool).await;
     lists_by_directory(storage, spool).await;
     survives_readers_that_leave(storage, spool).await;
+    moves_files(storage, spool).await;
     serves_itself(storage, spool).await;
     assert_eq!(listed(storage, "").await, [], "a check left something behind");
     assert_eq!(spool.used(), 0, "a spooled file was kept");
@@ -182,6 +183,30 @@ pub async fn survives_readers_that_leave(storage: &dyn Storage, spool: &Spool) {
     }
     assert!(read(storage, &at, Some(1_000_000..11_000_000)).await.unwrap() == content[1_000_000..11_000_000]);
     storage.delete(&at).await.unwrap();
+}
+
+/// A file that is moved lies under its new name alone. A storage that cannot move files says so, and leaves them where they are.
+///
+/// # Panics
+/// When that is not so.
+pub async fn moves_files(storage: &dyn Storage, spool: &Spool) {
+    let content = content(300_000);
+    let (file, at) = artifact(spool, &content).await;
+    storage.adopt(file, &at).await.unwrap();
+    let aside = path("quarantine/aside");
+    match storage.rename(&at, &aside).await {
+        Err(StorageError::Backend { .. }) => {
+            assert_eq!(listed(storage, "").await, std::slice::from_ref(&at));
+            storage.delete(&at).await.unwrap();
+            return;
+        }
+        moved => moved.unwrap(),
+    }
+    assert_eq!(listed(storage, "").await, std::slice::from_ref(&aside));
+    assert!(read(storage, &aside, None).await.unwrap() == content);
+    let error = storage.rename(&at, &aside).await.unwrap_err();
+    assert!(matches!(&error, StorageError::NotFound { path } if *path == at), "{error}");
+    storage.delete(&aside).await.unwrap();
 }
 
 /// Where clients may be sent to the store itself, they get the file there, and only with the signature.

@@ -29,6 +29,7 @@ mod remote;
 mod repository;
 mod role;
 mod role_assignment;
+mod scrub;
 mod show;
 mod signing_service;
 mod status;
@@ -152,6 +153,9 @@ pub(crate) enum RemoteCommand {
     /// Roles: sets of permissions
     #[command(subcommand)]
     Role(Box<role::RoleCommand>),
+    /// The scrub: stored files that are read again to find damage
+    #[command(subcommand)]
+    Scrub(scrub::ScrubCommand),
     /// Show any resource by its href or PRN
     Show(show::Show),
     /// Services that sign metadata
@@ -225,6 +229,7 @@ impl RemoteCommand {
             Self::Remote(command) => command.exec(cx).await,
             Self::Repository(command) => command.exec(cx).await,
             Self::Role(command) => command.exec(cx).await,
+            Self::Scrub(command) => command.exec(cx).await,
             Self::Show(command) => command.exec(cx).await,
             Self::SigningService(command) => command.exec(cx).await,
             Self::Status(command) => command.exec(cx).await,

@@ -125,6 +125,20 @@ fn the_record_of_changes() {
 }
 
 #[test]
+fn the_scrub() {
+    assert_eq!(asked(&["scrub", "status"]).0, "GET scrub/status/");
+    assert_eq!(asked(&["scrub", "run"]), ("POST scrub/run/".to_owned(), json!({})));
+    assert_eq!(asked(&["scrub", "run", "--bytes-per-second", "5"]).1, json!({ "bytes_per_second": 5 }));
+    let server = Server::start(|_| Answer::list(vec![]));
+    pulp(&server, &["scrub", "list", "--state", "lost", "--problem", "digest"]).ok();
+    let seen = server.seen().pop().unwrap();
+    assert_eq!(
+        (seen.path.as_str(), seen.parameter("state"), seen.parameter("problem")),
+        ("/pulp/api/v3/scrub/", Some("lost"), Some("digest"))
+    );
+}
+
+#[test]
 fn access_policies() {
     let update = ["access-policy", "update", "--viewset-name", "tasks", "--statements", "[]"];
     assert_eq!(asked(&update), ("PATCH access_policies/1/".to_owned(), json!({ "statements": [] })));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::Method;
 
 use super::endpoints::{
-    artifacts, assignments, audit, disk_usage, groups, importers, login, object_roles, orphans, repair, root, status, tasks, upkeep,
+    artifacts, assignments, audit, disk_usage, groups, importers, login, object_roles, orphans, repair, root, scrub, status, tasks, upkeep,
     uploads, versions,
 };
 use super::openapi::{self, Documents};
@@ -43,6 +43,8 @@ pub(super) fn all(registry: &Registry) -> (Router, Arc<Documents>) {
     router.add("datarepair/7272/", admin().post(upkeep::recount));
     router.add("disk_usage/", admin().get(disk_usage::read));
     router.add("repair/", admin().post(repair::all));
+    router.add("scrub/status/", admin().get(scrub::status));
+    router.add("scrub/run/", admin().post(scrub::run));
     router.add("tasks/purge/", of("tasks", Acts::Named("purge")).post(tasks::purge));
     router
         .add("tasks/{id}/", of("tasks", Acts::Object).get(tasks::read).on(Method::PATCH, tasks::cancel).on(Method::DELETE, tasks::delete));

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::Pulp;
 use crate::ids::Prn;
-use crate::tasks::Resources;
+use crate::tasks::{Resources, Scrub};
 
 /// Something happened that may change what is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,7 +43,8 @@ impl Change {
     pub(crate) async fn announce_task(pulp: &Pulp, needs: &Resources) {
         let repository = |name: &str| name.parse::<Prn>().ok().filter(|prn| prn.model.ends_with("repository")).map(|prn| prn.id);
         let mut changes: BTreeSet<Self> =
-            needs.exclusives().map(|name| repository(name).map_or(Self::Distributions, Self::Repository)).collect();
+            // The scrub says for itself when it has touched a file.
+            needs.exclusives().filter(|name| *name != Scrub::RESOURCE).map(|name| repository(name).map_or(Self::Distributions, Self::Repository)).collect();
         changes.extend(needs.shareds().filter_map(repository).map(Self::Repository));
         for change in changes {
             change.announce(pulp).await;

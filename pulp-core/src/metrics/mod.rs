@@ -11,6 +11,7 @@ mod counter;
 pub mod otlp;
 mod process;
 mod requests;
+mod scrub;
 mod snapshot;
 mod standing;
 mod tasks;
@@ -24,6 +25,7 @@ use crate::body::Body;
 pub(crate) use counter::Counter;
 pub(crate) use process::resident_bytes;
 pub(crate) use requests::Requests;
+pub(crate) use scrub::ScrubMetrics;
 use snapshot::Snapshot;
 pub use snapshot::{Buckets, Kind, Metric, Sample, Value};
 use standing::Standing;
@@ -46,6 +48,7 @@ pub(crate) struct Metrics {
     pub(crate) cache_hits: Counter,
     pub(crate) cache_misses: Counter,
     pub(crate) synced_bytes: Counter,
+    pub(crate) scrub: ScrubMetrics,
     standing: tokio::sync::Mutex<Option<(Instant, Standing)>>,
 }
 
@@ -80,6 +83,7 @@ impl Pulp {
         self.write_fetches(&mut all);
         metrics.tasks.write(&mut all);
         all.single("pulp_tasks_running_here", Kind::Gauge, "Tasks that this process runs now.", self.tasks().running_here());
+        metrics.scrub.write(&mut all);
         self.write_storage(&mut all);
         let standing = self.standing().await;
         all.single("pulp_database_up", Kind::Gauge, "Whether the database answers.", u8::from(standing.is_some()));

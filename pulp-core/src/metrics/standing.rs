@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::snapshot::{Kind, Snapshot};
+use crate::model::Lost;
 use crate::tasks::{AppRole, Queue};
 use crate::{Pulp, Result};
 
@@ -14,6 +15,7 @@ pub(super) struct Standing {
     /// How long the first of those that may start has been waiting.
     longest: Duration,
     online: [(AppRole, usize); 3],
+    lost_files: i64,
 }
 
 impl Standing {
@@ -27,7 +29,7 @@ impl Standing {
             let names: HashSet<String> = tasks.online(*role).await?.into_iter().map(|app| app.name).collect();
             *count = names.len();
         }
-        Ok(Self { queue, longest, online })
+        Ok(Self { queue, longest, online, lost_files: Lost::count(pulp.db(), None).await? })
     }
 
     pub(super) fn write(&self, all: &mut Snapshot) {
@@ -46,5 +48,11 @@ impl Standing {
         for (role, count) in &self.online {
             all.sample(&[("app_type", role.as_str())], *count);
         }
+        all.single(
+            "pulp_scrub_lost_files",
+            Kind::Gauge,
+            "Stored files that the scrub has found to be lost, and that nobody has brought again.",
+            self.lost_files,
+        );
     }
 }

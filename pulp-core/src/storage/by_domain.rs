@@ -136,6 +136,10 @@ impl Storage for DomainStorage {
         self.of(at.as_str(), Duration::ZERO).await?.delete(at).await
     }
 
+    async fn rename(&self, from: &ArtifactPath, to: &ArtifactPath) -> Result<()> {
+        self.of(from.as_str(), Duration::ZERO).await?.rename(from, to).await
+    }
+
     fn list(&self, prefix: &str) -> BoxStream<'_, Result<ArtifactPath>> {
         self.default.list(prefix)
     }

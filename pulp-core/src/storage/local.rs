@@ -133,6 +133,11 @@ impl Storage for LocalStorage {
         .await
     }
 
+    async fn rename(&self, from: &ArtifactPath, to: &ArtifactPath) -> Result<()> {
+        let (inner, from, to) = (Arc::clone(&self.inner), from.clone(), to.clone());
+        blocking(move || adopt::rename(&inner, &from, &to)).await
+    }
+
     fn list(&self, prefix: &str) -> BoxStream<'_, Result<ArtifactPath>> {
         list::list(self.inner.root.clone(), prefix)
     }

@@ -154,6 +154,11 @@ impl Storage for S3Storage {
         }
     }
 
+    /// A copy within the store, and a removal: stores copy objects of up to 5 GiB.
+    async fn rename(&self, from: &ArtifactPath, to: &ArtifactPath) -> Result<()> {
+        self.store.rename(&self.key(from)?, &self.key(to)?).await.map_err(|error| missing(from, error))
+    }
+
     fn list(&self, prefix: &str) -> BoxStream<'_, Result<ArtifactPath>> {
         let key = ArtifactPath::check_prefix(prefix).map_err(StorageError::from).and_then(|prefix| self.key_of(prefix));
         let key = match key {

@@ -45,7 +45,7 @@ impl Reconciler {
     }
 
     /// What the core itself looks after.
-    pub(super) fn of_core(settings: &Settings) -> [Self; 4] {
+    pub(super) fn of_core(settings: &Settings) -> [Self; 5] {
         // Whoever wants to know soon that a worker is gone must look often.
         let lifetime = Duration::from_secs(settings.worker_ttl.unsigned_abs().max(1));
         [
@@ -58,6 +58,7 @@ impl Reconciler {
                 Ok(())
             }),
             Self::new("audit", Duration::from_secs(3_600), |pulp| async move { Ok(pulp.forget_audit().await?) }),
+            Self::new("scrub", Duration::from_secs(10), |pulp| async move { pulp.tasks().dispatch_scrub().await.map(drop) }),
             Self::new("schedules", Duration::from_secs(5), |pulp| async move { pulp.tasks().dispatch_due().await.map(drop) }),
         ]
     }

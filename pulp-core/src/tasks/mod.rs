@@ -40,6 +40,7 @@ mod recurring;
 mod repair;
 mod run;
 mod schedule;
+mod scrub;
 #[cfg(test)]
 mod state_space;
 mod wait;
@@ -67,6 +68,7 @@ pub use recurring::Rhythm;
 pub(crate) use recurring::{interval_from_wire, interval_to_wire};
 pub use repair::{RepairAll, RepairVersion};
 pub use schedule::{QueuedTask, TaskId, schedule};
+pub use scrub::Scrub;
 pub use workers::Workers;
 
 use crate::ids::Prn;
@@ -115,6 +117,7 @@ pub(crate) fn register(registry: &mut Registry) {
     registry.task::<ReclaimSpace>();
     registry.task::<RepairVersion>();
     registry.task::<RepairAll>();
+    registry.task::<Scrub>();
     registry.task::<UploadCleanup>();
     registry.task::<TmpfileCleanup>();
 }

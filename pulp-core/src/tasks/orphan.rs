@@ -1,24 +1,20 @@
 //! The task that removes what nobody needs any more: units that no version has, and files that no unit has.
 
+mod remove;
+mod scan;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{ReclaimSpace, Resources, Task, TaskContext, TaskOutput};
+use super::{ProgressReport, ReclaimSpace, Resources, Scrub, Task, TaskContext, TaskOutput};
+use crate::Result;
 use crate::clock::Timestamp;
-use crate::db::{Db, DbError, ExecutorExt, Sql, Tx};
+use crate::db::{DbError, ExecutorExt, Sql};
 use crate::model::Remote;
-use crate::model::save::ContentKind;
-use crate::storage::ArtifactPath;
-use crate::{Pulp, Result};
 
-/// How many rows go in one transaction: other writers get their turn in between, and file systems recover slowly from many
-/// removals at once.
-const BATCH: i64 = 200;
-
-/// A unit that neither a version nor a publication has; the row is of `core_content`.
-const UNUSED: &str = "not exists (select 1 from core_repositorycontent rc where rc.content_id = core_content.pulp_id) \
-     and not exists (select 1 from core_publishedmetadata metadata where metadata.content_ptr_id = core_content.pulp_id)";
+pub(super) use remove::artifacts as remove_artifacts;
+use scan::{BATCH, Kind, Scan};
 
 /// Removes the orphans of a domain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,45 +44,23 @@ impl Task for OrphanCleanup {
         let unfinished = Sql::new("delete from core_publication where not complete and pulp_created < $1 and pulp_domain_id = $2");
         pulp.db().execute(unfinished.bind(until).bind(self.domain)).await?;
 
-        let report = cx.progress("Clean up orphan Content", "clean-up.content").total(0);
-        // Where single units are named, their files alone may go with them.
-        let mut theirs: Option<Vec<Uuid>> = self.content.as_ref().map(|_| Vec::new());
-        let mut after = Uuid::nil();
-        loop {
-            let units = self.units(pulp.db(), until, after).await?;
-            let Some(last) = units.last() else { break };
-            after = *last;
-            if let Some(theirs) = &mut theirs {
-                let mut files =
-                    Sql::new("select distinct artifact_id from core_contentartifact where artifact_id is not null and content_id in ");
-                files.push_list(&units);
-                theirs.extend(pulp.db().column::<Uuid>(files).await?);
+        if let Some(only) = &self.content {
+            let theirs = self.remove_named(&cx, only, until).await?;
+            let report = cx.progress("Clean up orphan Artifacts", "clean-up.artifacts").total(0);
+            for some in theirs.chunks(BATCH as usize) {
+                count(&report, remove_artifacts(pulp, self.domain, some, until).await?);
             }
-            let gone = remove_units(pulp, &units, until).await?;
-            report.increase_total(gone);
-            report.increase(gone);
-        }
-        report.finish();
-
-        let report = cx.progress("Clean up orphan Artifacts", "clean-up.artifacts").total(0);
-        let removed = |gone: i64| {
-            report.increase_total(gone);
-            report.increase(gone);
-        };
-        if let Some(theirs) = theirs {
-            for some in theirs.chunks(200) {
-                removed(remove_artifacts(pulp, self.domain, some, until).await?);
-            }
+            report.finish();
         } else {
-            let mut after = Uuid::nil();
-            loop {
-                let artifacts = self.artifacts(pulp.db(), until, after).await?;
-                let Some(last) = artifacts.last() else { break };
-                after = *last;
-                removed(remove_artifacts(pulp, self.domain, &artifacts, until).await?);
-            }
+            let scan = Scan::begin(pulp.db(), self.domain, until, pulp.now()).await?;
+            tracing::debug!(domain = %self.domain, complete = scan.is_complete(), "looking for orphans");
+            remove_units(&cx, &scan).await?;
+            self.remove_files(&cx, &scan).await?;
+            let tx = pulp.db().begin().await?;
+            cx.hold(&tx).await?;
+            scan.note(&tx).await?;
+            tx.commit().await?;
         }
-        report.finish();
         Remote::sweep_retired(pulp.db(), self.domain).await?;
         Ok(().into())
     }
@@ -106,96 +80,92 @@ impl OrphanCleanup {
         Ok(untouched_since(cx, until).await?)
     }
 
-    async fn units(&self, db: &Db, until: Timestamp, after: Uuid) -> Result<Vec<Uuid>, DbError> {
-        let mut sql = Sql::new(format!("select pulp_id from core_content where {UNUSED} and timestamp_of_interest < "));
-        sql.push_bind(until).push(" and pulp_domain_id = ").push_bind(self.domain);
-        sql.push(" and pulp_id > ").push_bind(after);
-        if let Some(only) = &self.content {
-            sql.push(" and pulp_id in ").push_list(only.iter().take(20_000));
+    /// Removes those of the named units that are orphans; the files that they and the others had.
+    async fn remove_named(&self, cx: &TaskContext, only: &[Uuid], until: Timestamp) -> Result<Vec<Uuid>> {
+        let report = cx.progress("Clean up orphan Content", "clean-up.content").total(0);
+        let db = cx.pulp().db();
+        let mut theirs = Vec::new();
+        for some in only.chunks(BATCH as usize) {
+            let mut unused =
+                Sql::new(format!("select pulp_id from core_content where {} and timestamp_of_interest < ", Kind::Unit.unused()));
+            unused.push_bind(until).push(" and pulp_domain_id = ").push_bind(self.domain).push(" and pulp_id in ").push_list(some);
+            let units: Vec<Uuid> = db.column(unused).await?;
+            if units.is_empty() {
+                continue;
+            }
+            let mut files =
+                Sql::new("select distinct artifact_id from core_contentartifact where artifact_id is not null and content_id in ");
+            files.push_list(&units);
+            theirs.extend(db.column::<Uuid>(files).await?);
+            let tx = db.begin().await?;
+            let gone = remove::units(cx.pulp(), &tx, &units, until).await?;
+            tx.commit().await?;
+            count(&report, gone);
         }
-        sql.push(" order by pulp_id limit ").push_bind(BATCH);
-        db.column(sql).await
+        report.finish();
+        Ok(theirs)
     }
 
-    async fn artifacts(&self, db: &Db, until: Timestamp, after: Uuid) -> Result<Vec<Uuid>, DbError> {
-        let sql = Sql::new(
-            "select artifact.pulp_id from core_artifact artifact where artifact.timestamp_of_interest < $1 and artifact.pulp_domain_id = $2 \
-             and artifact.pulp_id > $3 and not exists (select 1 from core_contentartifact file where file.artifact_id = artifact.pulp_id) \
-             order by artifact.pulp_id limit $4",
-        );
-        db.column(sql.bind(until).bind(self.domain).bind(after).bind(BATCH)).await
+    /// Removes the orphans among the artifacts.
+    async fn remove_files(&self, cx: &TaskContext, scan: &Scan) -> Result<()> {
+        let report = cx.progress("Clean up orphan Artifacts", "clean-up.artifacts").total(0);
+        let (pulp, db) = (cx.pulp(), cx.pulp().db());
+        let (mut at, end) = (0, scan.end(db, Kind::File).await?);
+        while let Some(released) = scan.released(db, Kind::File, &mut at, end).await? {
+            count(&report, remove_artifacts(pulp, self.domain, &released.ids, scan.until).await?);
+            scan.strike(db, Kind::File, &released).await?;
+        }
+        let mut after = None;
+        loop {
+            let page = scan.touched(db, Kind::File, after).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(*last);
+            let artifacts: Vec<Uuid> = page.into_iter().map(|(_, id)| id).collect();
+            count(&report, remove_artifacts(pulp, self.domain, &artifacts, scan.until).await?);
+        }
+        report.finish();
+        Ok(())
     }
+}
+
+/// Removes the orphans among the units.
+async fn remove_units(cx: &TaskContext, scan: &Scan) -> Result<()> {
+    let report = cx.progress("Clean up orphan Content", "clean-up.content").total(0);
+    let (pulp, db) = (cx.pulp(), cx.pulp().db());
+    let (mut at, end) = (0, scan.end(db, Kind::Unit).await?);
+    while let Some(released) = scan.released(db, Kind::Unit, &mut at, end).await? {
+        let tx = db.begin().await?;
+        let gone = remove::units(pulp, &tx, &released.ids, scan.until).await?;
+        scan.strike(&tx, Kind::Unit, &released).await?;
+        tx.commit().await?;
+        count(&report, gone);
+    }
+    let mut after = None;
+    loop {
+        let page = scan.touched(db, Kind::Unit, after).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(*last);
+        let units: Vec<Uuid> = page.into_iter().map(|(_, id)| id).collect();
+        let tx = db.begin().await?;
+        let gone = remove::units(pulp, &tx, &units, scan.until).await?;
+        tx.commit().await?;
+        count(&report, gone);
+    }
+    report.finish();
+    Ok(())
+}
+
+fn count(report: &ProgressReport, gone: i64) {
+    report.increase_total(gone);
+    report.increase(gone);
 }
 
 /// `until`, but never later than the start of another task that runs: what that has touched it is about to use.
 pub(super) async fn untouched_since(cx: &TaskContext, until: Timestamp) -> Result<Timestamp, DbError> {
     let running = Sql::new(
-        "select min(started_at) from core_task where state in ('running', 'canceling') and pulp_id <> $1 and name not in ($2, $3)",
+        "select min(started_at) from core_task where state in ('running', 'canceling') and pulp_id <> $1 and name not in ($2, $3, $4)",
     );
-    let running = running.bind(cx.id()).bind(OrphanCleanup::NAME).bind(ReclaimSpace::NAME);
+    let running = running.bind(cx.id()).bind(OrphanCleanup::NAME).bind(ReclaimSpace::NAME).bind(Scrub::NAME);
     let running: Option<Timestamp> = cx.pulp().db().scalar(running).await?;
     Ok(running.map_or(until, |running| running.min(until)))
-}
-
-/// Removes those units that are still unused; how many.
-async fn remove_units(pulp: &Pulp, units: &[Uuid], until: Timestamp) -> Result<i64> {
-    let tx = pulp.db().begin().await?;
-    // Asked again as part of the removal: a unit may have come into use, or been touched, meanwhile.
-    let mut sql = Sql::new(format!("delete from core_content where {UNUSED} and timestamp_of_interest < "));
-    sql.push_bind(until).push(" and pulp_id in ").push_list(units).push(" returning pulp_id, pulp_type");
-    let gone: Vec<(Uuid, String)> = tx.all(sql).await?;
-    let ids: Vec<Uuid> = gone.iter().map(|(id, _)| *id).collect();
-    if !ids.is_empty() {
-        remove_rows(&tx, &ids, &gone, pulp.registry().contents()).await?;
-    }
-    tx.commit().await?;
-    Ok(i64::try_from(gone.len()).unwrap_or(i64::MAX))
-}
-
-async fn remove_rows(tx: &Tx, ids: &[Uuid], gone: &[(Uuid, String)], kinds: &[&'static ContentKind]) -> Result<(), DbError> {
-    let mut sources = Sql::new(
-        "delete from core_remoteartifact where content_artifact_id in (select pulp_id from core_contentartifact where content_id in ",
-    );
-    sources.push_list(ids).push(")");
-    tx.execute(sources).await?;
-    let mut reports = Sql::new("delete from core_vulnerabilityreport where content_id in ");
-    reports.push_list(ids);
-    tx.execute(reports).await?;
-    let mut files = Sql::new("delete from core_contentartifact where content_id in ");
-    files.push_list(ids);
-    tx.execute(files).await?;
-    for kind in kinds {
-        let of_kind: Vec<Uuid> = gone.iter().filter(|(_, pulp_type)| pulp_type == kind.pulp_type).map(|(id, _)| *id).collect();
-        if !of_kind.is_empty() {
-            let mut details = Sql::new(format!("delete from {} where content_ptr_id in ", kind.table));
-            details.push_list(&of_kind);
-            tx.execute(details).await?;
-        }
-    }
-    Ok(())
-}
-
-/// Removes those artifacts that are still unused, rows first: a file without a row is only litter. How many.
-pub(super) async fn remove_artifacts(pulp: &Pulp, domain: Uuid, artifacts: &[Uuid], until: Timestamp) -> Result<i64> {
-    // Nobody in this process adopts a file and has not yet written its row while this is held.
-    let _alone = pulp.storing().write().await;
-    let mut sql = Sql::new("delete from core_artifact where timestamp_of_interest < ");
-    sql.push_bind(until).push(" and not exists (select 1 from core_contentartifact file where file.artifact_id = core_artifact.pulp_id)");
-    sql.push(" and pulp_id in ").push_list(artifacts).push(" returning file");
-    let files: Vec<String> = pulp.db().column(sql).await?;
-    for file in &files {
-        // Another process may have stored the same file again.
-        let again = Sql::new("select 1 as one from core_artifact where file = $1 and pulp_domain_id = $2 limit 1").bind(file).bind(domain);
-        if pulp.db().optional::<(i32,)>(again).await?.is_some() {
-            continue;
-        }
-        let Ok(path) = file.parse::<ArtifactPath>() else {
-            tracing::warn!(file, "the path of an artifact is none of ours; the file stays");
-            continue;
-        };
-        if let Err(error) = pulp.storage().delete(&path).await {
-            tracing::warn!(%error, "the file of an orphan could not be removed");
-        }
-    }
-    Ok(i64::try_from(files.len()).unwrap_or(i64::MAX))
 }

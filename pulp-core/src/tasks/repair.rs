@@ -194,7 +194,7 @@ async fn condition(pulp: &Pulp, artifact: &Artifact, path: &ArtifactPath, verify
 }
 
 /// Fetches a file from the first source that gives it; whether one did.
-async fn fetch(pulp: &Pulp, artifact: &Artifact, path: &ArtifactPath) -> Result<bool> {
+pub(super) async fn fetch(pulp: &Pulp, artifact: &Artifact, path: &ArtifactPath) -> Result<bool> {
     let Ok(sha256) = artifact.sha256.parse::<Sha256>() else { return Ok(false) };
     let expected = Expected { size: u64::try_from(artifact.size).ok(), digests: sha256.into() };
     let units = Sql::new("select pulp_id from core_contentartifact where artifact_id = $1 order by pulp_id").bind(artifact.pulp_id);

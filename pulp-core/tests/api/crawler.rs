@@ -21,6 +21,7 @@ const ADMINISTRATORS: &[&str] = &[
     "importers",
     "orphans",
     "repair",
+    "scrub",
     "content/core",
     "contentguards/certguard",
     "distributions/core",

@@ -3,7 +3,9 @@
 mod compose;
 mod deleted_remotes;
 mod git;
+mod orphans;
 mod repair;
+mod scrub;
 mod versions;
 mod workflow;
 mod world;

@@ -18,17 +18,17 @@ fn counts(task: &Value) -> [i64; 3] {
 
 impl World {
     /// Where the file of a unit lies.
-    async fn file(&self, path: &str) -> ArtifactPath {
+    pub async fn file(&self, path: &str) -> ArtifactPath {
         let unit = &self.client.list(&format!("{FILES}?relative_path={path}")).await[0];
         let artifact = self.client.get(unit["artifact"].as_str().unwrap()).await;
         artifact["file"].as_str().unwrap().parse().unwrap()
     }
 
-    fn damage(&self, file: &ArtifactPath, with: &str) {
+    pub fn damage(&self, file: &ArtifactPath, with: &str) {
         std::fs::write(self.kit.pulp().storage().local_file(file).unwrap(), with).unwrap();
     }
 
-    async fn lose(&self, file: &ArtifactPath) {
+    pub async fn lose(&self, file: &ArtifactPath) {
         self.kit.pulp().storage().delete(file).await.unwrap();
     }
 

@@ -259,7 +259,8 @@ async fn empty(cx: &Context, tx: &Tx, id: Uuid) -> Result<()> {
     for kind in cx.pulp().registry().contents() {
         statements.push(format!("delete from {} where content_ptr_id in {of_domain}", kind.table));
     }
-    for table in ["core_content", "core_artifact", "core_upload", "core_pulptemporaryfile", "core_task", "core_taskgroup"] {
+    let tables = ["core_content", "core_artifact", "core_upload", "core_pulptemporaryfile", "core_task", "core_taskgroup"];
+    for table in tables.into_iter().chain(["core_releasedcontent", "core_releasedartifact"]) {
         statements.push(format!("delete from {table} where pulp_domain_id = $1"));
     }
     for statement in statements {

@@ -19,6 +19,7 @@ pub(super) mod repair;
 mod roles;
 pub(super) mod root;
 mod schedules;
+pub(super) mod scrub;
 mod signing;
 mod small;
 pub(super) mod status;
@@ -46,6 +47,7 @@ pub(crate) fn register(registry: &mut Registry) {
     tokens::register(registry);
     audit::register(registry);
     upkeep::register(registry);
+    scrub::register(registry);
     disk_usage::register(registry);
     uploads::register(registry);
     users::register(registry);

@@ -4,7 +4,7 @@ use http::Method;
 
 use super::operation::{Location, Operation};
 use super::parameters;
-use crate::api::endpoints::{assignments, disk_usage};
+use crate::api::endpoints::{assignments, disk_usage, scrub};
 use crate::model::role::Holder;
 use crate::plugin::Registry;
 
@@ -56,6 +56,21 @@ pub(super) fn all(registry: &Registry) -> Vec<Operation> {
             .says("Show which repositories hold which bytes", "And what would become free.")
             .query(parameters::pages())
             .gives(200, format!("{}Response", disk_usage::SCHEMA)),
+        fixed(Method::GET, "scrub/status/", "scrub_status", "read")
+            .beside("scrub")
+            .says(
+                "Show how far the scrub has come",
+                "Of the pass over the stored files of all domains that is under way, or of the last one.",
+            )
+            .gives(200, format!("{}Response", scrub::STATUS)),
+        fixed(Method::POST, "scrub/run/", "scrub_run", "post")
+            .beside("scrub")
+            .says(
+                "Look at all stored files now",
+                "A task reads them; what is wrong is set aside, and fetched again where there is a source.",
+            )
+            .body(scrub::RUN, false)
+            .gives_task(),
         fixed(Method::POST, "datarepair/7272/", "datarepair_7272", "post")
             .says(
                 "Recount the units of versions",

@@ -62,6 +62,19 @@ pub(super) async fn many(inner: &Arc<Inner>, files: Vec<(Spooled, ArtifactPath)>
     .await
 }
 
+/// Moves a file within the directory. Blocking.
+pub(super) fn rename(inner: &Inner, from: &ArtifactPath, to: &ArtifactPath) -> Result<()> {
+    let target = to.below(&inner.root);
+    if let Some(parent) = target.parent() {
+        fs::create_dir_all(parent).map_err(|error| StorageError::io(to.as_str(), error))?;
+    }
+    fs::rename(from.below(&inner.root), target).map_err(|error| StorageError::at(from, error))?;
+    if inner.durability == Durability::Full {
+        sync_names(inner, to).and_then(|()| sync_names(inner, from)).map_err(|error| StorageError::io(to.as_str(), error))?;
+    }
+    Ok(())
+}
+
 /// Renames the file to its place; a file that is there already is replaced by its equal.
 fn place(inner: &Inner, file: Spooled, to: &ArtifactPath) -> Result<()> {
     let target = to.below(&inner.root);
