@@ -2,6 +2,7 @@
 
 mod adopt;
 mod list;
+mod older;
 mod read;
 
 use std::{
@@ -10,6 +11,7 @@ use std::{
     ops::Range,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    time::SystemTime,
 };
 
 use async_trait::async_trait;
@@ -131,6 +133,11 @@ impl Storage for LocalStorage {
             result => result,
         })
         .await
+    }
+
+    async fn delete_older(&self, at: &ArtifactPath, than: SystemTime) -> Result<bool> {
+        let (inner, at) = (Arc::clone(&self.inner), at.clone());
+        blocking(move || older::remove(&inner, &at, than)).await
     }
 
     fn list(&self, prefix: &str) -> BoxStream<'_, Result<ArtifactPath>> {

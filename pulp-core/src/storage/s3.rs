@@ -3,7 +3,12 @@
 mod options;
 mod upload;
 
-use std::{fmt, ops::Range, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    ops::Range,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use async_trait::async_trait;
 use futures::{
@@ -151,6 +156,15 @@ impl Storage for S3Storage {
         match self.store.delete(&self.key(at)?).await.map_err(|error| missing(at, error)) {
             Err(StorageError::NotFound { .. }) => Ok(()),
             result => result,
+        }
+    }
+
+    async fn delete_older(&self, at: &ArtifactPath, than: SystemTime) -> Result<bool> {
+        let key = self.key(at)?;
+        match self.store.head(&key).await.map_err(|error| missing(at, error)) {
+            Ok(found) if SystemTime::from(found.last_modified) < than => self.delete(at).await.map(|()| true),
+            Ok(_) | Err(StorageError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::litter::remove_litter;
 use super::{ReclaimSpace, Resources, Task, TaskContext, TaskOutput};
 use crate::clock::Timestamp;
 use crate::db::{Db, DbError, ExecutorExt, Sql, Tx};
@@ -85,6 +86,7 @@ impl Task for OrphanCleanup {
                 after = *last;
                 removed(remove_artifacts(pulp, self.domain, &artifacts, until).await?);
             }
+            remove_litter(pulp, self.domain, until).await?;
         }
         report.finish();
         Remote::sweep_retired(pulp.db(), self.domain).await?;

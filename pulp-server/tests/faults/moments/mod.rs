@@ -1,0 +1,56 @@
+//! `kill -9` at random moments of all that writes: database and store agree afterwards, and what was interrupted can be done again, without
+//! fetching anew what is stored.
+
+mod storm;
+mod work;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use pulp_testkit::{Engine, database};
+
+use crate::world::Server;
+use storm::{Figures, Storm};
+
+/// Kills on each database in the suite, and in the whole of it.
+const FEW: usize = 8;
+const MANY: usize = 150;
+
+/// What `PULP_TEST_SEED` says, if it says something.
+fn seed() -> Option<u64> {
+    std::env::var("PULP_TEST_SEED").ok().map(|seed| seed.parse().expect("PULP_TEST_SEED is a number"))
+}
+
+fn run(engine: Engine, kills: usize, seed: u64) -> Figures {
+    let figures = database::run(engine, async |server: Server| Storm::begin(server, seed).await.rage(kills).await);
+    println!("{engine:?}, seed {seed}: {figures}");
+    figures
+}
+
+mod database_and_store_agree_after_a_few_kills {
+    use super::*;
+
+    #[test]
+    fn sqlite() {
+        run(Engine::Sqlite, FEW, seed().unwrap_or(1));
+    }
+
+    #[test]
+    fn postgres() {
+        run(Engine::Postgres, FEW, seed().unwrap_or(2));
+    }
+}
+
+/// The whole of it: `cargo test --workspace --test faults -- --ignored --nocapture three_hundred_kills`. `PULP_TEST_SEED=…` does one again, as far as
+/// chance allows: what is done is the same, the moments are what they are.
+#[test]
+#[ignore = "takes a quarter of an hour"]
+fn three_hundred_kills() {
+    let seed = seed().unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs());
+    let both = std::thread::scope(|scope| {
+        let both = [Engine::Sqlite, Engine::Postgres].map(|engine| scope.spawn(move || run(engine, MANY, seed)));
+        both.map(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    for figures in both {
+        figures.assert_worth();
+    }
+}
