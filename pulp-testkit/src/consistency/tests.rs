@@ -43,9 +43,9 @@ impl Prepare for World {
 }
 
 async fn fill(client: &Client) {
-    let upstream = Upstream::start().await.generate(6, 300, 1).manifest();
+    let upstream = Upstream::start().await.generate(5, 300, 1).file("old", "old").manifest();
     let isos = client.file_repo("isos").remote(&upstream).sync().publish().distribute().await;
-    upstream.remove("gen-1/00/00/000000.bin");
+    upstream.remove("old");
     upstream.put("more", "more");
     upstream.write_manifest();
     client.wait(client.post(&format!("{}sync/", isos.href()), json!({"mirror": true})).await).await;
@@ -76,7 +76,7 @@ impl World {
 
     /// A key, or a text.
     async fn one<T: pulp_core::db::Column>(&self, sql: &str) -> T {
-        self.kit.pulp().db().scalar(sql).await.unwrap()
+        self.kit.pulp().db().scalar(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
     /// Now there is a new finding of this rule that names this.
@@ -223,10 +223,10 @@ both_databases! {
             world.kit.pulp().db().execute("insert into auth_group (name) select cast(count(*) as text) from auth_group").await.unwrap();
             let key = Uuid::now_v7();
             let role = format!(
-                "insert into {table} (pulp_id, pulp_created, object_id, content_type_id, role_id, {holder}) select $1, role.pulp_created, $1, kind.id, role.pulp_id, holder.id \
+                "insert into {table} (pulp_id, pulp_created, object_id, content_type_id, role_id, {holder}) select $1, role.pulp_created, $2, kind.id, role.pulp_id, holder.id \
                  from core_role role, django_content_type kind, {of} holder where kind.model = 'filerepository' order by role.pulp_id limit 1"
             );
-            world.damage("a role is given on what is not there", key, sql(role).bind(key)).await;
+            world.damage("a role is given on what is not there", key, sql(role).bind(key).bind(Uuid::now_v7())).await;
         }
 
         // Rows of every table that names others, and then the names of some that are not there.
@@ -238,6 +238,7 @@ both_databases! {
             format!("insert into core_openpgpuserid (content_ptr_id, raw_data, user_id, public_key_id, _pulp_domain_id) select $1, '', '', $1, pulp_id {domain}"),
             format!("insert into core_openpgpuserattribute (content_ptr_id, raw_data, sha256, public_key_id, _pulp_domain_id) select $1, '', '', $1, pulp_id {domain}"),
             format!("insert into core_openpgpsignature (content_ptr_id, raw_data, sha256, signature_type, created, signed_content_id, _pulp_domain_id) select $1, '', '', 1, pulp_created, $1, pulp_id {domain}"),
+            "insert into core_publishedartifact (pulp_id, pulp_created, relative_path, content_artifact_id, publication_id) select $1, pulp_created, 'x', $1, pulp_id from core_publication".to_owned(),
             "insert into pulp_importedunit (task_id, upstream_id, content_id) select pulp_id, $1, $1 from core_task order by pulp_id limit 1".to_owned(),
             format!("insert into core_exporter (pulp_id, pulp_created, pulp_type, name, pulp_domain_id) select $1, pulp_created, 'x', 'x', pulp_id {domain}"),
             format!("insert into core_export (pulp_id, pulp_created, exporter_id, pulp_domain_id) select $1, pulp_created, $1, pulp_id {domain}"),

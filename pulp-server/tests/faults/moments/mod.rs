@@ -15,9 +15,13 @@ use storm::{Figures, Storm};
 const FEW: usize = 8;
 const MANY: usize = 150;
 
-/// What `PULP_TEST_SEED` says, if it says something.
+/// What a variable says, if it says something.
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|number| number.parse().unwrap_or_else(|_| panic!("{name} is no number")))
+}
+
 fn seed() -> Option<u64> {
-    std::env::var("PULP_TEST_SEED").ok().map(|seed| seed.parse().expect("PULP_TEST_SEED is a number"))
+    number("PULP_TEST_SEED")
 }
 
 fn run(engine: Engine, kills: usize, seed: u64) -> Figures {
@@ -41,13 +45,14 @@ mod database_and_store_agree_after_a_few_kills {
 }
 
 /// The whole of it: `cargo test --workspace --test faults -- --ignored --nocapture three_hundred_kills`. `PULP_TEST_SEED=…` does one again, as far as
-/// chance allows: what is done is the same, the moments are what they are.
+/// chance allows: what is done is the same, the moments are what they are. `PULP_TEST_KILLS=…` is for less, or more.
 #[test]
 #[ignore = "takes a quarter of an hour"]
 fn three_hundred_kills() {
     let seed = seed().unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs());
+    let kills = number("PULP_TEST_KILLS").map_or(MANY, |kills| kills as usize / 2);
     let both = std::thread::scope(|scope| {
-        let both = [Engine::Sqlite, Engine::Postgres].map(|engine| scope.spawn(move || run(engine, MANY, seed)));
+        let both = [Engine::Sqlite, Engine::Postgres].map(|engine| scope.spawn(move || run(engine, kills, seed)));
         both.map(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
     for figures in both {
