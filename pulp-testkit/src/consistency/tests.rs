@@ -238,7 +238,7 @@ both_databases! {
             format!("insert into core_openpgpuserid (content_ptr_id, raw_data, user_id, public_key_id, _pulp_domain_id) select $1, '', '', $1, pulp_id {domain}"),
             format!("insert into core_openpgpuserattribute (content_ptr_id, raw_data, sha256, public_key_id, _pulp_domain_id) select $1, '', '', $1, pulp_id {domain}"),
             format!("insert into core_openpgpsignature (content_ptr_id, raw_data, sha256, signature_type, created, signed_content_id, _pulp_domain_id) select $1, '', '', 1, pulp_created, $1, pulp_id {domain}"),
-            "insert into core_publishedartifact (pulp_id, pulp_created, relative_path, content_artifact_id, publication_id) select $1, pulp_created, 'x', $1, pulp_id from core_publication".to_owned(),
+            "insert into core_publishedartifact (pulp_id, pulp_created, relative_path, content_artifact_id, publication_id) select $1, pulp_created, 'x', $1, pulp_id from core_publication order by pulp_id limit 1".to_owned(),
             "insert into pulp_importedunit (task_id, upstream_id, content_id) select pulp_id, $1, $1 from core_task order by pulp_id limit 1".to_owned(),
             format!("insert into core_exporter (pulp_id, pulp_created, pulp_type, name, pulp_domain_id) select $1, pulp_created, 'x', 'x', pulp_id {domain}"),
             format!("insert into core_export (pulp_id, pulp_created, exporter_id, pulp_domain_id) select $1, pulp_created, $1, pulp_id {domain}"),
@@ -246,12 +246,17 @@ both_databases! {
         ] {
             world.run(sql(insert).bind(new)).await;
         }
+        let mut lost = Vec::new();
         for (table, key, column, _, _) in REFERENCES {
-            // Where the key itself names, there is another row for it.
             let row: Uuid = world.one(&format!("select {key} from {table} order by {key} limit 1")).await;
-            let lost = Uuid::now_v7();
-            let damage = sql(format!("update {table} set {column} = $1 where {key} = $2")).bind(lost).bind(row);
-            world.damage("a row names one that is not there", format!("its {column} is {lost}"), damage).await;
+            let none = Uuid::now_v7();
+            world.run(sql(format!("update {table} set {column} = $1 where {key} = $2")).bind(none).bind(row)).await;
+            lost.push(format!("its {column} is {none}"));
+        }
+        let now = world.checker().await.check().await;
+        for name in lost {
+            world.found(now.clone(), "a row names one that is not there", &name);
+            world.known.clear();
         }
     }
 
