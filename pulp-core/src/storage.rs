@@ -23,7 +23,12 @@
 //! # }
 //! ```
 
-use std::{fmt::Debug, ops::Range, path::PathBuf, time::Duration};
+use std::{
+    fmt::Debug,
+    ops::Range,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -102,6 +107,16 @@ pub trait Storage: Send + Sync + Debug + 'static {
         let _ = to;
         let reason = "files of this storage cannot be moved".to_owned();
         Err(StorageError::Backend { what: from.to_string(), reason, source: std::io::Error::from(std::io::ErrorKind::Unsupported).into() })
+    }
+
+    /// Removes a file that came in before a moment; whether it did. A younger one stays, and so does any where the storage cannot tell, as by
+    /// default.
+    ///
+    /// # Errors
+    /// As [`delete`](Self::delete).
+    async fn delete_older(&self, at: &ArtifactPath, than: SystemTime) -> Result<bool> {
+        let _ = (at, than);
+        Ok(false)
     }
 
     /// The files below a directory (`artifact`, `artifact/ab`; all with an empty `prefix`), in no particular order.

@@ -6,6 +6,7 @@
 //! - [`both_databases!`] with [`Kit`] and [`TestDatabase`]: a Pulp, or only a database, on SQLite and on PostgreSQL;
 //! - [`Program`]: the real server as one or several processes, which can be killed, stopped and started again;
 //! - [`Balancer`], and `Cluster` (feature `s3`): many processes behind one address;
+//! - [`Checker`]: whether a database and a store agree;
 //! - [`Gate`]: a way to PostgreSQL that can be blocked;
 //! - [`Client`]: typed calls to a server, and [`Client::file_repo`], which makes a whole file repository in one expression;
 //! - [`storage::conforms`]: what every storage must do;
@@ -21,6 +22,7 @@ mod blob;
 pub mod client;
 #[cfg(feature = "s3")]
 pub mod cluster;
+mod consistency;
 pub mod database;
 mod file_repo;
 pub mod fixtures;
@@ -44,6 +46,7 @@ pub use blob::Blob;
 pub use client::{Answer, Client, created};
 #[cfg(feature = "s3")]
 pub use cluster::Cluster;
+pub use consistency::{Checker, Finding};
 pub use database::{Engine, Prepare, TestDatabase};
 pub use file_repo::{FileRepo, FileWorld};
 pub use fixtures::{ManifestFault, Tree, bad_manifest};

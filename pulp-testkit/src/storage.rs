@@ -30,6 +30,7 @@ pub async fn conforms(storage: &dyn Storage, spool: &Spool) {
     knows_what_is_missing(storage).await;
     adopts_again(storage, spool).await;
     adopts_many(storage, spool).await;
+    removes_what_is_old(storage, spool).await;
     lists_by_directory(storage, spool).await;
     survives_readers_that_leave(storage, spool).await;
     moves_files(storage, spool).await;
@@ -116,6 +117,24 @@ pub async fn adopts_again(storage: &dyn Storage, spool: &Spool) {
     storage.delete(&at).await.unwrap();
     storage.delete(&at).await.unwrap();
     assert_eq!(listed(storage, "").await, []);
+}
+
+/// A file is removed for its age only if it has that age. Where the storage cannot tell, it stays.
+///
+/// # Panics
+/// When that is not so.
+pub async fn removes_what_is_old(storage: &dyn Storage, spool: &Spool) {
+    let content = content(300_000);
+    let hour = std::time::Duration::from_secs(3_600);
+    let now = std::time::SystemTime::now();
+    let (file, at) = artifact(spool, &content).await;
+    assert!(!storage.delete_older(&at, now + hour).await.unwrap(), "what is not there was removed");
+    storage.adopt(file, &at).await.unwrap();
+    assert!(!storage.delete_older(&at, now - hour).await.unwrap(), "a young file was removed");
+    assert!(read(storage, &at, None).await.unwrap() == content);
+    let removed = storage.delete_older(&at, now + hour).await.unwrap();
+    assert_eq!(storage.size(&at).await.is_err(), removed);
+    storage.delete(&at).await.unwrap();
 }
 
 /// Many files at once, equal ones among them, and none at all.

@@ -19,7 +19,9 @@ create table core_orphanscan (
     pulp_domain_id uuid primary key references core_domain (pulp_id) on delete cascade,
     looked_until timestamptz not null,
     -- When everything was last looked at.
-    complete_at timestamptz not null
+    complete_at timestamptz not null,
+    -- When a process was last found dead: files that it has left without a row are not younger.
+    litter_at timestamptz
 );
 
 -- Per statement, not per row: a repository of a million units goes with one.

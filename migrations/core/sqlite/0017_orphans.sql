@@ -19,7 +19,9 @@ create table core_orphanscan (
     pulp_domain_id blob primary key references core_domain (pulp_id) on delete cascade,
     looked_until datetime not null,
     -- When everything was last looked at.
-    complete_at datetime not null
+    complete_at datetime not null,
+    -- When a process was last found dead: files that it has left without a row are not younger.
+    litter_at datetime
 ) without rowid;
 
 create trigger core_repositorycontent_release after delete on core_repositorycontent begin

@@ -81,7 +81,7 @@ async fn check_supported(cx: &Context, unit_type: &str, repository: Uuid) -> Res
     Err(Error::Refused(json!({"non_field_errors": ["Content is not supported by this repository."]})))
 }
 
-/// The artifact that a [settled](settle) body means: an upload is put together, an address is fetched.
+/// The artifact that a [settled](settle) body means: an upload is put together, an address is fetched. Call [`done`] when the unit is made.
 ///
 /// # Errors
 /// If the artifact or the upload is gone, or the address cannot be fetched.
@@ -98,6 +98,18 @@ pub async fn artifact(cx: &Context, input: &Input) -> Result<Artifact> {
         store(cx.pulp(), cx.domain().pulp_id, file).await?
     };
     Artifact::find(db, id).await
+}
+
+/// The unit is made, and all else that the body asked for is done: the upload that it names is not needed any more. Until then it stays, so that
+/// whoever was interrupted can do the same again.
+///
+/// # Errors
+/// If the database cannot be reached.
+pub async fn done(cx: &Context, input: &Input) -> Result<()> {
+    match input.id("upload") {
+        Some(upload) if input.text("artifact").is_none() => uploads::remove(cx, upload).await,
+        _ => Ok(()),
+    }
 }
 
 /// Gives a spooled file its place in the storage and its row; the key of that row, or of the one that was there.

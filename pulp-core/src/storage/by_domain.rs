@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -138,6 +138,10 @@ impl Storage for DomainStorage {
 
     async fn rename(&self, from: &ArtifactPath, to: &ArtifactPath) -> Result<()> {
         self.of(from.as_str(), Duration::ZERO).await?.rename(from, to).await
+    }
+
+    async fn delete_older(&self, at: &ArtifactPath, than: SystemTime) -> Result<bool> {
+        self.of(at.as_str(), Duration::ZERO).await?.delete_older(at, than).await
     }
 
     fn list(&self, prefix: &str) -> BoxStream<'_, Result<ArtifactPath>> {

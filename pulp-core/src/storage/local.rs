@@ -2,6 +2,7 @@
 
 mod adopt;
 mod list;
+mod older;
 mod read;
 
 use std::{
@@ -10,6 +11,7 @@ use std::{
     ops::Range,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    time::SystemTime,
 };
 
 use async_trait::async_trait;
@@ -136,6 +138,11 @@ impl Storage for LocalStorage {
     async fn rename(&self, from: &ArtifactPath, to: &ArtifactPath) -> Result<()> {
         let (inner, from, to) = (Arc::clone(&self.inner), from.clone(), to.clone());
         blocking(move || adopt::rename(&inner, &from, &to)).await
+    }
+
+    async fn delete_older(&self, at: &ArtifactPath, than: SystemTime) -> Result<bool> {
+        let (inner, at) = (Arc::clone(&self.inner), at.clone());
+        blocking(move || older::remove(&inner, &at, than)).await
     }
 
     fn list(&self, prefix: &str) -> BoxStream<'_, Result<ArtifactPath>> {

@@ -3,7 +3,12 @@
 mod options;
 mod upload;
 
-use std::{fmt, ops::Range, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    ops::Range,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use async_trait::async_trait;
 use futures::{
@@ -157,6 +162,15 @@ impl Storage for S3Storage {
     /// A copy within the store, and a removal: stores copy objects of up to 5 GiB.
     async fn rename(&self, from: &ArtifactPath, to: &ArtifactPath) -> Result<()> {
         self.store.rename(&self.key(from)?, &self.key(to)?).await.map_err(|error| missing(from, error))
+    }
+
+    async fn delete_older(&self, at: &ArtifactPath, than: SystemTime) -> Result<bool> {
+        let key = self.key(at)?;
+        match self.store.head(&key).await.map_err(|error| missing(at, error)) {
+            Ok(found) if SystemTime::from(found.last_modified) < than => self.delete(at).await.map(|()| true),
+            Ok(_) | Err(StorageError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn list(&self, prefix: &str) -> BoxStream<'_, Result<ArtifactPath>> {

@@ -27,6 +27,7 @@ mod group;
 mod housekeeping;
 mod hub;
 mod kind;
+mod litter;
 mod log;
 mod orphan;
 mod plan;

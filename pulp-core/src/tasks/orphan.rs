@@ -7,10 +7,11 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::litter::remove_litter;
 use super::{ProgressReport, ReclaimSpace, Resources, Scrub, Task, TaskContext, TaskOutput};
 use crate::Result;
 use crate::clock::Timestamp;
-use crate::db::{DbError, ExecutorExt, Sql};
+use crate::db::{DbError, Executor, ExecutorExt, Sql};
 use crate::model::Remote;
 
 pub(super) use remove::artifacts as remove_artifacts;
@@ -56,6 +57,9 @@ impl Task for OrphanCleanup {
             tracing::debug!(domain = %self.domain, complete = scan.is_complete(), "looking for orphans");
             remove_units(&cx, &scan).await?;
             self.remove_files(&cx, &scan).await?;
+            if let Some(until) = scan.litter_until() {
+                remove_litter(pulp, self.domain, until).await?;
+            }
             let tx = pulp.db().begin().await?;
             cx.hold(&tx).await?;
             scan.note(&tx).await?;
@@ -70,6 +74,11 @@ impl OrphanCleanup {
     /// All orphans of a domain that are old enough by the settings.
     pub fn of(domain: Uuid) -> Self {
         Self { domain, content: None, orphan_protection_time: None }
+    }
+
+    /// Has the next cleanups look for what a process has left that was found dead.
+    pub(super) async fn note_death<E: Executor + ?Sized>(executor: &E, now: Timestamp) -> Result<(), DbError> {
+        Scan::note_death(executor, now).await
     }
 
     /// The moment before which nobody may have touched an orphan.

@@ -6,7 +6,7 @@ use super::finish::{after_end, needs, release};
 use super::hub::tell_others;
 use super::presence::presences;
 use super::run::ended_from_outside;
-use super::{Tasks, claim};
+use super::{OrphanCleanup, Tasks, claim};
 use crate::Result;
 use crate::db::{Executor, ExecutorExt, Sql};
 use crate::model::{AppStatus, TaskRow, TaskState};
@@ -36,6 +36,7 @@ impl Tasks {
         // Tasks whose process has no row at all.
         ended.extend(self.fail_tasks_of(None).await?);
         if died {
+            OrphanCleanup::note_death(self.pulp.db(), now).await?;
             // It may have committed the end of a task, or a new one, and not have come to look for those that may go on.
             claim::unblock_all(&self.pulp).await?;
         }
@@ -48,7 +49,9 @@ impl Tasks {
         if db.dialect().notify().is_some() {
             return Ok(());
         }
-        db.execute("delete from core_appstatus").await?;
+        if db.execute("delete from core_appstatus").await? > 0 {
+            OrphanCleanup::note_death(db, self.pulp.now()).await?;
+        }
         let ended = self.fail_tasks_of(None).await?;
         if !ended.is_empty() {
             tracing::warn!(count = ended.len(), "tasks that a former process did not end are failed");

@@ -1,6 +1,7 @@
 //! Uploads in chunks.
 
 use http::Method;
+use pulp_core::db::{Dialect, Executor, ExecutorExt};
 use pulp_testkit::both_databases;
 use serde_json::{Value as Json, json};
 
@@ -36,6 +37,29 @@ both_databases! {
         let artifact = world.get(task["created_resources"][0].as_str().unwrap()).await.with(200);
         assert_eq!((&artifact["sha256"], &artifact["size"]), (&json!(SHA256), &json!(10)));
         assert_eq!(world.get(&href).await.with(404), json!({"detail": "No Upload matches the given query."}));
+    }
+
+    async fn an_upload_goes_with_its_chunks_or_not_at_all(world: World) {
+        let href = upload(&world, 3).await;
+        world.form(Method::PUT, &href, &[], Some(b"abc"), Some("bytes 0-2/3")).await.with(200);
+        // As if the process died between the chunks and the upload.
+        let db = world.kit.pulp().db();
+        let forbid: &[&str] = match db.dialect() {
+            Dialect::Sqlite => &["create trigger stay before delete on core_upload begin select raise(abort, 'stay'); end"],
+            Dialect::Postgres => &[
+                "create function stay() returns trigger language plpgsql as $$ begin raise exception 'stay'; end $$",
+                "create trigger stay before delete on core_upload for each row execute function stay()",
+            ],
+        };
+        for statement in forbid {
+            db.execute(*statement).await.unwrap();
+        }
+        let sha256 = pulp_testkit::Blob::from("abc").sha256();
+        assert_eq!(commit(&world, &href, &sha256).await["state"], "failed");
+        assert_eq!(world.get(&href).await.with(200)["chunks"], json!([{"offset": 0, "size": 3}]));
+        let on = if db.dialect() == Dialect::Postgres { " on core_upload" } else { "" };
+        db.execute(format!("drop trigger stay{on}").as_str()).await.unwrap();
+        assert_eq!(commit(&world, &href, &sha256).await["state"], "completed");
     }
 
     async fn overlapping_chunks_make_one_file(world: World) {

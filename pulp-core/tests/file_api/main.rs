@@ -3,6 +3,7 @@
 mod compose;
 mod deleted_remotes;
 mod git;
+mod litter;
 mod orphans;
 mod repair;
 mod scrub;

@@ -65,6 +65,21 @@ both_databases! {
         }
     }
 
+    async fn an_upload_stays_until_its_unit_is_made(world: World) {
+        let client = &world.client;
+        let upload = client.create("uploads/", json!({"size": 3})).await;
+        client.put_chunk(href(&upload), 0, 3, b"abc").await.ok();
+        // The unit cannot be made at first, as if the process died before it could be.
+        let (db, name) = (world.kit.pulp().db(), "alter table file_filecontent rename to");
+        db.execute(format!("{name} away").as_str()).await.unwrap();
+        let body = json!({"relative_path": "upload", "upload": href(&upload)});
+        client.failure(client.post(FILES, body.clone()).await).await;
+        db.execute(name.replace("file_filecontent", "away").as_str().to_owned() + " file_filecontent").await.unwrap();
+        assert_eq!(client.get(href(&upload)).await["chunks"], json!([{"offset": 0, "size": 3}]));
+        client.wait(client.post(FILES, body).await).await;
+        client.try_get(href(&upload)).await.with(404);
+    }
+
     async fn content_comes_from_a_file_an_artifact_an_upload_or_an_address(world: World) {
         let client = &world.client;
         let repository = client.create(REPOSITORIES, json!({"name": "r"})).await;

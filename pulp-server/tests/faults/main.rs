@@ -3,6 +3,7 @@
 mod database_away;
 mod full_disk;
 mod killed;
+mod moments;
 mod requests;
 mod stopped;
 mod world;

@@ -48,6 +48,12 @@ impl Server {
         found
     }
 
+    /// All files that are stored, and chunks of uploads.
+    pub fn kept(&self) -> Vec<PathBuf> {
+        let media = self.dir().join("media");
+        [files(&media.join("artifact")), files(&media.join("upload"))].concat()
+    }
+
     /// The stored files, by their path as artifacts name it, and how large they are.
     pub fn stored(&self) -> BTreeMap<String, u64> {
         let media = self.dir().join("media");

@@ -14,7 +14,7 @@ use crate::api::error::ApiError;
 use crate::api::request::Request;
 use crate::api::response;
 use crate::api::router::Answer;
-use crate::db::{Executor, ExecutorExt, Sql};
+use crate::db::{ExecutorExt, Sql};
 use crate::ids::new_id;
 use crate::model::{Model, Upload, UploadChunk};
 use crate::plugin::Registry;
@@ -135,25 +135,30 @@ pub(crate) async fn commit(mut request: Request) -> Answer {
 /// Drops an upload and its chunks.
 pub(crate) async fn delete(request: Request) -> Answer {
     let id = find(&request).await?.id();
-    remove(&request.cx, request.cx.pulp().db(), id).await?;
+    remove(&request.cx, id).await?;
     Ok(response::empty(StatusCode::NO_CONTENT))
 }
 
-/// Puts an upload that is not committed together and stores it as an artifact, whose key it gives. The upload is gone then.
+/// Puts an upload that is not committed together and stores it as an artifact, whose key it gives. The upload stays: whoever is done
+/// with it [removes](remove) it.
 ///
 /// # Errors
 /// If there is no such upload, bytes of it are missing, or it cannot be stored.
 pub(crate) async fn into_artifact(cx: &Context, id: Uuid) -> Result<Uuid> {
     let upload = Upload::find(cx.pulp().db(), id).await?;
-    let artifact = super::artifacts::store(cx, task::whole(cx, &upload).await?).await?;
-    remove(cx, cx.pulp().db(), id).await?;
-    Ok(artifact)
+    super::artifacts::store(cx, task::whole(cx, &upload).await?).await
 }
 
-/// Removes an upload’s rows, then its files.
-async fn remove<E: Executor + ?Sized>(cx: &Context, executor: &E, id: Uuid) -> Result<()> {
-    let files: Vec<String> = executor.column(Sql::new("delete from core_uploadchunk where upload_id = $1 returning file").bind(id)).await?;
-    executor.execute(Sql::new("delete from core_upload where pulp_id = $1").bind(id)).await?;
+/// Removes an upload’s rows, then its files; one that is gone already counts as removed.
+///
+/// # Errors
+/// If the database cannot be reached.
+pub(crate) async fn remove(cx: &Context, id: Uuid) -> Result<()> {
+    // All or nothing: an upload without its chunks could not be committed again.
+    let tx = cx.pulp().db().begin().await?;
+    let files: Vec<String> = tx.column(Sql::new("delete from core_uploadchunk where upload_id = $1 returning file").bind(id)).await?;
+    tx.execute(Sql::new("delete from core_upload where pulp_id = $1").bind(id)).await?;
+    tx.commit().await?;
     drop_files(cx, &files).await;
     Ok(())
 }

@@ -164,6 +164,7 @@ impl Make for MakeContent {
             let overwrite = input.boolean("overwrite").unwrap_or(true);
             AddAndRemove { overwrite, ..AddAndRemove::new(Prn::new(MODEL, repository)).with([id]) }.apply(task).await?;
         }
+        content_file::done(cx, &input).await?;
         Ok(id)
     }
 }
@@ -175,7 +176,9 @@ struct UploadContent;
 impl ActionHandler for UploadContent {
     async fn handle(&self, cx: &Context, _: Option<Uuid>, mut input: Input) -> Result<Reply> {
         content_file::settle(cx, FILE.pulp_type, &mut input).await?;
-        Ok(Reply::Object(StatusCode::CREATED, save(cx, &input).await?))
+        let id = save(cx, &input).await?;
+        content_file::done(cx, &input).await?;
+        Ok(Reply::Object(StatusCode::CREATED, id))
     }
 }
 

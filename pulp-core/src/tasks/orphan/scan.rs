@@ -17,6 +17,9 @@ pub(super) const BATCH: i64 = 200;
 /// database, and the clocks of two hosts differ. What tasks write needs no such margin, since those that run are waited for.
 const MARGIN: TimeDelta = TimeDelta::minutes(10);
 
+/// How long a file without a row stays at least: another process may be about to write its row.
+const LITTER_STAYS: TimeDelta = TimeDelta::hours(1);
+
 /// After so long everything is looked at again. That heals what a clock in the future has hidden, and what was changed by hand.
 const COMPLETE_EVERY: TimeDelta = TimeDelta::days(30);
 
@@ -65,6 +68,8 @@ pub(super) struct Scan {
     from: Option<Timestamp>,
     /// Up to which moment the next pass need not look if this one comes to its end.
     mark: Timestamp,
+    /// When a process was last found dead whose files may not have been looked for since.
+    died: Option<Timestamp>,
     now: Timestamp,
 }
 
@@ -78,18 +83,24 @@ pub(super) struct Released {
 impl Scan {
     /// A pass that removes what nobody has touched since `until`.
     pub(super) async fn begin<E: Executor + ?Sized>(db: &E, domain: Uuid, until: Timestamp, now: Timestamp) -> Result<Self, DbError> {
-        let sql = Sql::new("select looked_until, complete_at from core_orphanscan where pulp_domain_id = $1").bind(domain);
-        let last: Option<(Timestamp, Timestamp)> = db.optional(sql).await?;
+        let sql = Sql::new("select looked_until, complete_at, litter_at from core_orphanscan where pulp_domain_id = $1").bind(domain);
+        let last: Option<(Timestamp, Timestamp, Option<Timestamp>)> = db.optional(sql).await?;
+        let died = last.and_then(|(.., died)| died);
         // Marks that lie in the future were set by a clock that was wrong.
-        let from = last.filter(|(looked, complete)| *looked <= now && *complete <= now && *complete > now - COMPLETE_EVERY);
-        let from = from.map(|(looked, _)| looked);
+        let from = last.filter(|(looked, complete, _)| *looked <= now && *complete <= now && *complete > now - COMPLETE_EVERY);
+        let from = from.map(|(looked, ..)| looked);
         let mark = until.min(now - MARGIN);
-        Ok(Self { domain, until, from, mark: from.map_or(mark, |from| mark.max(from)), now })
+        Ok(Self { domain, until, from, mark: from.map_or(mark, |from| mark.max(from)), died, now })
     }
 
     /// Whether this pass looks at everything.
     pub(super) fn is_complete(&self) -> bool {
         self.from.is_none()
+    }
+
+    /// Up to which moment files without a row are looked for; nothing: there is no reason to walk through the storage.
+    pub(super) fn litter_until(&self) -> Option<Timestamp> {
+        (self.is_complete() || self.died.is_some()).then(|| self.until.min(self.now - LITTER_STAYS))
     }
 
     /// The next unused rows that were made or touched since the last pass, in the order of that moment.
@@ -158,11 +169,24 @@ impl Scan {
     /// Notes that a pass came to its end.
     pub(super) async fn note<E: Executor + ?Sized>(&self, tx: &E) -> Result<(), DbError> {
         let kept = if self.is_complete() { "excluded.complete_at" } else { "core_orphanscan.complete_at" };
+        // What the dead have left may still be too young; and another may have died meanwhile.
         let sql = Sql::new(format!(
             "insert into core_orphanscan (pulp_domain_id, looked_until, complete_at) values ($1, $2, $3) \
-             on conflict (pulp_domain_id) do update set looked_until = excluded.looked_until, complete_at = {kept}"
+             on conflict (pulp_domain_id) do update set looked_until = excluded.looked_until, complete_at = {kept}, \
+             litter_at = case when core_orphanscan.litter_at < $4 then null else core_orphanscan.litter_at end"
         ));
-        tx.execute(sql.bind(self.domain).bind(self.mark).bind(self.now)).await?;
+        let looked = self.litter_until().unwrap_or(Timestamp::UNIX_EPOCH);
+        tx.execute(sql.bind(self.domain).bind(self.mark).bind(self.now).bind(looked)).await?;
+        Ok(())
+    }
+
+    /// Notes that a process was found dead: it may have left files without a row in any domain.
+    pub(super) async fn note_death<E: Executor + ?Sized>(executor: &E, now: Timestamp) -> Result<(), DbError> {
+        let sql = Sql::new(
+            "insert into core_orphanscan (pulp_domain_id, looked_until, complete_at, litter_at) select pulp_id, $1, $1, $2 from core_domain \
+             where true on conflict (pulp_domain_id) do update set litter_at = excluded.litter_at",
+        );
+        executor.execute(sql.bind(Timestamp::UNIX_EPOCH).bind(now)).await?;
         Ok(())
     }
 }

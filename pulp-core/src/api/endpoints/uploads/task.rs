@@ -47,7 +47,7 @@ impl Task for CommitUpload {
             return Err(Error::field("sha256", format!("the upload has the sha256 {actual}, not the one that was given")));
         }
         let id = store(&cx, file).await?;
-        super::remove(&cx, cx.pulp().db(), self.upload).await?;
+        super::remove(&cx, self.upload).await?;
         if let Some(href) = cx.href_of(Target::ARTIFACT, id, None) {
             task.created(Created { prn: Prn::new("core.artifact", id), href });
         }
