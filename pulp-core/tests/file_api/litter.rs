@@ -31,6 +31,8 @@ impl Prepare for Domains {
     async fn prepare(engine: Engine) -> Option<Self> {
         let mut settings = Settings::default();
         settings.domain_enabled = true;
+        // No cleanup but those that are asked for: the first looks at everything.
+        settings.orphan_protection_time = 0;
         Some(Self(World::with(engine, settings).await?))
     }
 }

@@ -133,7 +133,7 @@ fn unnamed(checker: &Checker, file: &Found, named: &HashSet<String>, findings: &
     let age = file.about.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok()).unwrap_or_default();
     let (old, what) = (age >= checker.forgiven, file.path.display().to_string());
     match &file.kind {
-        Kind::Own => {}
+        Kind::Own | Kind::SetAside => {}
         Kind::Artifact(path) | Kind::Chunk(path) => {
             if old && !named.contains(path) {
                 findings.add("a file has no row", what);

@@ -15,6 +15,8 @@ pub(super) enum Kind {
     Spooled,
     /// The beginning of a large file.
     Beginning,
+    /// What the scrub has set aside.
+    SetAside,
     /// What `pulp-server check` tries the storage with.
     Probe,
     /// None of ours.
@@ -29,6 +31,11 @@ fn uuid(text: &str) -> bool {
     uuid::Uuid::try_parse(text).is_ok_and(|id| id.hyphenated().to_string() == text)
 }
 
+/// The digest that the file should have had, and an id.
+fn is_set_aside(name: &str) -> bool {
+    name.split_once('.').is_some_and(|(digest, id)| hex(digest, 64) && hex(id, 32))
+}
+
 pub(super) fn kind(path: &str) -> Kind {
     let parts: Vec<&str> = path.split('/').collect();
     let own = ["pulp.sqlite3", "pulp.sqlite3-wal", "pulp.sqlite3-shm", "pulp.lock", "database_fields.symmetric.key", "admin-password"];
@@ -39,6 +46,7 @@ pub(super) fn kind(path: &str) -> Kind {
             Kind::Artifact(parts[1..].join("/"))
         }
         ["media", "upload", upload, chunk] if uuid(upload) && uuid(chunk) => Kind::Chunk(parts[1..].join("/")),
+        ["media", "quarantine", name] if is_set_aside(name) => Kind::SetAside,
         ["media", "check", digest] if hex(digest, 64) => Kind::Probe,
         ["media", ".spool" | ".incoming", rest @ ..] | ["spool", rest @ ..] => spool(rest),
         _ => Kind::Unknown,
@@ -91,6 +99,8 @@ mod tests {
             (format!("media/.spool/{area}/3/19."), Kind::Unknown),
             (format!("media/.spool/partial/0-sha256-{digest}"), Kind::Beginning),
             (format!("media/check/{digest}"), Kind::Probe),
+            (format!("media/quarantine/{digest}.{}", "1".repeat(32)), Kind::SetAside),
+            (format!("media/quarantine/{digest}"), Kind::Unknown),
             ("core.17".to_owned(), Kind::Unknown),
         ] {
             assert_eq!(kind(&path), wanted, "{path}");
