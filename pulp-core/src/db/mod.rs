@@ -3,6 +3,7 @@
 //! [`Db`] is a pool of connections to SQLite or PostgreSQL; [`Tx`] a transaction on either. Both run [`Sql`], one text for
 //! both databases, and give rows that are read through [`sqlx::FromRow`]. What truly differs is in [`dialect`].
 
+mod at_hand;
 pub mod dialect;
 mod error;
 mod migrate;

@@ -10,8 +10,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Postgres, Sqlite};
 
+use super::at_hand::AtHand;
 use super::notify::Notifier;
 use super::tx::{self, Tx};
 use super::{DbError, Dialect, Executor, Notification, Row, Sql, stale};
@@ -88,8 +89,8 @@ impl Drop for DirectoryLock {
 
 #[derive(Debug)]
 enum Pools {
-    Postgres(PgPool),
-    Sqlite { read: SqlitePool, write: SqlitePool },
+    Postgres(PgPool, AtHand<Postgres>),
+    Sqlite { read: SqlitePool, at_hand: AtHand<Sqlite>, write: SqlitePool },
 }
 
 /// A pool of connections at a moment.
@@ -106,8 +107,8 @@ pub struct PoolUse {
 }
 
 impl PoolUse {
-    fn of<D: sqlx::Database>(name: &'static str, pool: &sqlx::Pool<D>) -> Self {
-        let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+    fn of<D: sqlx::Database>(name: &'static str, pool: &sqlx::Pool<D>, at_hand: usize) -> Self {
+        let idle = u32::try_from(pool.num_idle() + at_hand).unwrap_or(u32::MAX);
         Self { name, size: pool.size(), idle, max: pool.options().get_max_connections() }
     }
 }
@@ -156,7 +157,7 @@ impl Db {
             .connect_with(connect)
             .await?;
         let notifier = Notifier::postgres(pool.clone());
-        Ok(Self(Arc::new(Inner(Parts { pools: Pools::Postgres(pool), notifier, lock: Mutex::default() }))))
+        Ok(Self(Arc::new(Inner(Parts { pools: Pools::Postgres(pool, AtHand::default()), notifier, lock: Mutex::default() }))))
     }
 
     async fn open_sqlite(path: &Path, options: &DbOptions) -> Result<Self, DbError> {
@@ -176,6 +177,8 @@ impl Db {
         let write = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(options.acquire_timeout.max(Duration::from_secs(120)))
+            // It is a file's: it does not go away by itself.
+            .test_before_acquire(false)
             .idle_timeout(None)
             .max_lifetime(None)
             // On a full disk SQLite takes a transaction back by itself; the driver then believes for ever that it is in one.
@@ -190,8 +193,8 @@ impl Db {
             // Little: what a connection has read it forgets when another one writes, and the system caches the file.
             .connect_with(connect.pragma("query_only", "on").pragma("cache_size", "-2048"))
             .await?;
-        let inner =
-            Arc::new(Inner(Parts { pools: Pools::Sqlite { read, write }, notifier: Notifier::local(), lock: Mutex::new(Some(lock)) }));
+        let pools = Pools::Sqlite { read, at_hand: AtHand::default(), write };
+        let inner = Arc::new(Inner(Parts { pools, notifier: Notifier::local(), lock: Mutex::new(Some(lock)) }));
         tokio::spawn(relax(Arc::downgrade(&inner)));
         Ok(Self(inner))
     }
@@ -206,7 +209,7 @@ impl Db {
         // with the transaction open, and whoever gets it next would work inside it, never to be committed.
         let begun = tokio::spawn(async move {
             match &db.0.pools {
-                Pools::Postgres(pool) => Ok(Tx::postgres(pool.begin().await?)),
+                Pools::Postgres(pool, _) => Ok(Tx::postgres(pool.begin().await?)),
                 Pools::Sqlite { write, .. } => Ok(Tx::sqlite(write.begin_with("BEGIN IMMEDIATE").await?)),
             }
         });
@@ -236,8 +239,8 @@ impl Db {
     /// The pools of connections, as they are now.
     pub fn pools(&self) -> Vec<PoolUse> {
         match &self.0.pools {
-            Pools::Postgres(pool) => vec![PoolUse::of("postgres", pool)],
-            Pools::Sqlite { read, write } => vec![PoolUse::of("read", read), PoolUse::of("write", write)],
+            Pools::Postgres(pool, at_hand) => vec![PoolUse::of("postgres", pool, at_hand.resting())],
+            Pools::Sqlite { read, at_hand, write } => vec![PoolUse::of("read", read, at_hand.resting()), PoolUse::of("write", write, 0)],
         }
     }
 
@@ -245,9 +248,9 @@ impl Db {
     pub async fn close(&self) {
         self.0.notifier.close();
         match &self.0.pools {
-            Pools::Postgres(pool) => pool.close().await,
-            Pools::Sqlite { read, write } => {
-                read.close().await;
+            Pools::Postgres(pool, at_hand) => close(pool, at_hand).await,
+            Pools::Sqlite { read, at_hand, write } => {
+                close(read, at_hand).await;
                 write.close().await;
             }
         }
@@ -264,26 +267,49 @@ impl Db {
 impl Executor for Db {
     fn dialect(&self) -> Dialect {
         match &self.0.pools {
-            Pools::Postgres(_) => Dialect::Postgres,
+            Pools::Postgres(..) => Dialect::Postgres,
             Pools::Sqlite { .. } => Dialect::Sqlite,
         }
     }
 
     async fn rows(&self, sql: Sql) -> Result<Vec<Row>, DbError> {
         match &self.0.pools {
-            Pools::Postgres(pool) => stale::rows(pool, sql).await,
+            Pools::Postgres(pool, at_hand) => {
+                let mut connection = at_hand.take(pool).await?;
+                let rows = stale::rows(&mut connection, sql).await?;
+                at_hand.give(connection, pool);
+                Ok(rows)
+            }
             // A statement that writes and returns rows must go to the one that writes.
             Pools::Sqlite { write, .. } if tx::writes(sql.text()) => tx::sqlite_rows(write, sql).await,
-            Pools::Sqlite { read, .. } => tx::sqlite_rows(read, sql).await,
+            Pools::Sqlite { read, at_hand, .. } => {
+                let mut connection = at_hand.take(read).await?;
+                let rows = tx::sqlite_rows(&mut *connection, sql).await?;
+                at_hand.give(connection, read);
+                Ok(rows)
+            }
         }
     }
 
     async fn run(&self, sql: Sql) -> Result<u64, DbError> {
         match &self.0.pools {
-            Pools::Postgres(pool) => tx::postgres_run(pool, sql).await,
+            Pools::Postgres(pool, at_hand) => {
+                let mut connection = at_hand.take(pool).await?;
+                let touched = tx::postgres_run(&mut *connection, sql).await?;
+                at_hand.give(connection, pool);
+                Ok(touched)
+            }
             Pools::Sqlite { write, .. } => tx::sqlite_run(write, sql).await,
         }
     }
+}
+
+/// Closes a pool, after what is at hand has gone back to it: until then it would wait.
+async fn close<D: sqlx::Database>(pool: &sqlx::Pool<D>, at_hand: &AtHand<D>) {
+    let closing = pool.close();
+    // From here on nothing is kept at hand any more.
+    at_hand.rest();
+    closing.await;
 }
 
 /// Now and then has the connections that are at rest forget unchanged pages, as long as the database is in use.
@@ -291,10 +317,11 @@ async fn relax(database: Weak<Inner>) {
     loop {
         tokio::time::sleep(RELAX).await;
         let Some(inner) = database.upgrade() else { return };
-        let Pools::Sqlite { read, write } = &inner.0.pools else { return };
+        let Pools::Sqlite { read, at_hand, write } = &inner.0.pools else { return };
         if write.is_closed() {
             return;
         }
+        at_hand.rest();
         let at_rest: Vec<_> = [read, write].into_iter().flat_map(|pool| std::iter::from_fn(|| pool.try_acquire())).collect();
         for mut connection in at_rest {
             if let Err(error) = sqlx::query("pragma shrink_memory").execute(&mut *connection).await {

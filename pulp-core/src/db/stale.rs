@@ -4,7 +4,7 @@
 //! the first statement of one, it is prepared anew and nobody notices. Later in a transaction it could only fail, and the transaction
 //! with it: therefore a statement with `*` is not kept prepared there. Where that costs, the statement names its columns.
 
-use sqlx::postgres::{PgConnection, PgDatabaseError, PgPool, Postgres};
+use sqlx::postgres::{PgConnection, PgDatabaseError, Postgres};
 use sqlx::{Connection as _, Executor as _};
 
 use super::tx::postgres_rows;
@@ -24,15 +24,14 @@ fn is_stale(error: &sqlx::Error) -> bool {
 }
 
 /// Runs a statement outside a transaction.
-pub(super) async fn rows(pool: &PgPool, sql: Sql) -> Result<Vec<Row>, DbError> {
+pub(super) async fn rows(connection: &mut PgConnection, sql: Sql) -> Result<Vec<Row>, DbError> {
     if !has_star(sql.text()) {
-        return Ok(postgres_rows(pool, sql, true).await?);
+        return Ok(postgres_rows(connection, sql, true).await?);
     }
-    let mut connection = pool.acquire().await?;
     match postgres_rows(&mut *connection, sql.clone(), true).await {
         Err(error) if is_stale(&error) => {
             connection.clear_cached_statements().await?;
-            Ok(postgres_rows(&mut *connection, sql, true).await?)
+            Ok(postgres_rows(connection, sql, true).await?)
         }
         ran => Ok(ran?),
     }
