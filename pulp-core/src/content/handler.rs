@@ -6,9 +6,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::{HeaderMap, Method};
 
+use super::state::Target;
 use super::{ContentPath, Moment, ServeError, Served};
 use crate::Pulp;
-use crate::model::Distribution;
+use crate::db::DbError;
+use crate::model::{Distribution, PublishedVersion, Tree};
 
 /// What a handler is given: the library, and what is known of the request.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +29,36 @@ pub struct ServeContext<'a> {
     /// The moment in the history of the repository that is asked for, if not the present one. The distribution then is as one would be that
     /// serves that version, and that publication if there is one, alone; and the path is the one below the moment.
     pub moment: Option<Moment>,
+    /// Where the distribution points, for all requests together; none where it is asked as of an earlier moment.
+    pub(super) target: Option<&'a Target>,
+}
+
+impl ServeContext<'_> {
+    /// What the distribution serves, if that is a publication: the one it names, or the newest of its version or repository. It is looked
+    /// up once for many requests.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn publication(&self) -> Result<Option<PublishedVersion>, DbError> {
+        let read = || PublishedVersion::of_distribution(self.pulp.db(), self.distribution);
+        match self.target {
+            Some(target) => target.publication.get_or_try_init(read).await.cloned(),
+            None => read().await,
+        }
+    }
+
+    /// What the distribution serves, if that is a repository version: the one it names, or the newest of its repository. It is looked up
+    /// once for many requests.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn version(&self) -> Result<Option<Tree>, DbError> {
+        let read = || Tree::of_distribution(self.pulp.db(), self.distribution);
+        match self.target {
+            Some(target) => target.version.get_or_try_init(read).await.cloned(),
+            None => read().await,
+        }
+    }
 }
 
 /// A type of distributions: what lies at a path below one of them.

@@ -16,7 +16,8 @@ use crate::clock::Timestamp;
 use crate::digest::{Expected, Sha256};
 use crate::download::{self, DownloadError, DownloadRequest, FetchError, FetchHandler, FetchKey, FetchRange, FetchRequest};
 use crate::model::save::{NewArtifact, save_artifacts};
-use crate::model::{Artifact, ContentArtifact, FileSource, Policy, RemoteArtifact};
+use crate::model::source::Place;
+use crate::model::{Artifact, ContentArtifact, FileSource, Model as _, Policy, Remote, RemoteArtifact};
 use crate::storage::{PartialKey, Spooled, StorageError};
 
 /// Tries of the rows of a file that was fetched: other writers may win.
@@ -27,7 +28,18 @@ pub(super) async fn serve(cx: &ServeContext<'_>, content_artifact: Uuid, name: S
     let pulp = cx.pulp;
     let domain = cx.distribution.pulp_domain_id;
     let cooldown = TimeDelta::try_seconds(pulp.settings().remote_content_fetch_failure_cooldown).unwrap_or_default();
-    let sources = FileSource::of(pulp.db(), content_artifact, pulp.now() - cooldown).await?;
+    let places = Place::of(pulp.db(), content_artifact, pulp.now() - cooldown);
+    // Most often there is none, but to know that it need not be waited for twice.
+    let (places, stored) = tokio::try_join!(places, Artifact::announced(pulp.db(), domain, content_artifact))?;
+    let mut sources = Vec::with_capacity(places.len());
+    for place in places {
+        let remote = place.artifact.remote_id;
+        // One whose remote is just being deleted is no source any more.
+        let read = async { Ok(Remote::find_many(pulp.db(), &[remote]).await?.pop()) };
+        if let Some(remote) = pulp.content_state().row(remote, read).await? {
+            sources.push(place.with(Remote::clone(&remote)));
+        }
+    }
     let Some(first) = sources.first() else {
         // An error, since it is not to be remembered: the sources may be asked again soon.
         return Err(ServeError::NotFound(format!(
@@ -39,8 +51,8 @@ pub(super) async fn serve(cx: &ServeContext<'_>, content_artifact: Uuid, name: S
     let streamed = own.remote.policy() == Policy::Streamed;
     let (expected, sources) = agreeing(sources);
 
-    if let Some(sha256) = expected.digests.sha256()
-        && let Some(artifact) = Artifact::with_sha256(pulp.db(), domain, &sha256.to_string()).await?
+    if let Some(sha256) = expected.digests.sha256().map(|sha256| sha256.to_string())
+        && let Some(artifact) = stored.into_iter().find(|artifact| artifact.sha256 == sha256)
     {
         if !streamed {
             ContentArtifact::store(pulp.db(), content_artifact, artifact.pulp_id, pulp.now()).await?;

@@ -1,10 +1,8 @@
 //! Serving publications.
 
 use async_trait::async_trait;
-use uuid::Uuid;
 
 use super::{ContentPath, DistributionHandler, Listing, Moment, Redirect, ServeContext, ServeError, Served, checkpoint, file_at, grace};
-use crate::db::Db;
 use crate::model::{Distribution, PublishedVersion, Tree};
 
 /// Serves the publication of a distribution: the one it names, or the newest of its version or repository.
@@ -22,7 +20,7 @@ impl DistributionHandler for PublishedHandler {
             return checkpoint::handle(cx, path).await;
         }
         let db = cx.pulp.db();
-        let Some(publication) = PublishedVersion::of_distribution(db, cx.distribution).await? else {
+        let Some(publication) = cx.publication().await? else {
             return Ok(Served::NotFound(without_publication(cx)));
         };
         match serve_publication(cx, &publication, path).await? {
@@ -55,10 +53,8 @@ pub(super) async fn serve_publication(
             return file_at(cx, file).await;
         }
     } else {
-        for tree in publication.trees() {
-            if let Some(file) = tree.find(db, path.as_str()).await? {
-                return file_at(cx, file).await;
-            }
+        if let Some(file) = publication.find(db, path.as_str()).await? {
+            return file_at(cx, file).await;
         }
     }
     directory(cx, publication.trees(), path).await
@@ -72,15 +68,10 @@ pub struct PassThroughHandler;
 impl DistributionHandler for PassThroughHandler {
     async fn handle(&self, cx: &ServeContext<'_>, path: &ContentPath) -> Result<Served, ServeError> {
         let db = cx.pulp.db();
-        let distribution = cx.distribution;
-        let tree = match (distribution.repository_version_id, distribution.repository_id) {
-            (Some(version), _) => version_tree(db, "pulp_id = $1", version).await?,
-            (None, Some(repository)) => {
-                version_tree(db, "repository_id = $1 and complete order by number desc limit 1", repository).await?
-            }
-            (None, None) => return Ok(Served::NotFound(POINTS_NOWHERE.to_owned())),
-        };
-        let Some(tree) = tree else {
+        if cx.distribution.repository_version_id.is_none() && cx.distribution.repository_id.is_none() {
+            return Ok(Served::NotFound(POINTS_NOWHERE.to_owned()));
+        }
+        let Some(tree) = cx.version().await? else {
             return Ok(Served::NotFound("the repository has no version".to_owned()));
         };
         if path.is_directory() {
@@ -119,13 +110,6 @@ fn points_to_no_publication(distribution: &Distribution) -> &'static str {
     } else {
         POINTS_NOWHERE
     }
-}
-
-async fn version_tree(db: &Db, condition: &str, id: Uuid) -> Result<Option<Tree>, ServeError> {
-    use crate::db::{ExecutorExt as _, Sql};
-    let sql = Sql::new(format!("select repository_id, number from core_repositoryversion where {condition}")).bind(id);
-    let row: Option<(Uuid, i64)> = db.optional(sql).await?;
-    Ok(row.map(|(repository, number)| Tree::Version { repository, number }))
 }
 
 /// A path that is no file: a listing, a redirect to one, or nothing.

@@ -8,9 +8,10 @@ use uuid::Uuid;
 
 use super::freshness::Freshness;
 use super::missing::{Unresolved, not_found};
+use super::changes::Stamp;
 use super::path::{ContentPath, base_paths, decode};
 use super::render::{self, Rendering};
-use super::state::{Decision, PATIENCE, Remembered, Route};
+use super::state::{Decision, PATIENCE, Remembered, Route, Target};
 use super::travel::travel;
 use super::{DistributionHandler, GuardRequest, Listing, Moment, PublishedHandler, Redirect, ServeContext, ServeError, Served, State};
 use crate::Pulp;
@@ -156,7 +157,7 @@ impl Content {
         if name == Domain::DEFAULT {
             return Ok(Some(Arc::clone(self.pulp.default_domain())));
         }
-        Ok(Domain::named(self.pulp.db(), name).await?.map(Arc::new))
+        Ok(self.state.domain(name, Domain::named(self.pulp.db(), name)).await?)
     }
 
     /// Decides again what was decided a while ago.
@@ -193,7 +194,7 @@ impl Content {
     /// What lies at a path, after the guard has let the request pass.
     async fn decide(&self, request: &http::request::Parts, domain: &Domain, path: &str) -> Result<Found, ServeError> {
         let stamp = self.state.changes.stamp();
-        let Some(route) = self.route(domain, path).await?.map(Arc::new) else {
+        let Some(route) = self.route(domain, path, stamp).await? else {
             return Ok(Found { served: Answer::Made(self.prefix(domain, path).await?.into()), route: None, past: false, cache: None });
         };
         let content_path = below(&route.distribution, path);
@@ -209,6 +210,7 @@ impl Content {
             uri: &request.uri,
             headers: &request.headers,
             moment: None,
+            target: Some(&route.target),
         };
         let registered = self.pulp.registry().distribution_handler(&route.distribution.pulp_type);
         let handler = registered.unwrap_or(&PublishedHandler);
@@ -255,13 +257,19 @@ impl Content {
     }
 
     /// The distribution whose base path is the longest that this path lies under.
-    async fn route(&self, domain: &Domain, path: &str) -> Result<Option<Route>, DbError> {
+    async fn route(&self, domain: &Domain, path: &str, stamp: Stamp) -> Result<Option<Arc<Route>>, DbError> {
+        if let Some(known) = self.state.route(domain.pulp_id, path) {
+            return Ok(Some(known));
+        }
+        let since = Instant::now();
         let bases = base_paths(path);
         if bases.is_empty() {
             return Ok(None);
         }
         let mut sql = Sql::new(
-            "select d.*, g.pulp_type as guard_type, coalesce(d.repository_id, v.repository_id, pv.repository_id) as followed \
+            "select d.*, g.pulp_type as guard_type, coalesce(d.repository_id, v.repository_id, pv.repository_id) as followed, \
+             exists (select 1 from core_distribution below where below.pulp_domain_id = d.pulp_domain_id \
+                and below.base_path > d.base_path || '/' and below.base_path < d.base_path || '0') as divided \
              from core_distribution d left join core_contentguard g on g.pulp_id = d.content_guard_id \
              left join core_repositoryversion v on v.pulp_id = d.repository_version_id \
              left join core_publication p on p.pulp_id = d.publication_id \
@@ -276,10 +284,14 @@ impl Content {
         let distribution: Distribution = row.read()?;
         let guard_type: Option<String> = row.get("guard_type")?;
         let repository: Option<Uuid> = row.get("followed")?;
+        let divided: bool = row.get("divided")?;
         // A guard of a type that is gone from its table still guards.
         let guard = distribution.content_guard_id.map(|guard| (guard, guard_type.unwrap_or_default()));
         let freshness = Freshness::of(self.pulp.settings(), domain, &distribution);
-        Ok(Some(Route { distribution, guard, repository, freshness }))
+        let target = Target::default();
+        let route = Arc::new(Route { distribution, guard, repository, freshness, alone: !divided, target, stamp, since });
+        self.state.remember_route(domain.pulp_id, &route);
+        Ok(Some(route))
     }
 
     /// A path that no distribution has: perhaps some lie below it.

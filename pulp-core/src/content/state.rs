@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
+use tokio::sync::OnceCell;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::AbortHandle;
 use uuid::Uuid;
@@ -13,16 +14,19 @@ use uuid::Uuid;
 use super::changes::{CHANNEL, Change, Changes, Stamp};
 use super::freshness::Freshness;
 use super::lazy::Lately;
+use super::path::base_paths;
 use super::render::Entity;
 use super::stored::SmallFiles;
 use super::{Redirect, Served, ServedFile};
 use crate::db::{Db, DbError};
-use crate::model::Distribution;
+use crate::model::{Distribution, PublishedVersion, Tree};
 
 /// How many decisions are remembered.
 const DECISIONS: usize = 100_000;
-/// How many content guards are remembered as they are in the database.
-const GUARDS: usize = 10_000;
+/// How many distributions are remembered by their base paths.
+const ROUTES: usize = 10_000;
+/// How many domains, content guards and remotes are remembered as they are in the database.
+const ROWS: usize = 10_000;
 /// Longer paths are not remembered: a client could fill the memory with them.
 const LONGEST: usize = 512;
 /// After this a decision is made again, in case that a change was not heard of. It stays in use while the database is away.
@@ -72,6 +76,20 @@ pub(super) struct Route {
     pub(super) repository: Option<Uuid>,
     /// For how long caches may keep its files.
     pub(super) freshness: Freshness,
+    /// Whether every path below its base path is its own: no other distribution lies there.
+    pub(super) alone: bool,
+    /// Where it points.
+    pub(super) target: Target,
+    /// When it was looked up.
+    pub(super) stamp: Stamp,
+    pub(super) since: Instant,
+}
+
+/// Where a distribution points, once somebody has asked.
+#[derive(Debug, Default)]
+pub(super) struct Target {
+    pub(super) publication: OnceCell<Option<PublishedVersion>>,
+    pub(super) version: OnceCell<Option<Tree>>,
 }
 
 impl Route {
@@ -99,7 +117,7 @@ impl Remembered {
     }
 }
 
-/// What the database holds of a content guard; whether it lets a request pass is found out each time.
+/// A row that is asked for at many requests.
 #[derive(Debug, Clone)]
 struct Known {
     row: Arc<dyn Any + Send + Sync>,
@@ -130,7 +148,8 @@ pub(crate) struct State {
     pub(super) small: Arc<SmallFiles>,
     pub(super) lately: Lately,
     decisions: Cache<Key, Arc<Remembered>>,
-    guards: Cache<Uuid, Known>,
+    routes: Cache<Key, Arc<Route>>,
+    rows: Cache<Key, Known>,
     /// When the database could not be asked the last time.
     away: Mutex<Option<Instant>>,
     listening: OnceLock<AbortOnDrop>,
@@ -153,7 +172,8 @@ impl Default for State {
             small: Arc::default(),
             lately: Lately::default(),
             decisions: Cache::new(DECISIONS),
-            guards: Cache::new(GUARDS),
+            routes: Cache::new(ROUTES),
+            rows: Cache::new(ROWS),
             away: Mutex::default(),
             listening: OnceLock::new(),
         }
@@ -178,26 +198,66 @@ impl State {
         self.changes.holds(found.stamp, found.route.repository).then_some(found)
     }
 
-    /// Remembers a decision that began to be made at `stamp`; whether it does.
+    /// Remembers a decision that began to be made at `stamp`; whether it does. It is as old as what is known of its route.
     pub(super) fn remember(&self, domain: Uuid, path: &str, route: Arc<Route>, decision: Decision, stamp: Stamp) -> bool {
         if path.len() > LONGEST {
             return false;
         }
-        let remembered = Arc::new(Remembered { route, decision, entity: OnceLock::new(), stamp, since: Instant::now() });
+        let since = route.since;
+        let remembered = Arc::new(Remembered { route, decision, entity: OnceLock::new(), stamp, since });
         self.decisions.insert(Key(domain, path.into()), remembered);
         true
     }
 
-    /// What the database holds of a content guard, from memory where that still holds; and where the database cannot be asked, what it held
-    /// when it could, unless it is known to have changed.
-    pub(super) async fn guard<T, F>(&self, guard: Uuid, read: F) -> Result<Option<Arc<T>>, DbError>
+    /// The distribution that a path lies under, if that was found lately for it or for another path, and still holds.
+    pub(super) fn route(&self, domain: Uuid, path: &str) -> Option<Arc<Route>> {
+        let found = base_paths(path).into_iter().find_map(|base| self.routes.get(&Asked(domain, base)))?;
+        (found.since.elapsed() < FRESH && self.changes.holds(found.stamp, found.repository)).then_some(found)
+    }
+
+    /// Remembers a distribution for all paths below its base path, if none of them can be another’s.
+    pub(super) fn remember_route(&self, domain: Uuid, route: &Arc<Route>) {
+        let base = route.distribution.base_path.as_str();
+        if route.alone && base.len() <= LONGEST {
+            self.routes.insert(Key(domain, base.into()), Arc::clone(route));
+        }
+    }
+
+    /// What the database holds of a domain, by its name: see [`row`](Self::row).
+    pub(super) async fn domain<T, F>(&self, name: &str, read: F) -> Result<Option<Arc<T>>, DbError>
     where
         T: Any + Send + Sync,
         F: Future<Output = Result<Option<T>, DbError>>,
     {
+        self.known(Uuid::nil(), name, read).await
+    }
+
+    /// What the database holds under a key, from memory where that still holds; and where the database cannot be asked, what it held when it
+    /// could, unless it is known to have changed. Only for what changes with a [`Change`] to everything or to the distributions.
+    pub(super) async fn row<T, F>(&self, id: Uuid, read: F) -> Result<Option<Arc<T>>, DbError>
+    where
+        T: Any + Send + Sync,
+        F: Future<Output = Result<Option<T>, DbError>>,
+    {
+        self.known(id, "", read).await
+    }
+
+    async fn known<T, F>(&self, id: Uuid, name: &str, read: F) -> Result<Option<Arc<T>>, DbError>
+    where
+        T: Any + Send + Sync,
+        F: Future<Output = Result<Option<T>, DbError>>,
+    {
+        if name.len() > LONGEST {
+            return Ok(read.await?.map(Arc::new));
+        }
         let stamp = self.changes.stamp();
-        let known = self.guards.get(&guard).filter(|known| self.changes.holds(known.stamp, None));
+        let known = self.rows.get(&Asked(id, name)).filter(|known| self.changes.holds(known.stamp, None));
         let known = known.and_then(|known| Some((known.row.downcast::<T>().ok()?, known.since)));
+        let know = |row: Option<T>| {
+            let row = Arc::new(row?);
+            self.rows.insert(Key(id, name.into()), Known { row: row.clone(), stamp, since: Instant::now() });
+            Some(row)
+        };
         match known {
             Some((row, since)) if since.elapsed() < FRESH || self.is_database_away() => Ok(Some(row)),
             Some((row, _)) => match tokio::time::timeout(PATIENCE, read).await {
@@ -205,9 +265,9 @@ impl State {
                     self.note_database_away();
                     Ok(Some(row))
                 }
-                Ok(read) => Ok(self.know(guard, read?, stamp)),
+                Ok(read) => Ok(know(read?)),
             },
-            None => Ok(self.know(guard, read.await?, stamp)),
+            None => Ok(know(read.await?)),
         }
     }
 
@@ -218,12 +278,6 @@ impl State {
 
     pub(super) fn note_database_away(&self) {
         *self.away.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-    }
-
-    fn know<T: Any + Send + Sync>(&self, guard: Uuid, row: Option<T>, stamp: Stamp) -> Option<Arc<T>> {
-        let row = Arc::new(row?);
-        self.guards.insert(guard, Known { row: row.clone(), stamp, since: Instant::now() });
-        Some(row)
     }
 
     /// Applies a change.

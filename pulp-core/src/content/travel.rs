@@ -57,7 +57,7 @@ pub(super) async fn travel(
     let Some(below) = below else {
         return Ok(Travelled { served: Served::Redirect(Redirect::Directory), distribution, lasts: true });
     };
-    let then = ServeContext { distribution: &distribution, moment: Some(moment), ..*cx };
+    let then = ServeContext { distribution: &distribution, moment: Some(moment), target: None, ..*cx };
     let mut served = handler.handle(&then, below).await?;
     if let Some(representation) = representation(&mut served) {
         let immutable = match moment {

@@ -14,7 +14,7 @@ mod retired;
 pub mod role;
 pub mod save;
 mod scrub;
-mod source;
+pub(crate) mod source;
 mod task;
 mod task_schedule;
 mod token;

@@ -60,6 +60,35 @@ impl FileSource {
     /// # Errors
     /// If the database cannot be reached.
     pub async fn of<E: Executor + ?Sized>(executor: &E, content_artifact: Uuid, failed_after: Timestamp) -> Result<Vec<Self>> {
+        let found = Place::of(executor, content_artifact, failed_after).await?;
+        let ids: Vec<Uuid> = found.iter().map(|found| found.artifact.remote_id).collect();
+        let remotes = Remote::find_many(executor, &ids).await?;
+        let remotes: HashMap<Uuid, Remote> = remotes.into_iter().map(|remote| (remote.pulp_id, remote)).collect();
+        // One whose remote is just being deleted is no source any more.
+        let pair = |found: Place| {
+            let remote = remotes.get(&found.artifact.remote_id)?.clone();
+            Some(found.with(remote))
+        };
+        Ok(found.into_iter().filter_map(pair).collect())
+    }
+}
+
+/// A source of a file, whose remote is still to be looked up.
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct Place {
+    /// What is known of the file there.
+    #[sqlx(flatten)]
+    pub(crate) artifact: RemoteArtifact,
+    alternate: bool,
+}
+
+impl Place {
+    /// As [`FileSource::of`].
+    pub(crate) async fn of<E: Executor + ?Sized>(
+        executor: &E,
+        content_artifact: Uuid,
+        failed_after: Timestamp,
+    ) -> Result<Vec<Self>, DbError> {
         let sql = Sql::new(
             "select own.*, exists (select 1 from core_alternatecontentsource acs where acs.remote_id = own.remote_id) as alternate \
              from core_remoteartifact own where own.content_artifact_id = $1 and (own.failed_at is null or own.failed_at < $2) \
@@ -69,34 +98,26 @@ impl FileSource {
              where own.content_artifact_id = $1 and (other.failed_at is null or other.failed_at < $2) \
              order by alternate desc, pulp_id",
         );
-        let found: Vec<Located> = executor.all(sql.bind(content_artifact).bind(failed_after)).await?;
-        let ids: Vec<Uuid> = found.iter().map(|found| found.artifact.remote_id).collect();
-        let remotes = Remote::find_many(executor, &ids).await?;
-        let remotes: HashMap<Uuid, Remote> = remotes.into_iter().map(|remote| (remote.pulp_id, remote)).collect();
-        // One whose remote is just being deleted is no source any more.
-        let pair = |found: Located| {
-            Some(Self { remote: remotes.get(&found.artifact.remote_id)?.clone(), artifact: found.artifact, alternate: found.alternate })
-        };
-        Ok(found.into_iter().filter_map(pair).collect())
+        executor.all(sql.bind(content_artifact).bind(failed_after)).await
+    }
+
+    /// The source, with its remote.
+    pub(crate) fn with(self, remote: Remote) -> FileSource {
+        FileSource { artifact: self.artifact, remote, alternate: self.alternate }
     }
 }
 
-/// A row of the statement above.
-#[derive(sqlx::FromRow)]
-struct Located {
-    #[sqlx(flatten)]
-    artifact: RemoteArtifact,
-    alternate: bool,
-}
-
 impl Artifact {
-    /// The domain’s artifact with this sha256.
+    /// The domain’s artifacts that have the sha256 which a source of this file announces: one, unless sources contradict each other.
     ///
     /// # Errors
     /// If the database cannot be reached.
-    pub async fn with_sha256<E: Executor + ?Sized>(executor: &E, domain: Uuid, sha256: &str) -> Result<Option<Self>, DbError> {
-        let sql = Sql::new("select * from core_artifact where sha256 = $1 and pulp_domain_id = $2");
-        executor.optional(sql.bind(sha256).bind(domain)).await
+    pub async fn announced<E: Executor + ?Sized>(executor: &E, domain: Uuid, content_artifact: Uuid) -> Result<Vec<Self>, DbError> {
+        let sql = Sql::new(
+            "select * from core_artifact where pulp_domain_id = $1 and sha256 in \
+             (select sha256 from core_remoteartifact where content_artifact_id = $2)",
+        );
+        executor.all(sql.bind(domain).bind(content_artifact)).await
     }
 }
 

@@ -127,6 +127,21 @@ impl Tree {
         }
     }
 
+    /// The version that a distribution serves: the one it names, or the newest of its repository.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn of_distribution<E: Executor + ?Sized>(executor: &E, distribution: &Distribution) -> Result<Option<Self>, DbError> {
+        let (condition, id) = match (distribution.repository_version_id, distribution.repository_id) {
+            (Some(version), _) => ("pulp_id = $1", version),
+            (None, Some(repository)) => ("repository_id = $1 and complete order by number desc limit 1", repository),
+            (None, None) => return Ok(None),
+        };
+        let sql = Sql::new(format!("select repository_id, number from core_repositoryversion where {condition}")).bind(id);
+        let row: Option<(Uuid, i64)> = executor.optional(sql).await?;
+        Ok(row.map(|(repository, number)| Self::Version { repository, number }))
+    }
+
     /// Appends what makes a part this tree’s.
     fn push_part(self, sql: &mut Sql, part: &Part) {
         sql.push(part.from);
@@ -146,42 +161,83 @@ impl Tree {
     /// # Errors
     /// If the database cannot be reached.
     pub async fn find<E: Executor + ?Sized>(self, executor: &E, path: &str) -> Result<Option<TreeFile>, DbError> {
-        let side = match self {
-            Self::Publication(_) => Side::Units,
-            Self::Version { .. } => self.side_of(executor, path).await?,
-        };
-        self.find_from(side, executor, path).await
+        match self {
+            Self::Publication(_) => self.find_from(Side::Units, executor, path).await,
+            Self::Version { .. } => Self::find_in(&[self], executor, path).await,
+        }
+    }
+
+    /// The file at exactly this path in the first of these trees that has one. One statement as a rule: few units have the same path, so
+    /// those of a version are reached from there; only where they are many, another statement begins with the shorter side.
+    async fn find_in<E: Executor + ?Sized>(trees: &[Self], executor: &E, path: &str) -> Result<Option<TreeFile>, DbError> {
+        let mut sql = Sql::new("select few.at_path, found.* from (select count(*) as at_path from ");
+        sql.push("(select 1 from core_contentartifact where relative_path = ").push_bind(path);
+        sql.push(format!(" limit {FEW}) looked) few left join (select * from ("));
+        for (place, tree) in trees.iter().enumerate() {
+            if place > 0 {
+                sql.push(" union all ");
+            }
+            sql.push(format!("select cast({place} as bigint) as place, of_tree.* from ("));
+            match tree {
+                Self::Publication(_) => tree.push_parts(&mut sql, path),
+                Self::Version { .. } => tree.push_from_paths(&mut sql, path, Some(FEW)),
+            }
+            sql.push(") of_tree");
+        }
+        sql.push(") all_trees order by place, artifact_id is null, content_artifact_id desc limit 1) found on true");
+        let rows = executor.rows(sql).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let all_were_looked_at = row.get::<i64>("at_path")? < FEW;
+        if let Some(place) = row.get::<Option<i64>>("place")?
+            && (all_were_looked_at || usize::try_from(place).is_ok_and(|place| matches!(trees.get(place), Some(Self::Publication(_)))))
+        {
+            return row.read().map(Some);
+        }
+        if !all_were_looked_at {
+            for tree in trees {
+                let side = if tree.units(executor).await? > MANY { Side::Paths } else { Side::Units };
+                if let Some(file) = tree.find_from(side, executor, path).await? {
+                    return Ok(Some(file));
+                }
+            }
+        }
+        Ok(None)
     }
 
     async fn find_from<E: Executor + ?Sized>(self, side: Side, executor: &E, path: &str) -> Result<Option<TreeFile>, DbError> {
         let mut sql = Sql::new("select * from (");
-        match (side, self) {
-            (Side::Paths, Self::Version { repository, number }) => {
-                sql.push(format!("select * from (select ca.relative_path, {FILE}, "));
-                push_joined(&mut sql, repository, number);
-                sql.push(" as joined from core_contentartifact ca left join core_artifact a on a.pulp_id = ca.artifact_id");
-                sql.push(" where ca.relative_path = ").push_bind(path).push(") at_path where joined is not null");
-            }
-            _ => {
-                for (at, part) in self.parts().iter().enumerate() {
-                    if at > 0 {
-                        sql.push(" union all ");
-                    }
-                    sql.push(format!("select {} as relative_path, {FILE}, {} as joined ", part.path, part.joined));
-                    self.push_part(&mut sql, part);
-                    sql.push(format!(" and {} = ", part.path)).push_bind(path);
-                }
-            }
+        match side {
+            Side::Paths => self.push_from_paths(&mut sql, path, None),
+            Side::Units => self.push_parts(&mut sql, path),
         }
         sql.push(") found order by artifact_id is null, content_artifact_id desc limit 1");
         executor.optional(sql).await
     }
 
-    /// From which side a path is looked up: there are few units at it as a rule, but each repository may have its own.
-    async fn side_of<E: Executor + ?Sized>(self, executor: &E, path: &str) -> Result<Side, DbError> {
-        let few = format!("select count(*) from (select 1 from core_contentartifact where relative_path = $1 limit {FEW}) at_path");
-        let at_path: i64 = executor.scalar(Sql::new(few).bind(path)).await?;
-        Ok(if at_path < FEW || self.units(executor).await? > MANY { Side::Paths } else { Side::Units })
+    /// Appends the files at a path, reached from the units.
+    fn push_parts(self, sql: &mut Sql, path: &str) {
+        for (at, part) in self.parts().iter().enumerate() {
+            if at > 0 {
+                sql.push(" union all ");
+            }
+            sql.push(format!("select {} as relative_path, {FILE}, {} as joined ", part.path, part.joined));
+            self.push_part(sql, part);
+            sql.push(format!(" and {} = ", part.path)).push_bind(path);
+        }
+    }
+
+    /// Appends the files at a path of a version, reached from the path; of so many units at most.
+    fn push_from_paths(self, sql: &mut Sql, path: &str, most: Option<i64>) {
+        let Self::Version { repository, number } = self else {
+            return self.push_parts(sql, path);
+        };
+        sql.push(format!("select * from (select ca.relative_path, {FILE}, "));
+        push_joined(sql, repository, number);
+        sql.push(" as joined from (select * from core_contentartifact where relative_path = ").push_bind(path);
+        if let Some(most) = most {
+            sql.push(format!(" limit {most}"));
+        }
+        sql.push(") ca left join core_artifact a on a.pulp_id = ca.artifact_id) at_path where joined is not null");
     }
 
     /// How many units a version has, as its counts tell.
@@ -265,6 +321,14 @@ impl PublishedVersion {
     /// The trees that it serves, the first with priority.
     pub fn trees(&self) -> Vec<Tree> {
         if self.pass_through { vec![self.published(), self.version()] } else { vec![self.published()] }
+    }
+
+    /// The file at exactly this path in the first of its trees that has one.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn find<E: Executor + ?Sized>(&self, executor: &E, path: &str) -> Result<Option<TreeFile>, DbError> {
+        Tree::find_in(&self.trees(), executor, path).await
     }
 
     /// What a distribution serves: the publication it names, or the newest of its version or repository.

@@ -145,6 +145,27 @@ both_databases! {
         assert_eq!((world.status("/d/two").await, world.status("/e/two").await), (404, 200));
     }
 
+    async fn a_distribution_is_remembered_for_all_paths_that_are_its_own(kit: Kit) {
+        let world = World::new(kit.pulp());
+        world.listens().await;
+        world.served("d", &[("one", b"outer"), ("two", b"outer")]).await;
+        world.served("d2", &[("one", b"beside")]).await;
+        assert_eq!(world.get("/d/one").await.text(), "outer");
+        // It still is where nobody was told that it is not: the path was not asked for before.
+        world.sql(Sql::new("update core_distribution set base_path = 'e' where base_path = 'd'")).await;
+        assert_eq!(world.get("/d/two").await.text(), "outer");
+        assert_eq!(world.status("/e/two").await, 200);
+        world.sql(Sql::new("update core_distribution set base_path = 'd' where base_path = 'e'")).await;
+        // Of two that lie in each other, the inner one has what lies below it, whichever was asked first.
+        world.served("d/in/ner", &[("one", b"inner")]).await;
+        for _ in 0..2 {
+            assert_eq!(world.get("/d/one").await.text(), "outer");
+            assert_eq!(world.get("/d/in/ner/one").await.text(), "inner");
+            assert_eq!(world.status("/d/in/ner/two").await, 404);
+            assert_eq!(world.get("/d2/one").await.text(), "beside");
+        }
+    }
+
     async fn an_answer_tells_whether_it_was_remembered(kit: Kit) {
         let world = World::new(kit.pulp());
         world.listens().await;

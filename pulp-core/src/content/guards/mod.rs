@@ -38,7 +38,7 @@ async fn row<T: Record + Sync + 'static>(request: &GuardRequest<'_>, columns: &s
         let sql = Sql::new(format!("select {columns} from {table} where contentguard_ptr_id = $1")).bind(request.guard);
         request.pulp.db().optional(sql).await
     };
-    found(request, request.pulp.content_state().guard(request.guard, read).await)
+    found(request, request.pulp.content_state().row(request.guard, read).await)
 }
 
 fn found<T>(request: &GuardRequest<'_>, found: Result<Option<T>, DbError>) -> Result<T, Denied> {

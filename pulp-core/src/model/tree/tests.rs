@@ -91,6 +91,23 @@ async fn both_sides_tell_the_same(engine: Engine) {
             assert_eq!(tree.find(db, path).await.unwrap(), units, "{path}");
         }
     }
+    // Where so many units have a path that not all of them are looked at.
+    let crowd = world.repository("crowd", &vec!["crowded".to_owned(); 250]).await;
+    let one = world.repository("one", &["crowded".to_owned()]).await;
+    for tree in [crowd, one, mine] {
+        let wanted = tree.find_from(Side::Units, db, "crowded").await.unwrap();
+        assert_eq!(wanted.is_some(), tree != mine);
+        assert_eq!(tree.find(db, "crowded").await.unwrap(), wanted);
+    }
+    // The first tree that has a file at the path has it.
+    for (trees, path) in [([mine, theirs], "03"), ([theirs, mine], "03"), ([mine, theirs], "a/03x"), ([mine, one], "crowded")] {
+        let wanted = match trees[0].find(db, path).await.unwrap() {
+            Some(file) => Some(file),
+            None => trees[1].find(db, path).await.unwrap(),
+        };
+        assert!(wanted.is_some());
+        assert_eq!(Tree::find_in(&trees, db, path).await.unwrap(), wanted, "{path}");
+    }
     // Where nearly all paths are of others, the units of the version are the shorter way, and that shows early.
     let first = Cursor::From("z".to_owned());
     assert_eq!(world.by_path(mine, "", &first, 5, 25).await, None);

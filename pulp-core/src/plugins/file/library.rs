@@ -5,6 +5,7 @@ use super::publish::Publish;
 use super::repository::MODEL;
 use super::sync::Synchronize;
 use super::{FileRepository, manifest};
+use crate::content::Change;
 use crate::prelude::*;
 
 /// The file repositories of a Pulp. Calls wait until what they do is done; it is done in this process, as tasks, so that it is ordered
@@ -97,6 +98,7 @@ impl Files {
             Some(found) => {
                 let change = Sql::new("update core_remote set url = $2, policy = $3, pulp_last_updated = $4 where pulp_id = $1");
                 self.pulp.db().execute(change.bind(found.pulp_id).bind(url).bind(policy.as_str()).bind(now)).await?;
+                Change::Everything.announce(&self.pulp).await;
                 found.pulp_id
             }
             None => {
@@ -136,6 +138,7 @@ impl Files {
         };
         let change = Sql::new("update core_remote set username = $2, password = $3, pulp_last_updated = $4 where pulp_id = $1");
         self.pulp.db().execute(change.bind(remote.pulp_id).bind(user).bind(password).bind(self.pulp.now())).await?;
+        Change::Everything.announce(&self.pulp).await;
         Remote::find(self.pulp.db(), remote.pulp_id).await
     }
 }
