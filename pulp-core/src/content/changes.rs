@@ -78,6 +78,8 @@ pub(super) struct Changes {
     now: AtomicU64,
     /// Whatever was decided before is void.
     all: AtomicU64,
+    /// Whatever was decided before may be void: nobody listened for a while.
+    doubt: AtomicU64,
     repositories: RwLock<HashMap<Uuid, u64>>,
 }
 
@@ -104,6 +106,17 @@ impl Changes {
         }
         let changed = repositories.entry(repository).or_default();
         *changed = now.max(*changed);
+    }
+
+    /// Notes that changes may have been missed.
+    pub(super) fn doubt(&self) {
+        let now = self.now.fetch_add(1, Ordering::AcqRel) + 1;
+        self.doubt.fetch_max(now, Ordering::AcqRel);
+    }
+
+    /// Whether no change can have been missed since.
+    pub(super) fn is_certain(&self, stamp: Stamp) -> bool {
+        self.doubt.load(Ordering::Acquire) <= stamp.0
     }
 
     /// Whether a decision that rests on the distributions, and on this repository, still holds.
@@ -137,6 +150,15 @@ mod tests {
         changes.apply(Change::Distributions);
         assert!(!changes.holds(after, Some(one)) && !changes.holds(after, None));
         assert!(changes.holds(changes.stamp(), Some(one)));
+    }
+
+    #[test]
+    fn what_may_have_been_missed_is_doubted_and_still_holds() {
+        let changes = Changes::default();
+        let before = changes.stamp();
+        assert!(changes.is_certain(before));
+        changes.doubt();
+        assert!(changes.holds(before, None) && !changes.is_certain(before) && changes.is_certain(changes.stamp()));
     }
 
     #[test]

@@ -6,9 +6,9 @@ use std::time::Instant;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use uuid::Uuid;
 
+use super::changes::Stamp;
 use super::freshness::Freshness;
 use super::missing::{Unresolved, not_found};
-use super::changes::Stamp;
 use super::path::{ContentPath, base_paths, decode};
 use super::render::{self, Rendering};
 use super::state::{Decision, PATIENCE, Remembered, Route, Target};
@@ -103,7 +103,7 @@ impl Content {
     async fn serve_below(&self, request: &http::request::Parts, domain: &Domain, path: &str) -> Result<Response<Body>, ServeError> {
         let remembered = self.state.recall(domain.pulp_id, path);
         let first = match remembered {
-            Some(remembered) if remembered.is_fresh() || self.state.is_database_away() => {
+            Some(remembered) if self.state.is_fresh(&remembered) || self.state.is_database_away() => {
                 self.recalled(request, domain, path, &remembered).await?
             }
             Some(remembered) => Box::pin(self.confirmed(request, domain, path, &remembered)).await?,

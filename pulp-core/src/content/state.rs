@@ -111,12 +111,6 @@ pub(super) struct Remembered {
     since: Instant,
 }
 
-impl Remembered {
-    pub(super) fn is_fresh(&self) -> bool {
-        self.since.elapsed() < FRESH
-    }
-}
-
 /// A row that is asked for at many requests.
 #[derive(Debug, Clone)]
 struct Known {
@@ -189,13 +183,22 @@ impl State {
         });
     }
 
-    /// What is remembered of a path and still holds; perhaps not [fresh](Remembered::is_fresh).
+    /// What is remembered of a path and still holds; perhaps not [fresh](Self::is_fresh).
     pub(super) fn recall(&self, domain: Uuid, path: &str) -> Option<Arc<Remembered>> {
         if path.len() > LONGEST {
             return None;
         }
         let found = self.decisions.get(&Asked(domain, path))?;
         self.changes.holds(found.stamp, found.route.repository).then_some(found)
+    }
+
+    /// Whether what was decided need not be confirmed: it is young, and no change can have been missed.
+    pub(super) fn is_fresh(&self, remembered: &Remembered) -> bool {
+        self.is_young(remembered.since, remembered.stamp)
+    }
+
+    fn is_young(&self, since: Instant, stamp: Stamp) -> bool {
+        since.elapsed() < FRESH && self.changes.is_certain(stamp)
     }
 
     /// Remembers a decision that began to be made at `stamp`; whether it does. It is as old as what is known of its route.
@@ -212,7 +215,7 @@ impl State {
     /// The distribution that a path lies under, if that was found lately for it or for another path, and still holds.
     pub(super) fn route(&self, domain: Uuid, path: &str) -> Option<Arc<Route>> {
         let found = base_paths(path).into_iter().find_map(|base| self.routes.get(&Asked(domain, base)))?;
-        (found.since.elapsed() < FRESH && self.changes.holds(found.stamp, found.repository)).then_some(found)
+        (self.is_young(found.since, found.stamp) && self.changes.holds(found.stamp, found.repository)).then_some(found)
     }
 
     /// Remembers a distribution for all paths below its base path, if none of them can be another’s.
@@ -252,14 +255,14 @@ impl State {
         }
         let stamp = self.changes.stamp();
         let known = self.rows.get(&Asked(id, name)).filter(|known| self.changes.holds(known.stamp, None));
-        let known = known.and_then(|known| Some((known.row.downcast::<T>().ok()?, known.since)));
+        let known = known.and_then(|known| Some((known.row.downcast::<T>().ok()?, self.is_young(known.since, known.stamp))));
         let know = |row: Option<T>| {
             let row = Arc::new(row?);
             self.rows.insert(Key(id, name.into()), Known { row: row.clone(), stamp, since: Instant::now() });
             Some(row)
         };
         match known {
-            Some((row, since)) if since.elapsed() < FRESH || self.is_database_away() => Ok(Some(row)),
+            Some((row, young)) if young || self.is_database_away() => Ok(Some(row)),
             Some((row, _)) => match tokio::time::timeout(PATIENCE, read).await {
                 Err(_) | Ok(Err(DbError::Unavailable(_))) => {
                     self.note_database_away();
@@ -288,6 +291,14 @@ impl State {
         self.changes.apply(change);
     }
 
+    /// Notes that changes may have been missed: what is remembered is confirmed before it is used again, as soon as the database can be
+    /// asked; and it has just answered.
+    fn doubt(&self) {
+        self.small.clear();
+        self.changes.doubt();
+        *self.away.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Forgets a path: what was decided for it turned out to be wrong.
     pub(super) fn forget(&self, domain: Uuid, path: &str) {
         self.decisions.remove(&Asked(domain, path));
@@ -305,17 +316,18 @@ async fn follow(state: Weak<State>, db: Db) {
                 if ours {
                     continue;
                 }
-                Change::from_word(word)
+                Some(Change::from_word(word))
             }
             // The connection was lost for a while.
-            Ok(notification) if notification.channel.is_empty() => Change::Everything,
+            Ok(notification) if notification.channel.is_empty() => None,
             Ok(_) => continue,
-            Err(RecvError::Lagged(_)) => Change::Everything,
+            Err(RecvError::Lagged(_)) => None,
             Err(RecvError::Closed) => return,
         };
-        match state.upgrade() {
-            Some(state) => state.apply(change),
-            None => return,
+        match (state.upgrade(), change) {
+            (Some(state), Some(change)) => state.apply(change),
+            (Some(state), None) => state.doubt(),
+            (None, _) => return,
         }
     }
 }

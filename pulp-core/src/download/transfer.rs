@@ -21,11 +21,16 @@ pub(super) enum Event {
         head: Head,
         /// Bytes of it that an earlier fetch has left.
         here: u64,
+        /// What there is of it, if that was asked for.
+        tail: Option<SpoolTail>,
+    },
+    /// Bytes came.
+    Advanced {
+        /// So many bytes, from the first, are in the file now.
+        size: u64,
         /// Readable while the file grows, if that was asked for.
         tail: Option<SpoolTail>,
     },
-    /// So many bytes, from the first, are in the file now.
-    Advanced(u64),
     /// The file is whole, and the right one; what follows is no matter of who reads it.
     Verified { size: u64, tail: Option<SpoolTail> },
     /// All that came so far was wrong; the next thing is another start.
@@ -365,7 +370,8 @@ impl<'a> Transfer<'a> {
         self.total = head.length;
         let mut file = self.file.take().unwrap_or_else(|| self.spool.create_with(self.options(head.length)));
         let here = file.size();
-        if self.terms.live {
+        // A new file is made with its first bytes, and shared then.
+        if self.terms.live && here > 0 {
             self.tail = Some(file.share().await?);
         }
         self.file = Some(file);
@@ -413,8 +419,11 @@ impl<'a> Transfer<'a> {
             return Ok(());
         };
         file.write_all(chunks).await.map_err(|error| spool_error(url, error))?;
+        if self.terms.live && self.tail.is_none() {
+            self.tail = Some(file.share().await.map_err(|error| spool_error(url, error))?);
+        }
         self.givers = self.givers.and(source);
-        events(Event::Advanced(size));
+        events(Event::Advanced { size, tail: self.tail.clone() });
         Ok(())
     }
 }

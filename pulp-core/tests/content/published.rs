@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use http::Method;
@@ -143,6 +144,33 @@ both_databases! {
         world.sql(Sql::new("update core_distribution set base_path = 'e'")).await;
         Change::Distributions.announce(&world.pulp).await;
         assert_eq!((world.status("/d/two").await, world.status("/e/two").await), (404, 200));
+    }
+
+    async fn what_may_have_changed_unheard_is_confirmed_where_that_is_possible(kit: Kit) {
+        let world = World::new(kit.pulp());
+        world.listens().await;
+        world.served("d", &[("one", b"1")]).await;
+        world.served("e", &[("one", b"1")]).await;
+        assert_eq!((world.status("/d/one").await, world.status("/e/one").await), (200, 200));
+        let gap = async || {
+            let mut told = world.pulp.db().notifications();
+            world.pulp.db().notify("", "").await.unwrap();
+            while !told.recv().await.unwrap().channel.is_empty() {}
+            // Whoever else is told has had its turn when this one comes back.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        world.sql(Sql::new("update core_distribution set base_path = 'f' where base_path = 'd'")).await;
+        assert_eq!(world.status("/d/one").await, 200, "nobody said that it has changed");
+        gap().await;
+        assert_eq!((world.status("/d/one").await, world.status("/f/one").await), (404, 200));
+        let unchanged = world.get("/e/one").await;
+        assert_eq!((unchanged.status.as_u16(), unchanged.header("x-pulp-cache")), (200, "MISS"));
+        // Without a database to ask, what was true when there was one is better than nothing.
+        gap().await;
+        world.pulp.db().close().await;
+        let old = world.get("/e/one").await;
+        assert_eq!((old.status.as_u16(), old.header("x-pulp-cache")), (200, "HIT"));
+        assert_eq!(world.status("/e/two").await, 503);
     }
 
     async fn a_distribution_is_remembered_for_all_paths_that_are_its_own(kit: Kit) {

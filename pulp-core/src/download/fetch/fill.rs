@@ -244,9 +244,10 @@ impl Progress<'_> {
                 self.tail = tail;
                 self.advance(here);
             }
-            Event::Advanced(size) => {
+            Event::Advanced { size, tail } => {
                 self.bytes.fetch_add(size.saturating_sub(self.size), Ordering::Relaxed);
                 self.size = size;
+                self.tail = tail;
                 self.advance(size);
             }
             Event::Verified { size, tail } => {

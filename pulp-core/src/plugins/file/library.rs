@@ -5,7 +5,6 @@ use super::publish::Publish;
 use super::repository::MODEL;
 use super::sync::Synchronize;
 use super::{FileRepository, manifest};
-use crate::content::Change;
 use crate::prelude::*;
 
 /// The file repositories of a Pulp. Calls wait until what they do is done; it is done in this process, as tasks, so that it is ordered

@@ -99,6 +99,11 @@ impl Area {
         }
     }
 
+    /// Whether there is something of a file to take up.
+    pub(super) fn has_left(&self, key: &PartialKey) -> bool {
+        self.partials.have(key)
+    }
+
     /// Takes up what there is of a file of which no more than `limit` bytes are wanted: the file, to be written from its end on, and how
     /// much there is. Blocking.
     pub(super) fn resume(area: &Arc<Self>, key: &PartialKey, limit: u64) -> io::Result<Option<(TempFile, File, u64)>> {

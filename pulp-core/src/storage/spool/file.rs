@@ -161,6 +161,9 @@ impl SpoolFile {
         let mut new = Self::new(area, options);
         let Some(key) = new.partial.clone().filter(|_| !(1..WORTH).contains(&new.reserve)) else { return Ok(new) };
         let (area, limit) = (Arc::clone(&new.area), new.limit);
+        if !area.has_left(&key) {
+            return Ok(new);
+        }
         let left = blocking(move || Area::resume(&area, &key, limit).map_err(failed)).await?;
         if let Some((temp, file, size)) = left {
             new.reserved.up_to(size.max(new.reserve))?;

@@ -77,6 +77,11 @@ impl Partials {
         fs::rename(file, &place)
     }
 
+    /// Whether there is something of a file. A look at one name is so short that it needs no thread of its own: most files are new.
+    pub(super) fn have(&self, key: &PartialKey) -> bool {
+        self.are_kept() && self.dir.join(&key.0).exists()
+    }
+
     /// Moves what there is of a file to `place`; how many bytes that are. None if there is nothing, or more than the file is to have.
     pub(super) fn take(&self, key: &PartialKey, place: &Path, limit: u64) -> io::Result<Option<u64>> {
         if !self.are_kept() {
@@ -166,6 +171,7 @@ mod tests {
             partials.keep(&file(dir.path(), len), &key("x")).unwrap();
             assert!(!dir.path().join("file").exists());
         }
+        assert_eq!((partials.have(&key("x")), partials.have(&key("y"))), (true, false));
         assert_eq!(partials.take(&key("y"), &place, u64::MAX).unwrap(), None);
         assert_eq!(partials.take(&key("x"), &place, u64::MAX).unwrap(), Some(WORTH + 7));
         assert_eq!(partials.take(&key("x"), &place, u64::MAX).unwrap(), None);
