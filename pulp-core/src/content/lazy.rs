@@ -28,12 +28,17 @@ pub(super) async fn serve(cx: &ServeContext<'_>, content_artifact: Uuid, name: S
     let pulp = cx.pulp;
     let domain = cx.distribution.pulp_domain_id;
     let cooldown = TimeDelta::try_seconds(pulp.settings().remote_content_fetch_failure_cooldown).unwrap_or_default();
-    let places = Place::of(pulp.db(), content_artifact, pulp.now() - cooldown);
-    // Most often there is none, but to know that it need not be waited for twice.
-    let (places, stored) = tokio::try_join!(places, Artifact::announced(pulp.db(), domain, content_artifact))?;
+    let places = Place::of(pulp.db(), content_artifact, pulp.now() - cooldown).await?;
+    let mut stored = None;
     let mut sources = Vec::with_capacity(places.len());
-    for place in places {
+    for mut place in places {
         let remote = place.artifact.remote_id;
+        if let (Some(id), Some(file), Some(size), Some(at), Some(sha256)) =
+            (place.stored_id, place.stored_file.take(), place.stored_size, place.stored_at, &place.artifact.sha256)
+            && stored.is_none()
+        {
+            stored = Some(ServedFile::from_row(name.clone(), id, &file, size, sha256, at)?);
+        }
         // One whose remote is just being deleted is no source any more.
         let read = async { Ok(Remote::find_many(pulp.db(), &[remote]).await?.pop()) };
         if let Some(remote) = pulp.content_state().row(remote, read).await? {
@@ -51,13 +56,10 @@ pub(super) async fn serve(cx: &ServeContext<'_>, content_artifact: Uuid, name: S
     let streamed = own.remote.policy() == Policy::Streamed;
     let (expected, sources) = agreeing(sources);
 
-    if let Some(sha256) = expected.digests.sha256().map(|sha256| sha256.to_string())
-        && let Some(artifact) = stored.into_iter().find(|artifact| artifact.sha256 == sha256)
-    {
+    if let Some(mut file) = stored.filter(|file| expected.digests.sha256() == file.representation.sha256) {
         if !streamed {
-            ContentArtifact::store(pulp.db(), content_artifact, artifact.pulp_id, pulp.now()).await?;
+            ContentArtifact::store(pulp.db(), content_artifact, file.artifact, pulp.now()).await?;
         }
-        let mut file = ServedFile::of(&artifact, name)?;
         file.representation.modified = Some(joined);
         return Ok(Served::File(file));
     }

@@ -419,11 +419,16 @@ impl<'a> Transfer<'a> {
             return Ok(());
         };
         file.write_all(chunks).await.map_err(|error| spool_error(url, error))?;
-        if self.terms.live && self.tail.is_none() {
+        let first = self.terms.live && self.tail.is_none();
+        if first {
             self.tail = Some(file.share().await.map_err(|error| spool_error(url, error))?);
         }
         self.givers = self.givers.and(source);
         events(Event::Advanced { size, tail: self.tail.clone() });
+        if first {
+            // Who waits for the first bytes is told of them before the next ones are received.
+            tokio::task::yield_now().await;
+        }
         Ok(())
     }
 }

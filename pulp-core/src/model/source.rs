@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use super::{Artifact, Model, Remote, RemoteArtifact};
+use super::{Model, Remote, RemoteArtifact};
 use crate::Result;
 use crate::clock::Timestamp;
 use crate::db::{DbError, Executor, ExecutorExt, Sql};
@@ -80,6 +80,11 @@ pub(crate) struct Place {
     #[sqlx(flatten)]
     pub(crate) artifact: RemoteArtifact,
     alternate: bool,
+    /// The artifact of the announced sha256, if the domain has it: its key; and its file, its size and when it was stored.
+    pub(crate) stored_id: Option<Uuid>,
+    pub(crate) stored_file: Option<String>,
+    pub(crate) stored_size: Option<i64>,
+    pub(crate) stored_at: Option<Timestamp>,
 }
 
 impl Place {
@@ -90,13 +95,16 @@ impl Place {
         failed_after: Timestamp,
     ) -> Result<Vec<Self>, DbError> {
         let sql = Sql::new(
-            "select own.*, exists (select 1 from core_alternatecontentsource acs where acs.remote_id = own.remote_id) as alternate \
+            "select source.*, stored.pulp_id as stored_id, stored.file as stored_file, stored.size as stored_size, \
+                stored.pulp_created as stored_at from \
+             (select own.*, exists (select 1 from core_alternatecontentsource acs where acs.remote_id = own.remote_id) as alternate \
              from core_remoteartifact own where own.content_artifact_id = $1 and (own.failed_at is null or own.failed_at < $2) \
              union \
              select other.*, true as alternate from core_remoteartifact own join core_remoteartifact other on other.sha256 = own.sha256 \
              join core_alternatecontentsource acs on acs.remote_id = other.remote_id and acs.pulp_domain_id = own.pulp_domain_id \
-             where own.content_artifact_id = $1 and (other.failed_at is null or other.failed_at < $2) \
-             order by alternate desc, pulp_id",
+             where own.content_artifact_id = $1 and (other.failed_at is null or other.failed_at < $2)) source \
+             left join core_artifact stored on stored.sha256 = source.sha256 and stored.pulp_domain_id = source.pulp_domain_id \
+             order by source.alternate desc, source.pulp_id",
         );
         executor.all(sql.bind(content_artifact).bind(failed_after)).await
     }
@@ -104,20 +112,6 @@ impl Place {
     /// The source, with its remote.
     pub(crate) fn with(self, remote: Remote) -> FileSource {
         FileSource { artifact: self.artifact, remote, alternate: self.alternate }
-    }
-}
-
-impl Artifact {
-    /// The domain’s artifacts that have the sha256 which a source of this file announces: one, unless sources contradict each other.
-    ///
-    /// # Errors
-    /// If the database cannot be reached.
-    pub async fn announced<E: Executor + ?Sized>(executor: &E, domain: Uuid, content_artifact: Uuid) -> Result<Vec<Self>, DbError> {
-        let sql = Sql::new(
-            "select * from core_artifact where pulp_domain_id = $1 and sha256 in \
-             (select sha256 from core_remoteartifact where content_artifact_id = $2)",
-        );
-        executor.all(sql.bind(domain).bind(content_artifact)).await
     }
 }
 
