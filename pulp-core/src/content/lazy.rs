@@ -24,11 +24,19 @@ use crate::storage::{PartialKey, Spooled, StorageError};
 const TRIES: usize = 5;
 
 /// A file that is not stored: from the store after all, if another unit has brought it there, or from its sources.
-pub(super) async fn serve(cx: &ServeContext<'_>, content_artifact: Uuid, name: String, joined: Timestamp) -> Result<Served, ServeError> {
+pub(super) async fn serve(
+    cx: &ServeContext<'_>,
+    content_artifact: Uuid,
+    places: Option<Vec<Place>>,
+    name: String,
+    joined: Timestamp,
+) -> Result<Served, ServeError> {
     let pulp = cx.pulp;
     let domain = cx.distribution.pulp_domain_id;
-    let cooldown = TimeDelta::try_seconds(pulp.settings().remote_content_fetch_failure_cooldown).unwrap_or_default();
-    let places = Place::of(pulp.db(), content_artifact, pulp.now() - cooldown).await?;
+    let places = match places {
+        Some(places) => places,
+        None => Place::of(pulp.db(), content_artifact, failed_after(pulp)).await?,
+    };
     let mut stored = None;
     let mut sources = Vec::with_capacity(places.len());
     for mut place in places {
@@ -70,6 +78,11 @@ pub(super) async fn serve(cx: &ServeContext<'_>, content_artifact: Uuid, name: S
     representation.modified = Some(joined);
     let storing = Storing { pulp: pulp.clone(), domain, content_artifact };
     Ok(Served::Stream(ServedStream::new(representation, Lazy { storing, sources, expected, streamed })))
+}
+
+/// Sources that gave a wrong file at this moment or later are left alone.
+pub(super) fn failed_after(pulp: &Pulp) -> Timestamp {
+    pulp.now() - TimeDelta::try_seconds(pulp.settings().remote_content_fetch_failure_cooldown).unwrap_or_default()
 }
 
 /// What the sources say together that the file is. Those that contradict the first are left out: theirs is another file.

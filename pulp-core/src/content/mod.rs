@@ -57,9 +57,15 @@ pub use service::Content;
 pub(crate) use state::State;
 
 use crate::model::TreeFile;
+use crate::model::tree::Located;
 
 /// A file of a tree, as it is served: from the store, or lazily.
 async fn file_at(cx: &ServeContext<'_>, file: TreeFile) -> Result<Served, ServeError> {
+    located_at(cx, Located { file, places: None }).await
+}
+
+/// What lies at the path of a file whose sources were looked up along with it.
+async fn located_at(cx: &ServeContext<'_>, Located { file, places }: Located) -> Result<Served, ServeError> {
     let name = file.relative_path;
     match (file.artifact_id, file.file, file.size, file.sha256, file.stored) {
         (Some(artifact), Some(path), Some(size), Some(sha256), Some(stored)) => {
@@ -67,6 +73,6 @@ async fn file_at(cx: &ServeContext<'_>, file: TreeFile) -> Result<Served, ServeE
             served.representation.modified = Some(file.joined);
             Ok(Served::File(served))
         }
-        _ => lazy::serve(cx, file.content_artifact_id, name, file.joined).await,
+        _ => lazy::serve(cx, file.content_artifact_id, places, name, file.joined).await,
     }
 }

@@ -2,7 +2,10 @@
 
 use async_trait::async_trait;
 
-use super::{ContentPath, DistributionHandler, Listing, Moment, Redirect, ServeContext, ServeError, Served, checkpoint, file_at, grace};
+use super::{
+    ContentPath, DistributionHandler, Listing, Moment, Redirect, ServeContext, ServeError, Served, checkpoint, file_at, grace, lazy,
+    located_at,
+};
 use crate::model::{Distribution, PublishedVersion, Tree};
 
 /// Serves the publication of a distribution: the one it names, or the newest of its version or repository.
@@ -53,8 +56,9 @@ pub(super) async fn serve_publication(
             return file_at(cx, file).await;
         }
     } else {
-        if let Some(file) = publication.find(db, path.as_str()).await? {
-            return file_at(cx, file).await;
+        let failed_after = Some(lazy::failed_after(cx.pulp));
+        if let Some(located) = Tree::locate_in(&publication.trees(), db, path.as_str(), failed_after).await? {
+            return located_at(cx, located).await;
         }
     }
     directory(cx, publication.trees(), path).await
@@ -79,8 +83,8 @@ impl DistributionHandler for PassThroughHandler {
             if let Some(file) = tree.find(db, &index).await? {
                 return file_at(cx, file).await;
             }
-        } else if let Some(file) = tree.find(db, path.as_str()).await? {
-            return file_at(cx, file).await;
+        } else if let Some(located) = Tree::locate_in(&[tree], db, path.as_str(), Some(lazy::failed_after(cx.pulp))).await? {
+            return located_at(cx, located).await;
         }
         directory(cx, vec![tree], path).await
     }

@@ -134,10 +134,8 @@ fn join(base: &str, path: &ContentPath) -> Option<Url> {
 /// The file that was pulled from there before.
 async fn known(pulp: &Pulp, remote: &Remote, url: &Url, path: &ContentPath) -> Result<Option<TreeFile>, ServeError> {
     let mut sql = Sql::new("select ");
-    sql.push_bind(path.as_str()).push(
-        " as relative_path, ca.pulp_id as content_artifact_id, a.pulp_id as artifact_id, a.file, a.size, a.sha256, a.pulp_created as stored, \
-         ra.pulp_created as joined \
-         from core_remoteartifact ra join core_contentartifact ca on ca.pulp_id = ra.content_artifact_id \
+    sql.push_bind(path.as_str()).push(format!(" as relative_path, {}, ra.pulp_created as joined ", TreeFile::COLUMNS)).push(
+        "from core_remoteartifact ra join core_contentartifact ca on ca.pulp_id = ra.content_artifact_id \
          left join core_artifact a on a.pulp_id = ca.artifact_id where ra.remote_id = ",
     );
     sql.push_bind(remote.pulp_id).push(" and ra.url = ").push_bind(url.as_str());

@@ -18,7 +18,7 @@ pub(crate) mod source;
 mod task;
 mod task_schedule;
 mod token;
-mod tree;
+pub(crate) mod tree;
 mod upload;
 mod user;
 mod webhook;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Model, Remote, RemoteArtifact};
 use crate::Result;
 use crate::clock::Timestamp;
-use crate::db::{DbError, Executor, ExecutorExt, Sql};
+use crate::db::{DbError, Executor, ExecutorExt, Row, Sql};
 use crate::digest::{Algorithm, Digests, Expected};
 
 /// A source of a file, with the remote that says how to reach it.
@@ -73,6 +73,11 @@ impl FileSource {
     }
 }
 
+const STORED: &str =
+    "stored.pulp_id as stored_id, stored.file as stored_file, stored.size as stored_size, stored.pulp_created as stored_at";
+const JOIN_STORED: &str =
+    "left join core_artifact stored on stored.sha256 = source.sha256 and stored.pulp_domain_id = source.pulp_domain_id";
+
 /// A source of a file, whose remote is still to be looked up.
 #[derive(Debug, sqlx::FromRow)]
 pub(crate) struct Place {
@@ -94,19 +99,41 @@ impl Place {
         content_artifact: Uuid,
         failed_after: Timestamp,
     ) -> Result<Vec<Self>, DbError> {
-        let sql = Sql::new(
-            "select source.*, stored.pulp_id as stored_id, stored.file as stored_file, stored.size as stored_size, \
-                stored.pulp_created as stored_at from \
+        let sql = Sql::new(format!(
+            "select source.*, {STORED} from \
              (select own.*, exists (select 1 from core_alternatecontentsource acs where acs.remote_id = own.remote_id) as alternate \
              from core_remoteartifact own where own.content_artifact_id = $1 and (own.failed_at is null or own.failed_at < $2) \
              union \
              select other.*, true as alternate from core_remoteartifact own join core_remoteartifact other on other.sha256 = own.sha256 \
              join core_alternatecontentsource acs on acs.remote_id = other.remote_id and acs.pulp_domain_id = own.pulp_domain_id \
              where own.content_artifact_id = $1 and (other.failed_at is null or other.failed_at < $2)) source \
-             left join core_artifact stored on stored.sha256 = source.sha256 and stored.pulp_domain_id = source.pulp_domain_id \
-             order by source.alternate desc, source.pulp_id",
-        );
+             {JOIN_STORED} order by source.alternate desc, source.pulp_id"
+        ));
         executor.all(sql.bind(content_artifact).bind(failed_after)).await
+    }
+
+    /// Appends the query for a file that is called `found`, along with its own sources.
+    pub(super) fn push_own(sql: &mut Sql, failed_after: Timestamp) {
+        sql.push(format!(
+            "select found.*, source.*, {STORED}, exists (select 1 from core_alternatecontentsource) as alternate from found \
+             left join core_remoteartifact source on found.artifact_id is null and source.content_artifact_id = found.found_id \
+             and (source.failed_at is null or source.failed_at < "
+        ));
+        sql.push_bind(failed_after).push(format!(") {JOIN_STORED} order by source.pulp_id"));
+    }
+
+    /// What those rows hold; `None` if there are alternate content sources, of which some may have the file.
+    pub(super) fn own(rows: &[Row]) -> Result<Option<Vec<Self>>, DbError> {
+        let mut places = Vec::new();
+        for row in rows {
+            if row.get("alternate")? {
+                return Ok(None);
+            }
+            if row.get::<Option<Uuid>>("remote_id")?.is_some() {
+                places.push(row.read()?);
+            }
+        }
+        Ok(Some(places))
     }
 
     /// The source, with its remote.

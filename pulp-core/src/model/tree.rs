@@ -9,6 +9,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::Distribution;
+use super::source::Place;
 use crate::clock::Timestamp;
 use crate::db::{DbError, Executor, ExecutorExt, Sql};
 
@@ -32,20 +33,38 @@ pub struct TreeFile {
     /// Its path in the tree.
     pub relative_path: String,
     /// The content artifact’s key.
+    #[sqlx(rename = "found_id")]
     pub content_artifact_id: Uuid,
     /// The stored file; null while it is only known where to fetch it, as all that follow.
     pub artifact_id: Option<Uuid>,
     /// Its path in the storage.
     pub file: Option<String>,
     /// Its size in bytes.
+    #[sqlx(rename = "file_size")]
     pub size: Option<i64>,
     /// Its digest.
+    #[sqlx(rename = "file_sha256")]
     pub sha256: Option<String>,
     /// When it was stored.
     pub stored: Option<Timestamp>,
     /// When it came to be at this path: when its unit joined the repository, or, of what was generated, when it was published. A file that
     /// takes the place of another one is younger, even if its unit was there before.
     pub joined: Timestamp,
+}
+
+impl TreeFile {
+    /// Most of its columns, of a content artifact `ca` and its artifact `a`. No name is one of a source's, so that both fit into a row.
+    pub(crate) const COLUMNS: &str = "ca.pulp_id as found_id, a.pulp_id as artifact_id, a.file, a.size as file_size, \
+         a.sha256 as file_sha256, a.pulp_created as stored";
+}
+
+/// A file of a [`Tree`], and where it can be fetched.
+#[derive(Debug)]
+pub(crate) struct Located {
+    /// The file.
+    pub(crate) file: TreeFile,
+    /// Its sources, as [`Place::of`] gives them, if they were looked up along with it.
+    pub(crate) places: Option<Vec<Place>>,
 }
 
 /// A file of a [`Tree`], as a listing shows it.
@@ -76,7 +95,6 @@ impl Cursor {
     }
 }
 
-const FILE: &str = "ca.pulp_id as content_artifact_id, a.pulp_id as artifact_id, a.file, a.size, a.sha256, a.pulp_created as stored";
 const ENTRY: &str = "coalesce(a.size, (select max(ra.size) from core_remoteartifact ra where ra.content_artifact_id = ca.pulp_id)) as size";
 
 /// One place where the files of a tree are recorded.
@@ -163,14 +181,22 @@ impl Tree {
     pub async fn find<E: Executor + ?Sized>(self, executor: &E, path: &str) -> Result<Option<TreeFile>, DbError> {
         match self {
             Self::Publication(_) => self.find_from(Side::Units, executor, path).await,
-            Self::Version { .. } => Self::find_in(&[self], executor, path).await,
+            Self::Version { .. } => Ok(Self::locate_in(&[self], executor, path, None).await?.map(|located| located.file)),
         }
     }
 
-    /// The file at exactly this path in the first of these trees that has one. One statement as a rule: few units have the same path, so
-    /// those of a version are reached from there; only where they are many, another statement begins with the shorter side.
-    async fn find_in<E: Executor + ?Sized>(trees: &[Self], executor: &E, path: &str) -> Result<Option<TreeFile>, DbError> {
-        let mut sql = Sql::new("select few.at_path, found.* from (select count(*) as at_path from ");
+    /// The file at exactly this path in the first of these trees that has one; and if it is not stored, those of its sources that did not
+    /// fail at `failed_after` or later, if that is given.
+    ///
+    /// One statement as a rule: few units have the same path, so those of a version are reached from there; only where they are many,
+    /// another statement begins with the shorter side.
+    pub(crate) async fn locate_in<E: Executor + ?Sized>(
+        trees: &[Self],
+        executor: &E,
+        path: &str,
+        failed_after: Option<Timestamp>,
+    ) -> Result<Option<Located>, DbError> {
+        let mut sql = Sql::new("with found as (select few.at_path, first.* from (select count(*) as at_path from ");
         sql.push("(select 1 from core_contentartifact where relative_path = ").push_bind(path);
         sql.push(format!(" limit {FEW}) looked) few left join (select * from ("));
         for (place, tree) in trees.iter().enumerate() {
@@ -184,20 +210,25 @@ impl Tree {
             }
             sql.push(") of_tree");
         }
-        sql.push(") all_trees order by place, artifact_id is null, content_artifact_id desc limit 1) found on true");
+        sql.push(") all_trees order by place, artifact_id is null, found_id desc limit 1) first on true) ");
+        match failed_after {
+            Some(failed_after) => Place::push_own(&mut sql, failed_after),
+            None => _ = sql.push("select found.* from found"),
+        }
         let rows = executor.rows(sql).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let all_were_looked_at = row.get::<i64>("at_path")? < FEW;
         if let Some(place) = row.get::<Option<i64>>("place")?
             && (all_were_looked_at || usize::try_from(place).is_ok_and(|place| matches!(trees.get(place), Some(Self::Publication(_)))))
         {
-            return row.read().map(Some);
+            let places = if failed_after.is_some() { Place::own(&rows)? } else { None };
+            return Ok(Some(Located { file: row.read()?, places }));
         }
         if !all_were_looked_at {
             for tree in trees {
                 let side = if tree.units(executor).await? > MANY { Side::Paths } else { Side::Units };
                 if let Some(file) = tree.find_from(side, executor, path).await? {
-                    return Ok(Some(file));
+                    return Ok(Some(Located { file, places: None }));
                 }
             }
         }
@@ -210,7 +241,7 @@ impl Tree {
             Side::Paths => self.push_from_paths(&mut sql, path, None),
             Side::Units => self.push_parts(&mut sql, path),
         }
-        sql.push(") found order by artifact_id is null, content_artifact_id desc limit 1");
+        sql.push(") found order by artifact_id is null, found_id desc limit 1");
         executor.optional(sql).await
     }
 
@@ -220,7 +251,8 @@ impl Tree {
             if at > 0 {
                 sql.push(" union all ");
             }
-            sql.push(format!("select {} as relative_path, {FILE}, {} as joined ", part.path, part.joined));
+            let file = TreeFile::COLUMNS;
+            sql.push(format!("select {} as relative_path, {file}, {} as joined ", part.path, part.joined));
             self.push_part(sql, part);
             sql.push(format!(" and {} = ", part.path)).push_bind(path);
         }
@@ -231,7 +263,7 @@ impl Tree {
         let Self::Version { repository, number } = self else {
             return self.push_parts(sql, path);
         };
-        sql.push(format!("select * from (select ca.relative_path, {FILE}, "));
+        sql.push(format!("select * from (select ca.relative_path, {}, ", TreeFile::COLUMNS));
         push_joined(sql, repository, number);
         sql.push(" as joined from (select * from core_contentartifact where relative_path = ").push_bind(path);
         if let Some(most) = most {
@@ -321,14 +353,6 @@ impl PublishedVersion {
     /// The trees that it serves, the first with priority.
     pub fn trees(&self) -> Vec<Tree> {
         if self.pass_through { vec![self.published(), self.version()] } else { vec![self.published()] }
-    }
-
-    /// The file at exactly this path in the first of its trees that has one.
-    ///
-    /// # Errors
-    /// If the database cannot be reached.
-    pub async fn find<E: Executor + ?Sized>(&self, executor: &E, path: &str) -> Result<Option<TreeFile>, DbError> {
-        Tree::find_in(&self.trees(), executor, path).await
     }
 
     /// What a distribution serves: the publication it names, or the newest of its version or repository.

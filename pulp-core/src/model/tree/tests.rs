@@ -106,7 +106,10 @@ async fn both_sides_tell_the_same(engine: Engine) {
             None => trees[1].find(db, path).await.unwrap(),
         };
         assert!(wanted.is_some());
-        assert_eq!(Tree::find_in(&trees, db, path).await.unwrap(), wanted, "{path}");
+        for failed_after in [None, Some(world.pulp.now())] {
+            let located = Tree::locate_in(&trees, db, path, failed_after).await.unwrap();
+            assert_eq!(located.map(|located| located.file), wanted, "{path}");
+        }
     }
     // Where nearly all paths are of others, the units of the version are the shorter way, and that shows early.
     let first = Cursor::From("z".to_owned());
