@@ -112,8 +112,9 @@ pub(super) fn writes(text: &str) -> bool {
     is(b"insert") || is(b"update") || is(b"delete")
 }
 
-/// A statement of this many values is one of a kind: keeping it prepared would push out those that come again.
-const PREPARED_UP_TO: usize = 64;
+/// A statement of more values is one of a kind: keeping it prepared would push out those that come again. What belongs to the hundred rows of
+/// a page comes again.
+const PREPARED_UP_TO: usize = 128;
 
 /// Runs a statement of PostgreSQL; `keep` it prepared unless it is long.
 pub(super) async fn postgres_rows<'c>(
