@@ -257,7 +257,10 @@ impl State {
         let known = self.rows.get(&Asked(id, name)).filter(|known| self.changes.holds(known.stamp, None));
         let known = known.and_then(|known| Some((known.row.downcast::<T>().ok()?, self.is_young(known.since, known.stamp))));
         let know = |row: Option<T>| {
-            let row = Arc::new(row?);
+            let Some(row) = row.map(Arc::new) else {
+                self.rows.remove(&Asked(id, name));
+                return None;
+            };
             self.rows.insert(Key(id, name.into()), Known { row: row.clone(), stamp, since: Instant::now() });
             Some(row)
         };

@@ -116,6 +116,9 @@ pub(super) fn writes(text: &str) -> bool {
 /// a page comes again.
 const PREPARED_UP_TO: usize = 128;
 
+/// Up to so many values, their placeholders keep their numbers.
+const NUMBERED_UP_TO: usize = 64;
+
 /// Runs a statement of PostgreSQL; `keep` it prepared unless it is long.
 pub(super) async fn postgres_rows<'c>(
     executor: impl sqlx::Executor<'c, Database = Postgres>,
@@ -153,7 +156,7 @@ pub(super) async fn sqlite_run<'c>(executor: impl sqlx::Executor<'c, Database = 
 /// has a name up in a list of all others, when it reads it and when its value is bound: the square of their number. A list of one row
 /// is not worth the copy.
 fn unnumbered(text: String, values: usize) -> String {
-    if values <= PREPARED_UP_TO {
+    if values <= NUMBERED_UP_TO {
         return text;
     }
     let mut plain = String::with_capacity(text.len());
