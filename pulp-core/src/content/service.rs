@@ -107,7 +107,14 @@ impl Content {
                 self.recalled(request, domain, path, &remembered).await?
             }
             Some(remembered) => Box::pin(self.confirmed(request, domain, path, &remembered)).await?,
-            None => Box::pin(self.decide(request, domain, path)).await?,
+            None => match Box::pin(self.decide(request, domain, path)).await {
+                // The database went away while it was asked; another request may have had its answer before.
+                Err(ServeError::Db(DbError::Unavailable(reason))) => match self.state.recall(domain.pulp_id, path) {
+                    Some(remembered) => self.recalled(request, domain, path, &remembered).await?,
+                    None => return Err(ServeError::Db(DbError::Unavailable(reason))),
+                },
+                decided => decided?,
+            },
         };
         match self.render(request, domain, first).await {
             // The file is gone, so what was remembered is not true any more: look again, once.
