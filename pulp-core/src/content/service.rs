@@ -109,9 +109,9 @@ impl Content {
             Some(remembered) => Box::pin(self.confirmed(request, domain, path, &remembered)).await?,
             None => match Box::pin(self.decide(request, domain, path)).await {
                 // The database went away while it was asked; another request may have had its answer before.
-                Err(ServeError::Db(DbError::Unavailable(reason))) => match self.state.recall(domain.pulp_id, path) {
+                Err(error @ ServeError::Db(DbError::Unavailable(_))) => match self.state.recall(domain.pulp_id, path) {
                     Some(remembered) => self.recalled(request, domain, path, &remembered).await?,
-                    None => return Err(ServeError::Db(DbError::Unavailable(reason))),
+                    None => return Err(error),
                 },
                 decided => decided?,
             },
