@@ -312,7 +312,7 @@ impl<'a> Transfer<'a> {
             self.discard(events);
         }
         self.check_length(&download, &shown)?;
-        let mut at = download.offset;
+        let at = download.offset;
         if at < position && !self.terms.live {
             // Nobody has seen the beginning: take the new one.
             self.discard(events);
@@ -324,22 +324,58 @@ impl<'a> Transfer<'a> {
             self.begin(Head::of(&download), events).await.map_err(|error| spool_error(&shown, error))?;
         }
         self.origin = download.validator.clone().map(|validator| (source, validator));
-        let mut body = download.body.peekable();
-        while let Some(chunks) = gather(&mut body).await {
-            let mut new = chunks?;
-            for chunk in &mut new {
-                let len = chunk.len() as u64;
-                *chunk = self.compare(at, std::mem::take(chunk), &shown).await?;
-                at += len;
-            }
-            self.append(source, new, &shown, events).await?;
-        }
+        let received = self.receive(source, download.body, at, &shown, events).await;
+        // Whatever came of it: what was received is in the file before another attempt goes on behind it.
+        self.catch_up(&shown, events).await?;
+        received?;
         match self.terms.expected.size.or(self.total) {
             Some(size) if self.position() < size => {
                 Err(DownloadError::Truncated { url: shown, expected: Some(size), got: self.position() })
             }
             _ => Ok(()),
         }
+    }
+
+    /// Takes in a body that begins at `at`. While one block goes into the file, the next is received.
+    async fn receive(
+        &mut self,
+        source: usize,
+        body: DownloadStream,
+        mut at: u64,
+        url: &RedactedUrl,
+        events: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<(), DownloadError> {
+        let mut body = body.peekable();
+        loop {
+            let chunks = tokio::select! {
+                biased;
+                // Who reads along need not wait for the source's next block to see this one.
+                caught_up = self.catch_up(url, events), if self.file.as_ref().is_some_and(SpoolFile::is_writing) => {
+                    caught_up?;
+                    continue;
+                }
+                chunks = gather(&mut body) => chunks,
+            };
+            let Some(chunks) = chunks else { return Ok(()) };
+            let mut new = chunks?;
+            for chunk in &mut new {
+                let len = chunk.len() as u64;
+                if at < self.position() {
+                    self.catch_up(url, events).await?;
+                }
+                *chunk = self.compare(at, std::mem::take(chunk), url).await?;
+                at += len;
+            }
+            self.append(source, new, url, events).await?;
+        }
+    }
+
+    /// Waits until what was received is in the file, and tells of it.
+    async fn catch_up(&mut self, url: &RedactedUrl, events: &mut (dyn FnMut(Event) + Send)) -> Result<(), DownloadError> {
+        let Some(file) = self.file.as_mut().filter(|file| file.is_writing()) else { return Ok(()) };
+        file.catch_up().await.map_err(|error| spool_error(url, error))?;
+        events(Event::Advanced { size: file.written(), tail: self.tail.clone() });
+        Ok(())
     }
 
     /// Refuses by the head what could only turn out wrong in the end.
@@ -415,17 +451,15 @@ impl<'a> Transfer<'a> {
             (_, Some(limit)) if size > limit => return Err(DownloadError::TooLong { url: url.clone(), limit }),
             _ => {}
         }
+        self.catch_up(url, events).await?;
         let Some(file) = &mut self.file else {
             return Ok(());
         };
         file.write_all(chunks).await.map_err(|error| spool_error(url, error))?;
-        let first = self.terms.live && self.tail.is_none();
-        if first {
-            self.tail = Some(file.share().await.map_err(|error| spool_error(url, error))?);
-        }
         self.givers = self.givers.and(source);
-        events(Event::Advanced { size, tail: self.tail.clone() });
-        if first {
+        if self.terms.live && self.tail.is_none() {
+            self.tail = Some(file.share().await.map_err(|error| spool_error(url, error))?);
+            events(Event::Advanced { size: file.written(), tail: self.tail.clone() });
             // Who waits for the first bytes is told of them before the next ones are received.
             tokio::task::yield_now().await;
         }

@@ -5,7 +5,7 @@ use std::{fs::File, io, mem, os::unix::fs::FileExt as _, sync::Arc};
 use bytes::Bytes;
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
-    task::JoinHandle,
+    task::{JoinHandle, spawn_blocking},
 };
 
 use super::{
@@ -83,8 +83,8 @@ impl NewFile {
 /// A spool file that is being written. Dropping it removes it, unless it has a [key](NewFile::partial) and some MiB of it are there.
 ///
 /// The first 256 KiB stay in memory, so that a small file costs one hop to a blocking thread, which hashes and writes it.
-/// A larger one is written in blocks of that size, while other threads compute its digests from the file, as readers behind
-/// the writer: neither a slow disk nor a slow digest makes memory grow.
+/// A larger one is written in blocks of that size: while one is on its way into the file, the next may be received. Other threads compute
+/// its digests from the file, as readers behind the writer: neither a slow disk nor a slow digest makes memory grow.
 #[derive(Debug)]
 #[must_use = "a spool file is removed unless it is finished"]
 pub struct SpoolFile {
@@ -97,9 +97,10 @@ pub struct SpoolFile {
     pending_len: usize,
     size: u64,
     disk: Option<Disk>,
+    /// Bytes that are in the file.
+    written: u64,
+    writing: Writing,
     hashing: Hashing,
-    // A block is on its way into the file. If its future is dropped, nobody knows whether it arrived.
-    writing: bool,
     shared: bool,
     partial: Option<PartialKey>,
     /// Digests that are computed once the file is complete.
@@ -120,6 +121,16 @@ impl Disk {
         let watermark = watch::Sender::new(Watermark { flushed, complete: false });
         Self { temp: Arc::new(temp), file: Arc::new(file), watermark }
     }
+}
+
+/// Where a block is on its way into the file.
+#[derive(Debug)]
+enum Writing {
+    None,
+    /// So many bytes, by a thread. The file is made with its first block.
+    Running(u64, JoinHandle<Result<Option<(TempFile, File)>>>),
+    /// A block did not get there.
+    Failed,
 }
 
 #[derive(Debug)]
@@ -146,8 +157,9 @@ impl SpoolFile {
             pending_len: 0,
             size: 0,
             disk: None,
+            written: 0,
+            writing: Writing::None,
             hashing: Hashing::Idle(Box::new(Hasher::new(&along))),
-            writing: false,
             shared: false,
             partial: options.partial,
             later,
@@ -167,7 +179,7 @@ impl SpoolFile {
         let left = blocking(move || Area::resume(&area, &key, limit).map_err(failed)).await?;
         if let Some((temp, file, size)) = left {
             new.reserved.up_to(size.max(new.reserve))?;
-            new.size = size;
+            (new.size, new.written) = (size, size);
             new.disk = Some(Disk::new(temp, file, size));
         }
         Ok(new)
@@ -178,11 +190,22 @@ impl SpoolFile {
         self.size
     }
 
-    /// Appends a chunk. Once this returns, the memory of at most 256 KiB is held.
+    /// How many of them are in the file, where [tails](Self::share) see them.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Whether some are on their way into the file.
+    pub fn is_writing(&self) -> bool {
+        matches!(self.writing, Writing::Running(..))
+    }
+
+    /// Appends a chunk. Once this returns, the memory of at most 256 KiB is held, and of as much that is on its way into the file.
     ///
     /// # Errors
-    /// [`StorageError::TooLarge`], [`StorageError::Quota`], [`StorageError::Full`], [`StorageError::Backend`]; and
-    /// [`StorageError::Interrupted`] if an earlier call was dropped before its end. After an error, drop the file.
+    /// [`StorageError::TooLarge`], [`StorageError::Quota`], [`StorageError::Full`], [`StorageError::Backend`], for this chunk or the one
+    /// before. After an error, drop the file: [`StorageError::Interrupted`] is all that it says from then on. A call that is dropped before its
+    /// end has taken the chunk all the same.
     pub async fn write(&mut self, chunk: Bytes) -> Result<()> {
         self.write_all(vec![chunk]).await
     }
@@ -192,7 +215,7 @@ impl SpoolFile {
     /// # Errors
     /// As [`write`](Self::write).
     pub async fn write_all(&mut self, chunks: Vec<Bytes>) -> Result<()> {
-        if self.writing || self.settled.is_some() {
+        if matches!(self.writing, Writing::Failed) || self.settled.is_some() {
             return Err(StorageError::Interrupted);
         }
         let len: usize = chunks.iter().map(Bytes::len).sum();
@@ -213,15 +236,14 @@ impl SpoolFile {
         Ok(())
     }
 
-    /// A reader that follows the writing. From now on every chunk is in the file when [`write`](Self::write) returns.
+    /// A reader that follows the writing. From now on every chunk is on its way into the file when [`write`](Self::write) returns.
     ///
     /// # Errors
     /// As `write`.
     pub async fn share(&mut self) -> Result<SpoolTail> {
-        if self.writing {
-            return Err(StorageError::Interrupted);
-        }
+        self.catch_up().await?;
         self.flush().await?;
+        self.catch_up().await?;
         self.shared = true;
         match &self.disk {
             Some(disk) => Ok(SpoolTail {
@@ -240,13 +262,11 @@ impl SpoolFile {
     /// # Errors
     /// As [`write`](Self::write).
     pub async fn settle(&mut self) -> Result<Digests> {
-        if self.writing {
-            return Err(StorageError::Interrupted);
-        }
         if let Some(digests) = &self.settled {
             return Ok(digests.clone());
         }
         self.flush().await?;
+        self.catch_up().await?;
         let (digests, _) = self.all_hashed().await?.finish();
         self.hashing = Hashing::Idle(Box::new(Hasher::new(&self.later)));
         self.settled = Some(digests.clone());
@@ -258,10 +278,7 @@ impl SpoolFile {
     /// # Errors
     /// As [`write`](Self::write).
     pub async fn finish(mut self) -> Result<Spooled> {
-        if self.writing {
-            return Err(StorageError::Interrupted);
-        }
-        if self.disk.is_none() && self.later.is_empty() {
+        if self.disk.is_none() && self.later.is_empty() && matches!(self.writing, Writing::None) {
             return self.finish_small().await;
         }
         let mut digests = self.settle().await?;
@@ -303,36 +320,64 @@ impl SpoolFile {
         writers.run(work).await
     }
 
-    /// Brings what is pending into the file, and has it hashed if enough has come together.
+    /// Sends what is pending on its way into the file, after what was sent before has got there.
     async fn flush(&mut self) -> Result<()> {
+        self.catch_up().await?;
         if self.pending.is_empty() && self.disk.is_some() {
             return Ok(());
         }
         let chunks = mem::take(&mut self.pending);
         let len = mem::take(&mut self.pending_len) as u64;
-        self.writing = true;
-        match &self.disk {
+        let area = Arc::clone(&self.area);
+        let thread = match &self.disk {
             None => {
-                let (area, key) = (Arc::clone(&self.area), self.partial.clone());
-                let (temp, file) = blocking(move || {
+                let key = self.partial.clone();
+                spawn_blocking(move || {
                     let made = Area::create(&area, key.as_ref());
-                    made.and_then(|(temp, file)| write_chunks(&file, &chunks).map(|()| (temp, file))).map_err(|error| no_room(&area, error))
+                    let written = made.and_then(|(temp, file)| write_chunks(&file, &chunks).map(|()| (temp, file)));
+                    written.map(Some).map_err(|error| no_room(&area, error))
                 })
-                .await?;
-                self.disk = Some(Disk::new(temp, file, len));
             }
             Some(disk) => {
-                let (area, file) = (Arc::clone(&self.area), Arc::clone(&disk.file));
-                // Somebody may still be writing it when nobody waits for that any more; and what the disk has no room for does not stay.
-                disk.temp.keep(false);
-                blocking(move || write_chunks(&file, &chunks).map_err(|error| no_room(&area, error))).await?;
-                disk.watermark.send_modify(|mark| mark.flushed += len);
+                // If nobody waits for that any more, it is kept or removed by the thread, once it has written.
+                let (temp, file) = (Arc::clone(&disk.temp), Arc::clone(&disk.file));
+                spawn_blocking(move || match write_chunks(&file, &chunks) {
+                    Ok(()) => Ok(None),
+                    Err(error) => {
+                        // What the disk has no room for does not stay.
+                        temp.keep(false);
+                        Err(no_room(&area, error))
+                    }
+                })
             }
+        };
+        self.writing = Writing::Running(len, thread);
+        Ok(())
+    }
+
+    /// Waits until all that was sent on its way is in the file, and has it hashed if enough has come together. Can be dropped and called again.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub async fn catch_up(&mut self) -> Result<()> {
+        let (len, done) = match &mut self.writing {
+            Writing::None => return Ok(()),
+            Writing::Failed => return Err(StorageError::Interrupted),
+            Writing::Running(len, thread) => (*len, thread.await),
+        };
+        self.writing = Writing::Failed;
+        // An error of the thread: it panicked, or the runtime is ending.
+        let made = done.map_err(|error| failed(io::Error::other(error)))??;
+        self.written += len;
+        match (made, &self.disk) {
+            (Some((temp, file)), _) => self.disk = Some(Disk::new(temp, file, len)),
+            (None, Some(disk)) => disk.watermark.send_modify(|mark| mark.flushed += len),
+            (None, None) => return Err(StorageError::Interrupted),
         }
         if let Some(disk) = &self.disk {
-            disk.temp.keep(self.size >= WORTH);
+            disk.temp.keep(self.written >= WORTH);
         }
-        self.writing = false;
+        self.writing = Writing::None;
         self.hash_behind().await
     }
 
@@ -342,7 +387,7 @@ impl SpoolFile {
             return Ok(());
         }
         let hasher = self.hasher().await?;
-        if self.size - hasher.size() >= HASH_STEP
+        if self.written - hasher.size() >= HASH_STEP
             && let Ok(permit) = Arc::clone(self.area.hashing()).try_acquire_owned()
         {
             self.start_hashing(hasher, permit);
@@ -378,8 +423,8 @@ impl SpoolFile {
             return;
         };
         let file = Arc::clone(&disk.file);
-        let size = self.size;
-        self.hashing = Hashing::Running(tokio::task::spawn_blocking(move || {
+        let size = self.written;
+        self.hashing = Hashing::Running(spawn_blocking(move || {
             let _permit = permit;
             // One buffer, which stays in the processor's cache.
             let mut buffer = vec![0; BLOCK];

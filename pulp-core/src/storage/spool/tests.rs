@@ -1,4 +1,4 @@
-use std::{future::Future as _, path::Path, pin::pin, task::Context};
+use std::{path::Path, pin::pin, task::Context};
 
 use super::*;
 use crate::{
@@ -48,6 +48,7 @@ async fn what_is_dropped_leaves_nothing() {
     let spool = spool(dir.path()).await;
     let mut unfinished = spool.create();
     unfinished.write(bytes(600_000)).await.unwrap();
+    unfinished.catch_up().await.unwrap();
     let finished = spool.store(bytes(10)).await.unwrap();
     assert_eq!((files(dir.path()), spool.used()), (2, 600_010));
     drop(unfinished);
@@ -177,29 +178,57 @@ async fn a_tail_learns_that_the_writer_gave_up() {
     let mut file = spool.create();
     let mut tail = file.share().await.unwrap();
     file.write("half".into()).await.unwrap();
+    file.catch_up().await.unwrap();
     drop(file);
     assert_eq!(tail.beyond(0).await.unwrap(), Some(4));
     assert!(matches!(tail.beyond(4).await, Err(StorageError::Interrupted)));
 }
 
-#[test]
-fn a_dropped_write_is_not_continued() {
-    // The only blocking thread is kept busy, so that the write cannot end before it is dropped.
+/// A spool in a runtime whose only blocking thread is kept busy until it is told, so that nothing is written before.
+fn held_up<F: Future<Output = ()>>(dir: &Path, then: impl FnOnce(Spool, std::sync::mpsc::Sender<()>) -> F) {
     let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
     runtime.block_on(async {
-        let dir = tempfile::tempdir().unwrap();
-        let spool = spool(dir.path()).await;
-        let mut file = spool.create();
+        let spool = spool(dir).await;
         let (go, wait) = std::sync::mpsc::channel::<()>();
         let busy = tokio::task::spawn_blocking(move || wait.recv());
-        {
-            let write = pin!(file.write(bytes(300_000)));
-            assert!(write.poll(&mut Context::from_waker(std::task::Waker::noop())).is_pending());
-        }
-        go.send(()).unwrap();
+        then(spool, go).await;
         busy.await.unwrap().unwrap();
-        assert!(matches!(file.write("x".into()).await, Err(StorageError::Interrupted)));
-        assert!(matches!(file.finish().await, Err(StorageError::Interrupted)));
+    });
+}
+
+fn is_pending(future: impl Future) -> bool {
+    pin!(future).poll(&mut Context::from_waker(std::task::Waker::noop())).is_pending()
+}
+
+#[test]
+fn while_one_block_is_written_the_next_is_taken_and_a_third_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    held_up(dir.path(), async |spool, go| {
+        let mut file = spool.create();
+        file.write(bytes(300_000)).await.unwrap();
+        file.write(bytes(200_000)).await.unwrap();
+        assert_eq!((file.size(), file.written(), file.is_writing()), (500_000, 0, true));
+        // Given up while it waits, it is neither lost nor there twice.
+        assert!(is_pending(file.write(bytes(100_000))));
+        assert!(is_pending(file.catch_up()));
+        go.send(()).unwrap();
+        file.catch_up().await.unwrap();
+        assert_eq!((file.size(), file.written(), file.is_writing()), (600_000, 300_000, false));
+        let whole = file.finish().await.unwrap();
+        let content = [bytes(300_000), bytes(200_000), bytes(100_000)].concat();
+        assert_eq!(std::fs::read(whole.path()).unwrap(), content);
+        assert_eq!(whole.digests(), &hash_bytes(spool.algorithms(), &content).0);
+    });
+}
+
+#[test]
+fn what_is_dropped_while_it_is_written_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    held_up(dir.path(), async |spool, go| {
+        let mut file = spool.create();
+        file.write(bytes(300_000)).await.unwrap();
+        drop(file);
+        go.send(()).unwrap();
         // The thread is through with the write: what it made is gone, since nobody took it.
         tokio::task::spawn_blocking(|| ()).await.unwrap();
         assert_eq!((files(dir.path()), spool.used()), (0, 0));
@@ -260,6 +289,7 @@ async fn what_was_found_wrong_is_no_beginning() {
     for wrong in [false, true] {
         let mut file = spool.create_with(NewFile::default().partial(key.clone()));
         file.write(bytes(5 << 20)).await.unwrap();
+        file.catch_up().await.unwrap();
         if wrong {
             file.discard()
         } else {
