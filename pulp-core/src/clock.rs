@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, SubsecRound, TimeDelta, Utc};
 
 /// A moment in UTC, kept to the microsecond: what both databases store without loss.
 pub type Timestamp = DateTime<Utc>;
@@ -55,6 +55,6 @@ impl Clock for ManualClock {
 /// assert_eq!(pulp_core::clock::to_wire(chrono::DateTime::UNIX_EPOCH), "1970-01-01T00:00:00Z");
 /// ```
 pub fn to_wire(moment: Timestamp) -> String {
-    let format = if moment.timestamp_subsec_micros() == 0 { "%Y-%m-%dT%H:%M:%SZ" } else { "%Y-%m-%dT%H:%M:%S%.6fZ" };
-    moment.format(format).to_string()
+    let fraction = if moment.timestamp_subsec_micros() == 0 { SecondsFormat::Secs } else { SecondsFormat::Micros };
+    moment.to_rfc3339_opts(fraction, true)
 }

@@ -105,3 +105,15 @@ impl From<sqlx::Error> for DbError {
         }
     }
 }
+
+impl From<rusqlite::Error> for DbError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode as Code;
+        match error.sqlite_error_code() {
+            Some(Code::DatabaseBusy | Code::DatabaseLocked) => Self::Retry(error.to_string()),
+            Some(Code::DiskFull) => Self::Full,
+            Some(Code::CannotOpen) => Self::Unavailable(error.to_string()),
+            _ => Self::Other(sqlx::Error::AnyDriverError(error.into())),
+        }
+    }
+}

@@ -6,6 +6,7 @@
 mod at_hand;
 pub mod dialect;
 mod error;
+mod in_thread;
 mod migrate;
 mod notify;
 mod pool;
@@ -18,6 +19,7 @@ use async_trait::async_trait;
 
 pub use dialect::Dialect;
 pub use error::DbError;
+pub use in_thread::{InThread, InThreadRow};
 pub use migrate::{applied, migrate};
 pub use notify::Notification;
 pub use pool::{Db, DbOptions, PoolUse};

@@ -10,9 +10,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Postgres, Sqlite};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Postgres};
 
 use super::at_hand::AtHand;
+use super::in_thread::Readers;
 use super::notify::Notifier;
 use super::tx::{self, Tx};
 use super::{DbError, Dialect, Executor, Notification, Row, Sql, stale};
@@ -90,7 +91,7 @@ impl Drop for DirectoryLock {
 #[derive(Debug)]
 enum Pools {
     Postgres(PgPool, AtHand<Postgres>),
-    Sqlite { read: SqlitePool, at_hand: AtHand<Sqlite>, write: SqlitePool },
+    Sqlite { read: Readers, write: SqlitePool },
 }
 
 /// A pool of connections at a moment.
@@ -171,8 +172,7 @@ impl Db {
             .busy_timeout(Duration::from_secs(30))
             .foreign_keys(true)
             .with_regexp()
-            .statement_cache_capacity(256)
-            .pragma("temp_store", "memory");
+            .statement_cache_capacity(256);
         // One connection writes: writers wait in our queue, in order, not in SQLite’s busy loop.
         let write = SqlitePoolOptions::new()
             .max_connections(1)
@@ -183,17 +183,10 @@ impl Db {
             .max_lifetime(None)
             // On a full disk SQLite takes a transaction back by itself; the driver then believes for ever that it is in one.
             .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
-            .connect_with(connect.clone().pragma("cache_size", "-32768").pragma("wal_autocheckpoint", "8000"))
+            .connect_with(connect.pragma("cache_size", "-32768").pragma("wal_autocheckpoint", "8000"))
             .await?;
-        let read = SqlitePoolOptions::new()
-            .max_connections(options.max_connections.max(1))
-            .acquire_timeout(options.acquire_timeout)
-            .max_lifetime(None)
-            .test_before_acquire(false)
-            // Little: what a connection has read it forgets when another one writes, and the system caches the file.
-            .connect_with(connect.pragma("query_only", "on").pragma("cache_size", "-2048"))
-            .await?;
-        let pools = Pools::Sqlite { read, at_hand: AtHand::default(), write };
+        let read = Readers::new(path.to_path_buf(), options.max_connections.max(1), options.acquire_timeout);
+        let pools = Pools::Sqlite { read, write };
         let inner = Arc::new(Inner(Parts { pools, notifier: Notifier::local(), lock: Mutex::new(Some(lock)) }));
         tokio::spawn(relax(Arc::downgrade(&inner)));
         Ok(Self(inner))
@@ -240,7 +233,7 @@ impl Db {
     pub fn pools(&self) -> Vec<PoolUse> {
         match &self.0.pools {
             Pools::Postgres(pool, at_hand) => vec![PoolUse::of("postgres", pool, at_hand.resting())],
-            Pools::Sqlite { read, at_hand, write } => vec![PoolUse::of("read", read, at_hand.resting()), PoolUse::of("write", write, 0)],
+            Pools::Sqlite { read, write } => vec![read.in_use(), PoolUse::of("write", write, 0)],
         }
     }
 
@@ -249,8 +242,9 @@ impl Db {
         self.0.notifier.close();
         match &self.0.pools {
             Pools::Postgres(pool, at_hand) => close(pool, at_hand).await,
-            Pools::Sqlite { read, at_hand, write } => {
-                close(read, at_hand).await;
+            Pools::Sqlite { read, write } => {
+                // The last to leave takes the log of the file along, and must be one that writes.
+                read.close().await;
                 write.close().await;
             }
         }
@@ -282,12 +276,7 @@ impl Executor for Db {
             }
             // A statement that writes and returns rows must go to the one that writes.
             Pools::Sqlite { write, .. } if tx::writes(sql.text()) => tx::sqlite_rows(write, sql).await,
-            Pools::Sqlite { read, at_hand, .. } => {
-                let mut connection = at_hand.take(read).await?;
-                let rows = tx::sqlite_rows(&mut *connection, sql).await?;
-                at_hand.give(connection, read);
-                Ok(rows)
-            }
+            Pools::Sqlite { read, .. } => read.rows(sql).await,
         }
     }
 
@@ -317,16 +306,15 @@ async fn relax(database: Weak<Inner>) {
     loop {
         tokio::time::sleep(RELAX).await;
         let Some(inner) = database.upgrade() else { return };
-        let Pools::Sqlite { read, at_hand, write } = &inner.0.pools else { return };
+        let Pools::Sqlite { read, write } = &inner.0.pools else { return };
         if write.is_closed() {
             return;
         }
-        at_hand.rest();
-        let at_rest: Vec<_> = [read, write].into_iter().flat_map(|pool| std::iter::from_fn(|| pool.try_acquire())).collect();
-        for mut connection in at_rest {
-            if let Err(error) = sqlx::query("pragma shrink_memory").execute(&mut *connection).await {
-                tracing::debug!(%error, "the memory of the database could not be shrunk");
-            }
+        read.shrink();
+        if let Some(mut connection) = write.try_acquire()
+            && let Err(error) = sqlx::query("pragma shrink_memory").execute(&mut *connection).await
+        {
+            tracing::debug!(%error, "the memory of the database could not be shrunk");
         }
     }
 }

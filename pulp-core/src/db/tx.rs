@@ -114,7 +114,7 @@ pub(super) fn writes(text: &str) -> bool {
 
 /// A statement of more values is one of a kind: keeping it prepared would push out those that come again. What belongs to the hundred rows of
 /// a page comes again.
-const PREPARED_UP_TO: usize = 128;
+pub(super) const PREPARED_UP_TO: usize = 128;
 
 /// Up to so many values, their placeholders keep their numbers.
 const NUMBERED_UP_TO: usize = 64;
@@ -155,7 +155,7 @@ pub(super) async fn sqlite_run<'c>(executor: impl sqlx::Executor<'c, Database = 
 /// The text with `?` for each placeholder, where they stand in the order of their numbers, each once. SQLite looks a placeholder that
 /// has a name up in a list of all others, when it reads it and when its value is bound: the square of their number. A list of one row
 /// is not worth the copy.
-fn unnumbered(text: String, values: usize) -> String {
+pub(super) fn unnumbered(text: String, values: usize) -> String {
     if values <= NUMBERED_UP_TO {
         return text;
     }
