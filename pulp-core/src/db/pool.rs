@@ -183,7 +183,7 @@ impl Db {
             .max_lifetime(None)
             // On a full disk SQLite takes a transaction back by itself; the driver then believes for ever that it is in one.
             .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
-            .connect_with(connect.pragma("cache_size", "-32768").pragma("wal_autocheckpoint", "8000"))
+            .connect_with(connect.pragma("cache_size", "-16384").pragma("wal_autocheckpoint", "8000"))
             .await?;
         let read = Readers::new(path.to_path_buf(), options.max_connections.max(1), options.acquire_timeout);
         let pools = Pools::Sqlite { read, write };
