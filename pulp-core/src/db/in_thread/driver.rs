@@ -13,7 +13,7 @@ use sqlx_core::{
 
 use super::row::{Cell, Column, InThreadRow, Kind, Owned};
 
-/// SQLite, read in the thread that asks. Nothing is opened through it: see [`Readers`](super::Readers).
+/// SQLite, read in the thread that asks. What is read, [`Db`](crate::db::Db) decides: nothing is opened through it.
 #[derive(Debug)]
 pub struct InThread;
 
