@@ -170,7 +170,7 @@ impl Readers {
         hash: u64,
     ) -> Result<Vec<Row>, DbError> {
         let begun = Instant::now();
-        let done = reader.run(text, values);
+        let done = reader.run_patiently(text, values);
         self.rest(reader, permit);
         let mut long = self.long();
         if begun.elapsed() < SHORT / 2 {
@@ -188,9 +188,12 @@ impl Readers {
         let room = self.0.room.clone();
         let permit = match room.clone().try_acquire_owned() {
             Ok(permit) => Ok(permit),
-            Err(_) => tokio::time::timeout(self.0.wait, room.acquire_owned())
-                .await
-                .map_err(|_| DbError::Unavailable(format!("all {} readers are busy: raise max_connections", self.0.most)))?,
+            Err(_) => tokio::time::timeout(self.0.wait, room.acquire_owned()).await.map_err(|_| {
+                DbError::Unavailable(format!(
+                    "all {} readers are busy: raise max_connections, which a server calls database_connections",
+                    self.0.most
+                ))
+            })?,
         };
         permit.map_err(|_| DbError::Unavailable("the database is closed".to_owned()))
     }
@@ -214,6 +217,7 @@ impl Readers {
         let leash = Arc::new(Leash::new());
         let held = leash.clone();
         connection.progress_handler(STEPS, Some(move || held.is_over()))?;
+        connection.busy_timeout(Duration::ZERO)?;
         Ok(Reader { connection, leash })
     }
 
@@ -262,6 +266,14 @@ impl Readers {
 }
 
 impl Reader {
+    /// Waits for locks of the file.
+    fn run_patiently(&mut self, text: &str, values: &[Value]) -> rusqlite::Result<Vec<Row>> {
+        self.connection.busy_timeout(BUSY)?;
+        let done = self.run(text, values);
+        self.connection.busy_timeout(Duration::ZERO)?;
+        done
+    }
+
     fn run(&mut self, text: &str, values: &[Value]) -> rusqlite::Result<Vec<Row>> {
         if values.len() > PREPARED_UP_TO {
             return answer(&mut self.connection.prepare(text)?, values);
@@ -274,7 +286,7 @@ fn answer(statement: &mut Statement<'_>, values: &[Value]) -> rusqlite::Result<V
     for place in 1..=statement.parameter_count() {
         // `$3` is a name to SQLite; one without a name follows the one before.
         let number = statement.parameter_name(place).and_then(|name| name[1..].parse().ok()).unwrap_or(place);
-        match values.get(number - 1) {
+        match number.checked_sub(1).and_then(|at| values.get(at)) {
             Some(value) => statement.raw_bind_parameter(place, value)?,
             None => return Err(rusqlite::Error::InvalidParameterCount(values.len(), number)),
         }

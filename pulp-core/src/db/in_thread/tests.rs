@@ -165,6 +165,17 @@ async fn who_finds_all_readers_busy_waits_and_is_told_when_it_takes_too_long() {
 }
 
 #[tokio::test]
+async fn only_a_thread_that_may_be_blocked_waits_for_a_lock() {
+    let (_dir, db) = open(&DbOptions { max_connections: 1, ..DbOptions::default() }).await;
+    let mut elsewhere = Sql::new("select timeout from pragma_busy_timeout where timeout not in ");
+    elsewhere.push_list(1..200_i64);
+    for _ in 0..2 {
+        assert_eq!(db.scalar::<i64>("select timeout from pragma_busy_timeout").await.unwrap(), 0);
+        assert_eq!(db.scalar::<i64>(elsewhere.clone()).await.unwrap(), 30_000);
+    }
+}
+
+#[tokio::test]
 async fn a_reader_writes_nothing() {
     let (_dir, db) = open(&DbOptions::default()).await;
     db.execute("create table t (x bigint)").await.unwrap();

@@ -241,7 +241,6 @@ impl SpoolFile {
     /// # Errors
     /// As `write`.
     pub async fn share(&mut self) -> Result<SpoolTail> {
-        self.catch_up().await?;
         self.flush().await?;
         self.catch_up().await?;
         self.shared = true;
