@@ -1,5 +1,12 @@
 //! Bodies of requests: JSON, form, multipart.
 
+#[cfg(test)]
+mod tests;
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures::Stream;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value as Json, json};
@@ -87,7 +94,7 @@ pub(crate) async fn multipart(spool: &Spool, limits: Limits, content_type: &str,
         |reason: &dyn std::fmt::Display| ApiError::detail(StatusCode::BAD_REQUEST, format!("Multipart form parse error - {reason}"));
     let boundary = multer::parse_boundary(content_type).map_err(|_| refused(&"Invalid boundary in multipart: None"))?;
     let Limits { text: limit, file: most } = limits;
-    let mut form = multer::Multipart::new(http_body_util::BodyDataStream::new(body), boundary);
+    let mut form = multer::Multipart::new(EndAlone::new(http_body_util::BodyDataStream::new(body)), boundary);
     let mut values = Map::new();
     let mut files = std::collections::BTreeMap::new();
     let mut text_bytes = 0_usize;
@@ -123,4 +130,54 @@ pub(crate) async fn multipart(spool: &Spool, limits: Limits, content_type: &str,
         files.insert(name, file.finish().await.map_err(crate::Error::from)?);
     }
     Ok(RawBody { values, form: true, files })
+}
+
+/// A stream whose end is never found by the poll that brought its last item.
+///
+/// Until it has seen the first boundary, `multer` asks for more twice in one poll, and does not look at what the second question
+/// brought if that found the end too: it refuses a whole form that arrived between the two.
+struct EndAlone<S> {
+    stream: S,
+    state: End,
+}
+
+#[derive(PartialEq)]
+enum End {
+    /// Nothing was given since the last pending poll.
+    Quiet,
+    /// Something was.
+    Busy,
+    /// The stream has ended.
+    Ended,
+}
+
+impl<S> EndAlone<S> {
+    fn new(stream: S) -> Self {
+        Self { stream, state: End::Quiet }
+    }
+}
+
+impl<S: Stream + Unpin> Stream for EndAlone<S> {
+    type Item = S::Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
+        if self.state == End::Ended {
+            return Poll::Ready(None);
+        }
+        let Poll::Ready(next) = Pin::new(&mut self.stream).poll_next(cx) else {
+            self.state = End::Quiet;
+            return Poll::Pending;
+        };
+        match next {
+            Some(item) => {
+                self.state = End::Busy;
+                Poll::Ready(Some(item))
+            }
+            None if std::mem::replace(&mut self.state, End::Ended) == End::Busy => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            None => Poll::Ready(None),
+        }
+    }
 }
