@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::{Extensions, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
+use http::request::Parts;
+use http::{Extensions, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
@@ -16,6 +17,7 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use pulp_core::api::RemoteAddress;
 use pulp_core::body::{Body, ReasonText, SendsFiles};
+use pulp_core::content::AtHand;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
@@ -25,12 +27,19 @@ use crate::cores::{Cores, here_or_on};
 use crate::rest::Whole;
 use crate::sendfile::{OnTheWay, Outgoing, Socket};
 use crate::spelling;
+use crate::swift::{Ready, Swift, Turn, Turns};
 use crate::tls::Tls;
 
 /// Answers requests; what the listener is mounted on.
 pub trait Answer: Send + Sync + 'static {
     /// The answer to one request.
     fn answer(&self, request: Request<Body>) -> impl Future<Output = Response<Body>> + Send;
+
+    /// The same, if it can be given from memory right away; see [`Content::at_hand`](pulp_core::content::Content::at_hand).
+    fn at_hand(&self, request: &Parts) -> Option<AtHand> {
+        let _ = request;
+        None
+    }
 }
 
 /// Limits of connections.
@@ -72,6 +81,9 @@ pub async fn serve<A: Answer>(listener: TcpListener, tls: Option<Tls>, answer: A
         .max_header_list_size(MAX_HEAD_BYTES as u32)
         .keep_alive_interval(Duration::from_secs(60))
         .max_concurrent_streams(250);
+    let mut swift = builder.clone();
+    // It has its own.
+    swift.http1().header_read_timeout(None);
     let spelling = spelling::learn().await.unwrap_or_else(|error| {
         tracing::warn!(%error, "names of headers are written as they come");
         Extensions::new()
@@ -81,7 +93,8 @@ pub async fn serve<A: Answer>(listener: TcpListener, tls: Option<Tls>, answer: A
         Err(error) => return tracing::error!(%error, "there are no threads to speak with clients"),
     };
     let shared = cores.shared().clone();
-    let front = Arc::new(Front { builder, answer, access_log: limits.access_log, spelling, tls, shared });
+    let (access_log, patience) = (limits.access_log, limits.header_read_timeout);
+    let front = Arc::new(Front { builder, swift, answer, access_log, patience, spelling, tls, shared });
     let graceful = GracefulShutdown::new();
     let (silent, mut heard) = mpsc::channel(1);
     let begin = |stream, peer| {
@@ -133,8 +146,12 @@ fn waiting(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
 /// What all connections share.
 struct Front<A> {
     builder: auto::Builder<TokioExecutor>,
+    /// The same for connections that give answers by themselves.
+    swift: auto::Builder<TokioExecutor>,
     answer: Arc<A>,
     access_log: bool,
+    /// Time for the head of a request.
+    patience: Duration,
     /// For answers of the API: some clients look for `Set-Cookie` and `Correlation-ID` by that very name.
     spelling: Extensions,
     tls: Option<Tls>,
@@ -155,31 +172,75 @@ async fn connection<A: Answer>(front: Arc<Front<A>>, stream: TcpStream, peer: So
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, %peer, "nodelay could not be set");
     }
+    let client = Arc::new(Client { peer, turns: Arc::default(), silent: Mutex::new(Some(silent)) });
     match &front.tls {
         None => {
             let socket = Socket::new(stream);
             let on_the_way = socket.on_the_way();
-            speak(front, socket, Some(on_the_way), peer, watcher, silent).await;
+            let ready = AtHandOf { front: Arc::clone(&front), client: Arc::clone(&client) };
+            let stream = Swift::new(socket, ready, Arc::clone(&client.turns), front.patience);
+            speak(Arc::clone(&front), &front.swift, stream, Some(on_the_way), client, watcher).await;
         }
         Some(tls) => match tls.accept(stream).await {
-            Ok(stream) => speak(Arc::clone(&front), stream, None, peer, watcher, silent).await,
+            Ok(stream) => speak(Arc::clone(&front), &front.builder, stream, None, client, watcher).await,
             Err(error) => tracing::debug!(%error, %peer, "the handshake failed"),
         },
     }
 }
 
+/// The other end of a connection.
+struct Client {
+    peer: SocketAddr,
+    turns: Arc<Turns>,
+    silent: Mutex<Option<Silent>>,
+}
+
+impl Client {
+    /// It has asked for something.
+    fn is_heard(&self) {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+/// The answers that are at hand for a client.
+struct AtHandOf<A> {
+    front: Arc<Front<A>>,
+    client: Arc<Client>,
+}
+
+impl<A: Answer> Ready for AtHandOf<A> {
+    fn at_hand(&self, request: &mut Parts) -> Option<AtHand> {
+        let address = RemoteAddress(self.client.peer.ip());
+        // It is there already, of another connection of this thread.
+        match request.extensions.get_mut() {
+            Some(known) => *known = address,
+            None => drop(request.extensions.insert(address)),
+        }
+        self.front.answer.at_hand(request)
+    }
+
+    fn given(&self, request: &Parts, answer: &AtHand) {
+        self.client.is_heard();
+        if self.front.access_log {
+            let bytes = Some(answer.bytes().len() as u64);
+            note(self.client.peer, &request.method, request.uri.path(), StatusCode::OK, bytes, answer.took(), "-");
+        }
+    }
+}
+
 async fn speak<A: Answer, S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     front: Arc<Front<A>>,
+    builder: &auto::Builder<TokioExecutor>,
     stream: S,
     on_the_way: Option<OnTheWay>,
-    peer: SocketAddr,
+    client: Arc<Client>,
     watcher: Watcher,
-    silent: Silent,
 ) {
-    let (asked, silent) = (Arc::clone(&front), Mutex::new(Some(silent)));
+    let peer = client.peer;
     let service = service_fn(move |mut request: Request<Incoming>| {
-        silent.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let front = Arc::clone(&asked);
+        client.is_heard();
+        let turn = Turn::begin(&client.turns);
+        let front = Arc::clone(&front);
         // In HTTP/2 what is sent is cut into frames, and so copied.
         let on_the_way = on_the_way.clone().filter(|_| request.version() < Version::HTTP_2);
         if on_the_way.is_some() {
@@ -187,10 +248,10 @@ async fn speak<A: Answer, S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         }
         async move {
             let response = respond(&front, request, peer).await;
-            Ok::<_, Infallible>(response.map(|body| Outgoing::new(body, on_the_way, front.shared.clone())))
+            Ok::<_, Infallible>(response.map(|body| Outgoing::new(body, on_the_way, front.shared.clone(), Some(turn))))
         }
     });
-    let connection = front.builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
     if let Err(error) = watcher.watch(connection.into_owned()).await {
         tracing::debug!(%error, %peer, "a connection ended early");
     }
@@ -240,18 +301,23 @@ async fn noted<A: Answer>(front: &Arc<Front<A>>, request: Request<Body>, peer: S
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let response = answered(front, request).await;
-    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("-").to_owned();
+    let cid = response.headers().get("correlation-id").and_then(|value| value.to_str().ok()).unwrap_or("-");
+    note(peer, &method, &path, response.status(), response.body().size_hint().exact(), began.elapsed(), cid);
+    response
+}
+
+/// A line of the access log.
+fn note(peer: SocketAddr, method: &Method, path: &str, status: StatusCode, bytes: Option<u64>, took: Duration, cid: &str) {
     tracing::info!(
         target: "access",
         %peer,
         %method,
         path,
-        status = response.status().as_u16(),
-        bytes = response.body().size_hint().exact(),
-        ms = began.elapsed().as_secs_f64() * 1e3,
-        cid = header("correlation-id"),
+        status = status.as_u16(),
+        bytes,
+        ms = took.as_secs_f64() * 1e3,
+        cid,
     );
-    response
 }
 
 /// Opens the listener.

@@ -26,6 +26,7 @@ mod router;
 mod sendfile;
 mod serve;
 mod spelling;
+mod swift;
 pub mod tls;
 
 use std::ffi::OsString;

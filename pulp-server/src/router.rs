@@ -1,11 +1,12 @@
 //! Which part answers a request.
 
 use ::http::header::{CONTENT_TYPE, LOCATION};
+use ::http::request::Parts;
 use ::http::{HeaderValue, Method, Request, Response, StatusCode};
 use pulp_core::Pulp;
 use pulp_core::api::Api;
 use pulp_core::body::Body;
-use pulp_core::content::Content;
+use pulp_core::content::{AtHand, Content};
 
 use crate::config::{Role, Server};
 use crate::http::Answer;
@@ -39,6 +40,10 @@ impl Router {
 }
 
 impl Answer for Router {
+    fn at_hand(&self, request: &Parts) -> Option<AtHand> {
+        self.content.as_ref().filter(|_| self.is_content(request.uri.path()))?.at_hand(request)
+    }
+
     async fn answer(&self, request: Request<Body>) -> Response<Body> {
         if self.is_content(request.uri().path()) {
             return match &self.content {

@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
+use crate::swift::Turn;
 use map::Map;
 
 /// What is asked of the kernel at a time, in bytes: a thread is kept no longer by one client.
@@ -90,11 +91,13 @@ pub(crate) struct Outgoing {
     on_the_way: Option<OnTheWay>,
     /// Where all belongs that the body begins.
     shared: Handle,
+    /// Lasts until all of it has been taken.
+    _turn: Option<Turn>,
 }
 
 impl Outgoing {
-    pub(crate) fn new(body: Body, on_the_way: Option<OnTheWay>, shared: Handle) -> Self {
-        Self { body, on_the_way, shared }
+    pub(crate) fn new(body: Body, on_the_way: Option<OnTheWay>, shared: Handle, turn: Option<Turn>) -> Self {
+        Self { body, on_the_way, shared, _turn: turn }
     }
 }
 

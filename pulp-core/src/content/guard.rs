@@ -66,4 +66,10 @@ pub trait ContentGuard: Send + Sync {
     /// # Errors
     /// [`Denied`] with what the client is told. A guard that cannot find out says no.
     async fn permit(&self, request: &GuardRequest<'_>) -> Result<(), Denied>;
+
+    /// Whether it lets the request pass, and knows that right away. If not, it is [asked](Self::permit): it need not say here that it is against it.
+    fn permits_at_once(&self, request: &GuardRequest<'_>) -> bool {
+        let _ = request;
+        false
+    }
 }

@@ -12,6 +12,7 @@
 //! Decisions about stored files are remembered in the process until a [`Change`] is announced.
 
 mod artifact;
+mod at_hand;
 mod changes;
 mod checkpoint;
 pub(crate) mod conditional;
@@ -41,6 +42,7 @@ mod travel;
 mod view;
 
 pub(crate) use artifact::Artifacts;
+pub use at_hand::AtHand;
 pub use changes::Change;
 pub use error::ServeError;
 pub use freshness::check_cache_control;

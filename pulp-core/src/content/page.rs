@@ -38,8 +38,8 @@ impl Rendering<'_> {
             }
             return respond(StatusCode::OK, headers, Body::empty());
         }
-        let path = decode(self.uri.path()).unwrap_or_else(|| self.uri.path().to_owned());
-        let title = listing.title.clone().unwrap_or_else(|| path.clone());
+        let path = decode(self.uri.path()).unwrap_or(self.uri.path().into());
+        let title = listing.title.clone().unwrap_or_else(|| path.to_string());
         let body = if json {
             Body::stream(as_json(&title, listing.entries))
         } else {

@@ -1,5 +1,6 @@
 //! The path of a request, decoded, and split at the distribution that serves it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -63,10 +64,10 @@ pub(super) fn encode(path: &str) -> String {
 }
 
 /// Decodes what a request line holds; `None` where no stored path can be meant: not UTF-8, control characters, too long.
-pub(super) fn decode(raw: &str) -> Option<String> {
+pub(super) fn decode(raw: &str) -> Option<Cow<'_, str>> {
     let path = percent_decode_str(raw).decode_utf8().ok()?;
     let possible = path.len() <= MAX_LEN && !path.contains(|c: char| c.is_control());
-    possible.then(|| path.into_owned())
+    possible.then_some(path)
 }
 
 /// The base paths that a decoded path can lie under, longest first. Base paths have no slash at either end.

@@ -1,7 +1,7 @@
 //! A decision as a response.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
@@ -49,9 +49,58 @@ pub(super) struct Rendering<'a> {
 pub(super) struct Entity {
     validators: Validators,
     headers: HeaderMap,
+    lines: OnceLock<Bytes>,
 }
 
 impl Entity {
+    /// What is said of a representation, of a distribution if it lies under one.
+    pub(super) fn of(representation: &Representation, route: Option<&Route>) -> Self {
+        let validators = validators(representation);
+        let mut headers = HeaderMap::with_capacity(16);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(&representation.name)));
+        if let Some(route) = route {
+            headers.insert(header::CACHE_CONTROL, route.freshness.usual.clone());
+        }
+        if let Some(etag) = &validators.etag {
+            headers.insert(header::ETAG, etag.clone());
+        }
+        if let Some(modified) = validators.modified
+            && let Ok(value) = HeaderValue::try_from(httpdate::fmt_http_date(modified))
+        {
+            headers.insert(header::LAST_MODIFIED, value);
+        }
+        if let Some(sha256) = &representation.sha256
+            && let Ok(value) = HeaderValue::try_from(format!("sha-256=:{}:", BASE64.encode(sha256.as_bytes())))
+        {
+            headers.insert(REPR_DIGEST, value);
+        }
+        if let Some(size) = representation.size {
+            headers.insert(ARTIFACT_SIZE, size.into());
+            headers.insert(header::CONTENT_LENGTH, size.into());
+            headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        }
+        for name in representation.headers.keys() {
+            headers.remove(name);
+        }
+        headers.extend(representation.headers.clone());
+        if let (Some(route), Some(own)) = (route, representation.headers.get(header::CACHE_CONTROL)) {
+            headers.insert(header::CACHE_CONTROL, route.freshness.given(own));
+        }
+        Self { validators, headers, lines: OnceLock::new() }
+    }
+
+    pub(super) fn validators(&self) -> &Validators {
+        &self.validators
+    }
+
+    /// The headers, as lines of HTTP/1.1.
+    pub(super) fn lines(&self) -> &Bytes {
+        self.lines.get_or_init(|| {
+            let lines = self.headers.iter().map(|(name, value)| [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+            lines.collect::<Vec<_>>().concat().into()
+        })
+    }
+
     /// With another header: one that is there already need not be made room for.
     pub(super) fn with(mut self, name: HeaderName, value: &'static str) -> Self {
         self.headers.insert(name, HeaderValue::from_static(value));
@@ -107,15 +156,15 @@ impl Rendering<'_> {
     pub(super) async fn render(&self, served: Served) -> Result<Response<Body>, ServeError> {
         match served {
             Served::File(file) => {
-                let entity = self.entity(&file.representation);
+                let entity = Entity::of(&file.representation, self.route);
                 self.file(&Arc::new(file), &entity).await
             }
             Served::Stream(stream) => {
-                let (entity, size) = (self.entity(&stream.representation), stream.representation.size);
+                let (entity, size) = (Entity::of(&stream.representation, self.route), stream.representation.size);
                 self.bytes(&entity, size, Origin::Stream(stream)).await
             }
             Served::Bytes(memory) => {
-                let (entity, size) = (self.entity(&memory.representation), memory.representation.size);
+                let (entity, size) = (Entity::of(&memory.representation, self.route), memory.representation.size);
                 self.bytes(&entity, size, Origin::Memory(memory.bytes)).await
             }
             Served::Redirect(super::Redirect::Directory) => Ok(add_slash(self.uri.path())),
@@ -204,41 +253,6 @@ impl Rendering<'_> {
                 Ok(response)
             }
         }
-    }
-
-    pub(super) fn entity(&self, representation: &Representation) -> Entity {
-        let validators = validators(representation);
-        let mut headers = HeaderMap::with_capacity(16);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(&representation.name)));
-        if let Some(route) = self.route {
-            headers.insert(header::CACHE_CONTROL, route.freshness.usual.clone());
-        }
-        if let Some(etag) = &validators.etag {
-            headers.insert(header::ETAG, etag.clone());
-        }
-        if let Some(modified) = validators.modified
-            && let Ok(value) = HeaderValue::try_from(httpdate::fmt_http_date(modified))
-        {
-            headers.insert(header::LAST_MODIFIED, value);
-        }
-        if let Some(sha256) = &representation.sha256
-            && let Ok(value) = HeaderValue::try_from(format!("sha-256=:{}:", BASE64.encode(sha256.as_bytes())))
-        {
-            headers.insert(REPR_DIGEST, value);
-        }
-        if let Some(size) = representation.size {
-            headers.insert(ARTIFACT_SIZE, size.into());
-            headers.insert(header::CONTENT_LENGTH, size.into());
-            headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-        }
-        for name in representation.headers.keys() {
-            headers.remove(name);
-        }
-        headers.extend(representation.headers.clone());
-        if let (Some(route), Some(own)) = (self.route, representation.headers.get(header::CACHE_CONTROL)) {
-            headers.insert(header::CACHE_CONTROL, route.freshness.given(own));
-        }
-        Entity { validators, headers }
     }
 }
 

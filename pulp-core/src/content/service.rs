@@ -13,7 +13,9 @@ use super::path::{ContentPath, base_paths, decode};
 use super::render::{self, Rendering};
 use super::state::{Decision, PATIENCE, Remembered, Route, Target};
 use super::travel::travel;
-use super::{DistributionHandler, GuardRequest, Listing, Moment, PublishedHandler, Redirect, ServeContext, ServeError, Served, State};
+use super::{
+    ContentGuard, DistributionHandler, GuardRequest, Listing, Moment, PublishedHandler, Redirect, ServeContext, ServeError, Served, State,
+};
 use crate::Pulp;
 use crate::body::{Body, SendsFiles};
 use crate::db::{DbError, Sql};
@@ -21,9 +23,9 @@ use crate::model::{Distribution, Domain};
 use crate::storage::StorageError;
 
 /// Tells whether the path was found without asking the database.
-const CACHE: HeaderName = HeaderName::from_static("x-pulp-cache");
+pub(super) const CACHE: HeaderName = HeaderName::from_static("x-pulp-cache");
 
-const HIT: &str = "HIT";
+pub(super) const HIT: &str = "HIT";
 const MISS: &str = "MISS";
 
 /// Serves content: a cheap handle, to be mounted under any server.
@@ -60,6 +62,14 @@ impl Content {
         response.map(|body| metrics.counted(body))
     }
 
+    pub(super) fn pulp(&self) -> &Pulp {
+        &self.pulp
+    }
+
+    pub(super) fn state(&self) -> &State {
+        &self.state
+    }
+
     async fn answer(&self, request: &http::request::Parts) -> Response<Body> {
         if request.method != Method::GET && request.method != Method::HEAD {
             let mut response = render::message(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
@@ -88,7 +98,7 @@ impl Content {
         if !settings.domain_enabled {
             return self.serve_below(request, self.pulp.default_domain(), &below).await;
         }
-        let (name, path) = below.split_once('/').map_or((below.as_str(), None), |(name, path)| (name, Some(path)));
+        let (name, path) = below.split_once('/').map_or((&*below, None), |(name, path)| (name, Some(path)));
         match (self.domain(name).await?, path) {
             (Some(domain), Some(path)) => self.serve_below(request, &domain, path).await,
             (Some(_), None) => Ok(render::add_slash(uri)),
@@ -103,7 +113,7 @@ impl Content {
     async fn serve_below(&self, request: &http::request::Parts, domain: &Domain, path: &str) -> Result<Response<Body>, ServeError> {
         let remembered = self.state.recall(domain.pulp_id, path);
         let first = match remembered {
-            Some(remembered) if self.state.is_fresh(&remembered) || self.state.is_database_away() => {
+            Some(remembered) if self.state.is_fresh(&remembered, Instant::now()) || self.state.is_database_away() => {
                 self.recalled(request, domain, path, &remembered).await?
             }
             Some(remembered) => Box::pin(self.confirmed(request, domain, path, &remembered)).await?,
@@ -144,7 +154,7 @@ impl Content {
             Answer::Made(served) => Box::pin(rendering.render(*served)).await?,
             Answer::Remembered(remembered) => match &remembered.decision {
                 Decision::File(file) => {
-                    let entity = remembered.entity.get_or_init(|| rendering.entity(&file.representation).with(CACHE, HIT));
+                    let entity = remembered.entity(file);
                     rendering.file(file, entity).await?
                 }
                 other => Box::pin(rendering.render(other.clone().into())).await?,
@@ -241,16 +251,35 @@ impl Content {
     }
 
     async fn permit(&self, request: &http::request::Parts, domain: &Domain, route: &Route, path: &ContentPath) -> Result<(), ServeError> {
-        let Some((guard, guard_type)) = &route.guard else {
+        let Some((guard, handler)) = self.guard_of(route) else {
             return Ok(());
         };
-        let Some(handler) = self.pulp.registry().content_guard(guard_type) else {
+        let question = self.question(request, domain, route, guard, path);
+        handler?.permit(&question).await.map_err(|denied| ServeError::Denied(denied.0))
+    }
+
+    /// The key of the guard of a distribution, if it has one, and who is to be asked.
+    pub(super) fn guard_of(&self, route: &Route) -> Option<(Uuid, Result<&dyn ContentGuard, ServeError>)> {
+        let (guard, guard_type) = route.guard.as_ref()?;
+        let handler = self.pulp.registry().content_guard(guard_type).ok_or_else(|| {
             tracing::error!(guard_type, distribution = route.distribution.name, "no plugin knows this type of content guard");
-            return Err(ServeError::Denied("the content guard of this distribution cannot be asked".to_owned()));
-        };
-        let question = GuardRequest {
+            ServeError::Denied("the content guard of this distribution cannot be asked".to_owned())
+        });
+        Some((*guard, handler))
+    }
+
+    /// What its guard is asked.
+    pub(super) fn question<'a>(
+        &'a self,
+        request: &'a http::request::Parts,
+        domain: &'a Domain,
+        route: &'a Route,
+        guard: Uuid,
+        path: &'a ContentPath,
+    ) -> GuardRequest<'a> {
+        GuardRequest {
             pulp: &self.pulp,
-            guard: *guard,
+            guard,
             domain: &domain.name,
             depth: 0,
             distribution: &route.distribution,
@@ -259,8 +288,7 @@ impl Content {
             uri: &request.uri,
             headers: &request.headers,
             extensions: &request.extensions,
-        };
-        handler.permit(&question).await.map_err(|denied| ServeError::Denied(denied.0))
+        }
     }
 
     /// The distribution whose base path is the longest that this path lies under.
@@ -333,7 +361,7 @@ enum Answer {
 }
 
 /// The part of a path below its distribution.
-fn below(distribution: &Distribution, path: &str) -> ContentPath {
+pub(super) fn below(distribution: &Distribution, path: &str) -> ContentPath {
     ContentPath::new(path.strip_prefix(distribution.base_path.as_str()).unwrap_or(path))
 }
 

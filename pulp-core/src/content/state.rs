@@ -16,10 +16,12 @@ use super::freshness::Freshness;
 use super::lazy::Lately;
 use super::path::base_paths;
 use super::render::Entity;
+use super::service::{CACHE, HIT};
 use super::stored::SmallFiles;
 use super::{Redirect, Served, ServedFile};
 use crate::db::{Db, DbError};
 use crate::model::{Distribution, PublishedVersion, Tree};
+use crate::storage::Storage;
 
 /// How many decisions are remembered.
 const DECISIONS: usize = 100_000;
@@ -106,9 +108,23 @@ pub(super) struct Remembered {
     pub(super) route: Arc<Route>,
     pub(super) decision: Decision,
     /// What its headers say, once they have been asked for.
-    pub(super) entity: OnceLock<Entity>,
+    entity: OnceLock<Entity>,
+    /// Whether it lies on this host, once that was asked.
+    here: OnceLock<bool>,
     stamp: Stamp,
     since: Instant,
+}
+
+impl Remembered {
+    /// What is said of the file that it is.
+    pub(super) fn entity(&self, file: &ServedFile) -> &Entity {
+        self.entity.get_or_init(|| Entity::of(&file.representation, Some(&self.route)).with(CACHE, HIT))
+    }
+
+    /// Whether the file that it is lies on this host.
+    pub(super) fn is_here(&self, storage: &Arc<dyn Storage>, file: &ServedFile) -> bool {
+        *self.here.get_or_init(|| storage.local_file(&file.path).is_some())
+    }
 }
 
 /// A row that is asked for at many requests.
@@ -193,12 +209,12 @@ impl State {
     }
 
     /// Whether what was decided need not be confirmed: it is young, and no change can have been missed.
-    pub(super) fn is_fresh(&self, remembered: &Remembered) -> bool {
-        self.is_young(remembered.since, remembered.stamp)
+    pub(super) fn is_fresh(&self, remembered: &Remembered, now: Instant) -> bool {
+        self.is_young(remembered.since, remembered.stamp, now)
     }
 
-    fn is_young(&self, since: Instant, stamp: Stamp) -> bool {
-        since.elapsed() < FRESH && self.changes.is_certain(stamp)
+    fn is_young(&self, since: Instant, stamp: Stamp, now: Instant) -> bool {
+        now.saturating_duration_since(since) < FRESH && self.changes.is_certain(stamp)
     }
 
     /// Remembers a decision that began to be made at `stamp`; whether it does. It is as old as what is known of its route.
@@ -207,7 +223,7 @@ impl State {
             return false;
         }
         let since = route.since;
-        let remembered = Arc::new(Remembered { route, decision, entity: OnceLock::new(), stamp, since });
+        let remembered = Arc::new(Remembered { route, decision, entity: OnceLock::new(), here: OnceLock::new(), stamp, since });
         self.decisions.insert(Key(domain, path.into()), remembered);
         true
     }
@@ -215,7 +231,7 @@ impl State {
     /// The distribution that a path lies under, if that was found lately for it or for another path, and still holds.
     pub(super) fn route(&self, domain: Uuid, path: &str) -> Option<Arc<Route>> {
         let found = base_paths(path).into_iter().find_map(|base| self.routes.get(&Asked(domain, base)))?;
-        (self.is_young(found.since, found.stamp) && self.changes.holds(found.stamp, found.repository)).then_some(found)
+        (self.is_young(found.since, found.stamp, Instant::now()) && self.changes.holds(found.stamp, found.repository)).then_some(found)
     }
 
     /// Remembers a distribution for all paths below its base path, if none of them can be another’s.
@@ -254,8 +270,7 @@ impl State {
             return Ok(read.await?.map(Arc::new));
         }
         let stamp = self.changes.stamp();
-        let known = self.rows.get(&Asked(id, name)).filter(|known| self.changes.holds(known.stamp, None));
-        let known = known.and_then(|known| Some((known.row.downcast::<T>().ok()?, self.is_young(known.since, known.stamp))));
+        let known = self.held(id, name);
         let know = |row: Option<T>| {
             let Some(row) = row.map(Arc::new) else {
                 self.rows.remove(&Asked(id, name));
@@ -275,6 +290,17 @@ impl State {
             },
             None => Ok(know(read.await?)),
         }
+    }
+
+    /// The same, if there is no need to ask the database.
+    pub(super) fn row_at_hand<T: Any + Send + Sync>(&self, id: Uuid) -> Option<Arc<T>> {
+        self.held(id, "").and_then(|(row, young)| young.then_some(row))
+    }
+
+    /// A row that still holds, as far as is known; and whether it is young.
+    fn held<T: Any + Send + Sync>(&self, id: Uuid, name: &str) -> Option<(Arc<T>, bool)> {
+        let known = self.rows.get(&Asked(id, name)).filter(|known| self.changes.holds(known.stamp, None))?;
+        Some((known.row.downcast::<T>().ok()?, self.is_young(known.since, known.stamp, Instant::now())))
     }
 
     /// Whether it was just found that the database cannot be asked: then not each request need wait to find out the same.

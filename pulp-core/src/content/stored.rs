@@ -67,6 +67,11 @@ impl SmallFiles {
         self.open.invalidate_all();
     }
 
+    /// The bytes of a stored file, if they are in memory, and few enough to be sent from there.
+    pub(super) fn at_hand(&self, file: &ServedFile) -> Option<Bytes> {
+        self.bytes.get(&file.artifact).filter(|_| file.size <= SENT)
+    }
+
     /// The bytes of a stored file, or of a part of it; with `as_file`, as a part of the open file where that is worth it.
     ///
     /// # Errors

@@ -86,6 +86,6 @@ async fn a_file_of_unknown_length_is_read() {
     let unknown = Arc::new(OpenFile::new(file.file().clone(), None));
     let on_the_way = OnTheWay::default();
     assert!(on_the_way.bytes(&FilePart::new(unknown.clone(), 0..10)).is_none());
-    let body = Outgoing::new(Body::file(FilePart::new(unknown, 100..600_000)), Some(on_the_way), Handle::current());
+    let body = Outgoing::new(Body::file(FilePart::new(unknown, 100..600_000)), Some(on_the_way), Handle::current(), None);
     assert!(body.collect().await.unwrap().to_bytes() == content[100..]);
 }

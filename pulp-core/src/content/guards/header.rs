@@ -8,11 +8,13 @@ use super::{decoded, denied, row, same};
 /// `core.header`.
 pub(super) struct Header;
 
+/// Name and value of the header, and what finds the value in it.
+type Row = (String, String, Option<String>);
+
 #[async_trait]
 impl ContentGuard for Header {
     async fn permit(&self, request: &GuardRequest<'_>) -> Result<(), Denied> {
-        let known =
-            row::<(String, String, Option<String>)>(request, "header_name, header_value, jq_filter", "core_headercontentguard").await?;
+        let known = row::<Row>(request, "header_name, header_value, jq_filter", "core_headercontentguard").await?;
         let (name, expected, filter) = &*known;
         let Some(Ok(sent)) = decoded(request, name) else { return Err(denied()) };
         let value = match filter {
@@ -27,5 +29,11 @@ impl ContentGuard for Header {
             },
         };
         if same(&value, expected.as_bytes()) { Ok(()) } else { Err(denied()) }
+    }
+
+    fn permits_at_once(&self, request: &GuardRequest<'_>) -> bool {
+        let Some(known) = request.pulp.content_state().row_at_hand::<Row>(request.guard) else { return false };
+        let (name, expected, filter) = &*known;
+        filter.is_none() && decoded(request, name).is_some_and(|sent| sent.is_ok_and(|sent| same(&sent, expected.as_bytes())))
     }
 }
