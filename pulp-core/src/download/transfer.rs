@@ -74,6 +74,8 @@ pub(super) struct Transfer<'a> {
     spool: &'a Spool,
     terms: Terms<'a>,
     file: Option<SpoolFile>,
+    /// One that is being made while the source is asked.
+    prepared: Option<SpoolFile>,
     tail: Option<SpoolTail>,
     total: Option<u64>,
     /// Which source the bytes came from, and what it called them.
@@ -117,6 +119,7 @@ impl<'a> Transfer<'a> {
             spool,
             terms,
             file: None,
+            prepared: None,
             tail: None,
             total: None,
             origin: None,
@@ -294,6 +297,7 @@ impl<'a> Transfer<'a> {
         if position > 0 && self.total == Some(position) {
             return Ok(());
         }
+        self.prepare().await.map_err(|error| spool_error(&shown, error))?;
         let download = match downloader.get(self.continued(source, request)).await {
             // Nobody has seen the beginning, so what the source has now is as good.
             Err(DownloadError::RangeNotSatisfiable { url }) if position > 0 && !self.terms.live => {
@@ -401,10 +405,22 @@ impl<'a> Transfer<'a> {
         }
     }
 
+    /// Has the file made that somebody waits to read, if it is known to be one that needs its place in the spool soon.
+    async fn prepare(&mut self) -> Result<(), StorageError> {
+        let large = self.terms.expected.size.filter(|size| *size > GATHER as u64);
+        if self.terms.live && self.file.is_none() && self.prepared.is_none() && large.is_some() {
+            let mut file = self.spool.create_with(self.options(large));
+            file.prepare().await?;
+            self.prepared = Some(file);
+        }
+        Ok(())
+    }
+
     async fn begin(&mut self, mut head: Head, events: &mut (dyn FnMut(Event) + Send)) -> Result<(), StorageError> {
         head.length = self.terms.expected.size.or(head.length);
         self.total = head.length;
-        let mut file = self.file.take().unwrap_or_else(|| self.spool.create_with(self.options(head.length)));
+        let known = self.file.take().or_else(|| self.prepared.take());
+        let mut file = known.unwrap_or_else(|| self.spool.create_with(self.options(head.length)));
         let here = file.size();
         // A new file is made with its first bytes, and shared then.
         if self.terms.live && here > 0 {

@@ -4,7 +4,7 @@ use std::{fs::File, io, mem, os::unix::fs::FileExt as _, sync::Arc};
 
 use bytes::Bytes;
 use tokio::{
-    sync::{OwnedSemaphorePermit, watch},
+    sync::{OwnedSemaphorePermit, oneshot, watch},
     task::{JoinHandle, spawn_blocking},
 };
 
@@ -83,8 +83,9 @@ impl NewFile {
 /// A spool file that is being written. Dropping it removes it, unless it has a [key](NewFile::partial) and some MiB of it are there.
 ///
 /// The first 256 KiB stay in memory, so that a small file costs one hop to a blocking thread, which hashes and writes it.
-/// A larger one is written in blocks of that size: while one is on its way into the file, the next may be received. Other threads compute
-/// its digests from the file, as readers behind the writer: neither a slow disk nor a slow digest makes memory grow.
+/// A larger one is written in blocks of that size: while one is on its way into the file, the next may be received. Who has written a block hashes
+/// it, as long as the digests keep up and fewer files are hashed than may be; else another thread computes them from the file, behind the writer.
+/// Neither a slow disk nor a slow digest makes memory grow.
 #[derive(Debug)]
 #[must_use = "a spool file is removed unless it is finished"]
 pub struct SpoolFile {
@@ -127,8 +128,8 @@ impl Disk {
 #[derive(Debug)]
 enum Writing {
     None,
-    /// So many bytes, by a thread. The file is made with its first block.
-    Running(u64, JoinHandle<Result<Option<(TempFile, File)>>>),
+    /// So many bytes, by a thread. The file is made with its first block, or [before](SpoolFile::prepare).
+    Running(u64, oneshot::Receiver<Result<Option<(TempFile, File)>>>),
     /// A block did not get there.
     Failed,
 }
@@ -136,7 +137,10 @@ enum Writing {
 #[derive(Debug)]
 enum Hashing {
     Idle(Box<Hasher>),
-    Running(JoinHandle<io::Result<Box<Hasher>>>),
+    /// By the thread that writes a block.
+    Along(JoinHandle<io::Result<Box<Hasher>>>),
+    /// By one that reads the file.
+    Behind(JoinHandle<io::Result<Box<Hasher>>>),
     /// A digest thread failed, or its result was lost with a dropped future.
     Lost,
 }
@@ -236,6 +240,14 @@ impl SpoolFile {
         Ok(())
     }
 
+    /// Has the file made, without waiting for that: where the first bytes are still to come, that time is not lost.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub async fn prepare(&mut self) -> Result<()> {
+        if self.disk.is_none() && matches!(self.writing, Writing::None) { self.flush().await } else { Ok(()) }
+    }
+
     /// A reader that follows the writing. From now on every chunk is on its way into the file when [`write`](Self::write) returns.
     ///
     /// # Errors
@@ -325,32 +337,67 @@ impl SpoolFile {
         if self.pending.is_empty() && self.disk.is_some() {
             return Ok(());
         }
+        self.hashed_along().await?;
         let chunks = mem::take(&mut self.pending);
         let len = mem::take(&mut self.pending_len) as u64;
         let area = Arc::clone(&self.area);
-        let thread = match &self.disk {
+        let disk = self.disk.as_ref().map(|disk| (Arc::clone(&disk.temp), Arc::clone(&disk.file)));
+        let key = self.partial.clone();
+        let (told, written) = oneshot::channel();
+        let write = move |chunks: &[Bytes]| match disk {
             None => {
-                let key = self.partial.clone();
-                spawn_blocking(move || {
-                    let made = Area::create(&area, key.as_ref());
-                    let written = made.and_then(|(temp, file)| write_chunks(&file, &chunks).map(|()| (temp, file)));
-                    written.map(Some).map_err(|error| no_room(&area, error))
-                })
+                let made = Area::create(&area, key.as_ref());
+                let written = made.and_then(|(temp, file)| write_chunks(&file, chunks).map(|()| (temp, file)));
+                written.map(Some).map_err(|error| no_room(&area, error))
             }
-            Some(disk) => {
-                // If nobody waits for that any more, it is kept or removed by the thread, once it has written.
-                let (temp, file) = (Arc::clone(&disk.temp), Arc::clone(&disk.file));
-                spawn_blocking(move || match write_chunks(&file, &chunks) {
-                    Ok(()) => Ok(None),
-                    Err(error) => {
-                        // What the disk has no room for does not stay.
-                        temp.keep(false);
-                        Err(no_room(&area, error))
-                    }
-                })
-            }
+            // If nobody waits for that any more, it is kept or removed by the thread, once it has written.
+            Some((temp, file)) => match write_chunks(&file, chunks) {
+                Ok(()) => Ok(None),
+                Err(error) => {
+                    // What the disk has no room for does not stay.
+                    temp.keep(false);
+                    Err(no_room(&area, error))
+                }
+            },
         };
-        self.writing = Writing::Running(len, thread);
+        // Nobody need wait for the digests to read the block; and nobody may be waiting any more.
+        let write = move |chunks: &[Bytes]| told.send(write(chunks));
+        match self.hasher_for(len) {
+            None => drop(spawn_blocking(move || drop(write(&chunks)))),
+            Some((mut hasher, permit)) => {
+                self.hashing = Hashing::Along(spawn_blocking(move || {
+                    drop(write(&chunks));
+                    let _permit = permit;
+                    for chunk in &chunks {
+                        hasher.update(chunk);
+                    }
+                    Ok(hasher)
+                }));
+            }
+        }
+        self.writing = Writing::Running(len, written);
+        Ok(())
+    }
+
+    /// The digests so far, if whoever writes the next block may go on with them.
+    fn hasher_for(&mut self, len: u64) -> Option<(Box<Hasher>, OwnedSemaphorePermit)> {
+        if len == 0 || !matches!(&self.hashing, Hashing::Idle(hasher) if hasher.size() == self.written) {
+            return None;
+        }
+        let permit = Arc::clone(self.area.hashing()).try_acquire_owned().ok()?;
+        match mem::replace(&mut self.hashing, Hashing::Lost) {
+            Hashing::Idle(hasher) => Some((hasher, permit)),
+            _ => None,
+        }
+    }
+
+    /// Waits for the digests of the block before, if its writer computes them. Can be dropped and called again.
+    async fn hashed_along(&mut self) -> Result<()> {
+        if let Hashing::Along(thread) = &mut self.hashing {
+            let hashed = thread.await;
+            self.hashing = Hashing::Lost;
+            self.hashing = Hashing::Idle(hashed.map_err(io::Error::other).flatten().map_err(failed)?);
+        }
         Ok(())
     }
 
@@ -362,10 +409,10 @@ impl SpoolFile {
         let (len, done) = match &mut self.writing {
             Writing::None => return Ok(()),
             Writing::Failed => return Err(StorageError::Interrupted),
-            Writing::Running(len, thread) => (*len, thread.await),
+            Writing::Running(len, written) => (*len, written.await),
         };
         self.writing = Writing::Failed;
-        // An error of the thread: it panicked, or the runtime is ending.
+        // An error of the channel: the thread panicked, or the runtime is ending.
         let made = done.map_err(|error| failed(io::Error::other(error)))??;
         self.written += len;
         match (made, &self.disk) {
@@ -382,7 +429,7 @@ impl SpoolFile {
 
     /// Sends a thread to hash what lies in the file, if it is worth it, none is under way and one is free.
     async fn hash_behind(&mut self) -> Result<()> {
-        if matches!(&self.hashing, Hashing::Running(thread) if !thread.is_finished()) {
+        if matches!(&self.hashing, Hashing::Along(thread) | Hashing::Behind(thread) if !thread.is_finished()) {
             return Ok(());
         }
         let hasher = self.hasher().await?;
@@ -412,7 +459,7 @@ impl SpoolFile {
     async fn hasher(&mut self) -> Result<Box<Hasher>> {
         match mem::replace(&mut self.hashing, Hashing::Lost) {
             Hashing::Idle(hasher) => Ok(hasher),
-            Hashing::Running(thread) => thread.await.map_err(io::Error::other).flatten().map_err(failed),
+            Hashing::Along(thread) | Hashing::Behind(thread) => thread.await.map_err(io::Error::other).flatten().map_err(failed),
             Hashing::Lost => Err(StorageError::Interrupted),
         }
     }
@@ -423,7 +470,7 @@ impl SpoolFile {
         };
         let file = Arc::clone(&disk.file);
         let size = self.written;
-        self.hashing = Hashing::Running(spawn_blocking(move || {
+        self.hashing = Hashing::Behind(spawn_blocking(move || {
             let _permit = permit;
             // One buffer, which stays in the processor's cache.
             let mut buffer = vec![0; BLOCK];
