@@ -17,6 +17,7 @@ use futures::future::poll_fn;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Blocking threads of each: for parts of files that are not in memory.
@@ -53,6 +54,11 @@ impl Cores {
     /// Where all goes that has to wait.
     pub(crate) fn shared(&self) -> &Handle {
         &self.shared
+    }
+
+    /// Does something on the first of the threads.
+    pub(crate) fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.cores[0].handle.spawn(work)
     }
 
     /// Deals a connection to the thread that has fewest, which does `speak` with it.

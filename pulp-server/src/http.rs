@@ -21,7 +21,8 @@ use pulp_core::content::AtHand;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::cores::{Cores, here_or_on};
 use crate::rest::Whole;
@@ -88,26 +89,55 @@ pub async fn serve<A: Answer>(listener: TcpListener, tls: Option<Tls>, answer: A
         tracing::warn!(%error, "names of headers are written as they come");
         Extensions::new()
     });
-    let cores = match Cores::start() {
-        Ok(cores) => cores,
+    let (cores, listener) = match Cores::start().and_then(|cores| Ok((Arc::new(cores), listener.into_std()?))) {
+        Ok(started) => started,
         Err(error) => return tracing::error!(%error, "there are no threads to speak with clients"),
     };
     let shared = cores.shared().clone();
     let (access_log, patience) = (limits.access_log, limits.header_read_timeout);
     let front = Arc::new(Front { builder, swift, answer, access_log, patience, spelling, tls, shared });
-    let graceful = GracefulShutdown::new();
     let (silent, mut heard) = mpsc::channel(1);
+    let (accept, accepted) = oneshot::channel();
+    let accepting = AbortOnDropHandle::new(cores.spawn(accepting(listener, Arc::clone(&cores), Arc::clone(&front), silent, accepted)));
+    let certificate = follow(front.tls.as_ref(), limits.certificate_check);
+    tokio::select! {
+        () = certificate => {}
+        () = stop => {}
+    }
+    drop::<oneshot::Sender<Infallible>>(accept);
+    let Ok(graceful) = accepting.await else { return tracing::error!("connections could not be accepted") };
+    // hyper would hang up on whom it has not heard yet.
+    let _ = tokio::time::timeout(HEARD, heard.recv()).await;
+    if tokio::time::timeout(limits.shutdown_timeout, graceful.shutdown()).await.is_err() {
+        tracing::warn!(seconds = limits.shutdown_timeout.as_secs(), "requests were still open when the time to stop was over");
+    }
+}
+
+/// Deals connections to the threads that speak with clients, of which it runs on one, until it is told to stop. Then those that the system has
+/// taken for us are dealt as well.
+async fn accepting<A: Answer>(
+    listener: std::net::TcpListener,
+    cores: Arc<Cores>,
+    front: Arc<Front<A>>,
+    silent: Silent,
+    mut stop: oneshot::Receiver<Infallible>,
+) -> GracefulShutdown {
+    let graceful = GracefulShutdown::new();
     let begin = |stream, peer| {
         let (front, watcher, silent) = (Arc::clone(&front), graceful.watcher(), silent.clone());
         cores.deal(stream, move |stream| connection(front, stream, peer, watcher, silent));
     };
-    let certificate = follow(front.tls.as_ref(), limits.certificate_check);
-    tokio::pin!(stop, certificate);
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%error, "no connections can be accepted");
+            return graceful;
+        }
+    };
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = &mut certificate => continue,
-            () = &mut stop => break,
+            _ = &mut stop => break,
         };
         match accepted {
             Ok((stream, peer)) => begin(stream, peer),
@@ -121,12 +151,7 @@ pub async fn serve<A: Answer>(listener: TcpListener, tls: Option<Tls>, answer: A
     for (stream, peer) in waiting(listener) {
         begin(stream, peer);
     }
-    drop(silent);
-    // hyper would hang up on whom it has not heard yet.
-    let _ = tokio::time::timeout(HEARD, heard.recv()).await;
-    if tokio::time::timeout(limits.shutdown_timeout, graceful.shutdown()).await.is_err() {
-        tracing::warn!(seconds = limits.shutdown_timeout.as_secs(), "requests were still open when the time to stop was over");
-    }
+    graceful
 }
 
 /// A connection that has not asked for anything yet holds one.
@@ -161,10 +186,10 @@ struct Front<A> {
 
 /// Keeps the certificate up to date. Never ends.
 async fn follow(tls: Option<&Tls>, every: Duration) {
-    match tls {
-        Some(tls) => tls.follow(every).await,
-        None => std::future::pending().await,
+    if let Some(tls) = tls {
+        tls.follow(every).await;
     }
+    std::future::pending().await
 }
 
 async fn connection<A: Answer>(front: Arc<Front<A>>, stream: TcpStream, peer: SocketAddr, watcher: Watcher, silent: Silent) {
