@@ -1,5 +1,6 @@
 //! Which file lies at which path.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -214,6 +215,68 @@ both_databases! {
         assert_eq!((unchanged.status.as_u16(), unchanged.header("x-pulp-cache")), (304, "HIT"));
         world.changed(repository).await;
         assert_eq!(world.get("/d/a").await.header("x-pulp-cache"), "MISS");
+    }
+
+    async fn what_is_at_hand_is_what_would_be_served(kit: Kit) {
+        let world = World::new(kit.pulp());
+        world.listens().await;
+        let large = vec![7; 64 << 10];
+        let repository = world.served("d", &[("a b", b"1"), ("dir/b", b"2"), ("large", &large)]).await;
+        let at_hand = |path: &str, headers: &[(&str, &str)]| world.at_hand(Method::GET, path, headers);
+        assert_eq!(at_hand("/d/a%20b", &[]), None, "nobody has asked for it yet");
+        let etag = world.get("/d/a%20b").await.header("etag").to_owned();
+        let served = world.get("/d/a%20b").await;
+        let (lines, bytes) = at_hand("/d/a%20b", &[]).unwrap();
+        let told: BTreeSet<_> = lines.split_terminator("\r\n").map(str::to_owned).collect();
+        let expected = served.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+        assert_eq!((told, bytes), (expected, b"1".to_vec()));
+        // Whatever is not the whole of a small file takes longer.
+        assert_eq!(at_hand("/d/a%20b", &[("if-none-match", "\"other\"")]).unwrap().1, b"1");
+        for headers in [("if-none-match", etag.as_str()), ("range", "bytes=0-0"), ("if-match", "\"other\"")] {
+            assert_eq!(at_hand("/d/a%20b", &[headers]), None, "{headers:?}");
+        }
+        assert_eq!(world.at_hand(Method::HEAD, "/d/a%20b", &[]), None);
+        for path in ["/d/large", "/d/nope", "/d/dir", "/d/", "/"] {
+            for _ in 0..2 {
+                world.get(path).await;
+            }
+            assert_eq!(at_hand(path, &[]), None, "{path}");
+        }
+        world.changed(repository).await;
+        assert_eq!(at_hand("/d/a%20b", &[]), None);
+        world.get("/d/a%20b").await;
+        assert!(at_hand("/d/a%20b", &[]).is_some());
+    }
+
+    async fn what_is_at_hand_is_guarded(kit: Kit) {
+        let world = World::new(kit.pulp());
+        world.listens().await;
+        let repository = world.served("open", &[("a", b"1")]).await;
+        let (guard, now, domain) = (new_id(), world.pulp.now(), world.pulp.default_domain().pulp_id);
+        let sql = Sql::new("insert into core_contentguard (pulp_id, pulp_created, pulp_type, name, pulp_domain_id) values ($1, $2, $3, $4, $5)");
+        world.sql(sql.bind(guard).bind(now).bind("core.header").bind("word").bind(domain)).await;
+        let sql = Sql::new("insert into core_headercontentguard (contentguard_ptr_id, header_name, header_value) values ($1, 'x-word', 'w')");
+        world.sql(sql.bind(guard)).await;
+        world.distribution("d", &[("repository_id", repository), ("content_guard_id", guard)]).await;
+        let ask = async |word: &str| {
+            let served = world.ask(Method::GET, "/d/a", &[("x-word", word)]).await.status.as_u16();
+            (served, world.at_hand(Method::GET, "/d/a", &[("x-word", word)]).is_some())
+        };
+        // "w", and "x".
+        assert_eq!(ask("dw==").await, (200, true));
+        assert_eq!(ask("eA==").await, (403, false));
+        assert_eq!(world.at_hand(Method::GET, "/d/a", &[]), None);
+        // It is asked anew when it has changed.
+        world.sql(Sql::new("update core_headercontentguard set header_value = 'x'")).await;
+        Change::Distributions.announce(&world.pulp).await;
+        assert_eq!(world.at_hand(Method::GET, "/d/a", &[("x-word", "dw==")]), None);
+        assert_eq!(ask("dw==").await, (403, false));
+        assert_eq!(ask("eA==").await, (200, true));
+        // What a filter finds has to be looked for.
+        world.sql(Sql::new("update core_headercontentguard set header_value = 'w', jq_filter = '.'")).await;
+        Change::Distributions.announce(&world.pulp).await;
+        // `"w"`.
+        assert_eq!(ask("Inci").await, (200, false));
     }
 
     async fn another_process_hears_of_a_change(kit: Kit) {

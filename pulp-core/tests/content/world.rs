@@ -243,6 +243,16 @@ impl World {
         Answer { status: head.status, headers: head.headers, body }
     }
 
+    /// The lines and bytes of an answer that needs nothing but memory.
+    pub fn at_hand(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Option<(String, Vec<u8>)> {
+        let mut request = Request::builder().method(method).uri(format!("/pulp/content{path}"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = self.pulp.content().at_hand(&request.body(()).unwrap().into_parts().0)?;
+        Some((String::from_utf8(answer.lines().to_vec()).unwrap(), answer.bytes().to_vec()))
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         self.ask(Method::GET, path, &[]).await
     }
