@@ -1,4 +1,4 @@
-//! Clients on raw sockets: one thread, large reads, and nothing done with the bytes.
+//! Clients on raw sockets: large reads, and nothing done with the bytes.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -61,6 +61,16 @@ impl Sample {
         self.bytes / self.seconds
     }
 
+    /// Of this and of another thread, at the same time.
+    fn and(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes + other.bytes,
+            requests: self.requests + other.requests,
+            seconds: self.seconds.max(other.seconds),
+            cpu: self.cpu + other.cpu,
+        }
+    }
+
     /// Seconds of the server's processors for a byte.
     pub fn cost(&self) -> f64 {
         self.cpu / self.bytes.max(1.0)
@@ -103,7 +113,7 @@ impl Client {
             Some(_) => read,
             None => {
                 self.head.extend_from_slice(&buffer[..read]);
-                let Some(end) = self.head.windows(4).position(|four| four == b"\r\n\r\n") else { return (0, false) };
+                let Some(end) = memchr::memmem::find(&self.head, b"\r\n\r\n") else { return (0, false) };
                 let length = length(&self.head[..end]);
                 self.left = Some(length);
                 self.head.len() - end - 4
@@ -152,12 +162,26 @@ impl Ready {
     }
 }
 
-/// So many connections, each of which asks again when it has its answer, for so long.
+/// So many connections, each of which asks again when it has its answer, for so long: on as many threads as there are cores, since one alone
+/// would be what limits a fast server.
 pub fn load(target: &Target, connections: usize, time: Duration) -> Sample {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(connections);
+    let before = target.cpu();
+    let mut sample = std::thread::scope(|scope| {
+        let share = |at: usize| connections / threads + usize::from(at < connections % threads);
+        let running: Vec<_> = (0..threads).map(|at| scope.spawn(move || load_of_one(target, share(at), time))).collect();
+        let samples = running.into_iter().map(|thread| thread.join().expect("a sample"));
+        samples.reduce(Sample::and).expect("a thread")
+    });
+    sample.cpu = target.cpu() - before;
+    sample
+}
+
+/// What one thread does of it.
+fn load_of_one(target: &Target, connections: usize, time: Duration) -> Sample {
     let mut clients: Vec<Client> = (0..connections).map(|_| Client::new(target)).collect();
     let mut buffer = vec![0; BUFFER];
     let mut sample = Sample::default();
-    let before = target.cpu();
     let begun = Instant::now();
     let mut ready = Ready::of(&clients);
     while begun.elapsed() < time {
@@ -171,7 +195,6 @@ pub fn load(target: &Target, connections: usize, time: Duration) -> Sample {
         }
     }
     sample.seconds = begun.elapsed().as_secs_f64();
-    sample.cpu = target.cpu() - before;
     for client in clients {
         let _ = client.tcp.shutdown(Shutdown::Both);
     }

@@ -11,7 +11,7 @@ use tokio::{
 use super::{
     super::{
         Result, StorageError,
-        io::{BLOCK, blocking, write_chunks},
+        io::{BLOCK, PIECE, blocking, write_chunks},
     },
     area::{Area, Reserved, TempFile},
     partial::{PartialKey, WORTH},
@@ -324,7 +324,7 @@ impl SpoolFile {
             for chunk in &chunks {
                 hasher.update(chunk);
             }
-            write_chunks(&file, &chunks).map_err(failed)?;
+            write_chunks(&file, &chunks, BLOCK).map_err(failed)?;
             let (digests, size) = hasher.finish();
             Ok(Spooled { temp: Arc::new(temp), size, digests, reserved })
         };
@@ -343,15 +343,16 @@ impl SpoolFile {
         let area = Arc::clone(&self.area);
         let disk = self.disk.as_ref().map(|disk| (Arc::clone(&disk.temp), Arc::clone(&disk.file)));
         let key = self.partial.clone();
+        let most = if self.shared { PIECE } else { BLOCK };
         let (told, written) = oneshot::channel();
         let write = move |chunks: &[Bytes]| match disk {
             None => {
                 let made = Area::create(&area, key.as_ref());
-                let written = made.and_then(|(temp, file)| write_chunks(&file, chunks).map(|()| (temp, file)));
+                let written = made.and_then(|(temp, file)| write_chunks(&file, chunks, most).map(|()| (temp, file)));
                 written.map(Some).map_err(|error| no_room(&area, error))
             }
             // If nobody waits for that any more, it is kept or removed by the thread, once it has written.
-            Some((temp, file)) => match write_chunks(&file, chunks) {
+            Some((temp, file)) => match write_chunks(&file, chunks, most) {
                 Ok(()) => Ok(None),
                 Err(error) => {
                     // What the disk has no room for does not stay.

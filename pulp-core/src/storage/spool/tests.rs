@@ -247,7 +247,7 @@ async fn a_directory_that_cannot_be_made_is_an_error() {
 #[test]
 fn a_full_disk_is_named_as_such() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let error = crate::storage::io::write_chunks(&full, &[Bytes::from_static(b"x")]).unwrap_err();
+    let error = crate::storage::io::write_chunks(&full, &[Bytes::from_static(b"x")], 16).unwrap_err();
     let error = StorageError::io("a spooled file", error);
     assert!(matches!(error, StorageError::Full { .. }), "{error:?}");
     assert!(error.to_string().contains("no space left"), "{error}");
