@@ -121,6 +121,8 @@ pub struct Settings {
     pub webhook_retention_days: i64,
     /// Messages to webhooks that are sent at the same time.
     pub webhook_concurrency: usize,
+    /// Milliseconds up to which a task is young: a look at one that has not ended is answered when it ends, or is no longer young; 0: at once.
+    pub young_task_milliseconds: u64,
     /// Start of the grace that ends running tasks at shut-down, in seconds.
     pub task_grace_interval: i64,
 }
@@ -178,6 +180,7 @@ impl Default for Settings {
             webhook_retry_hours: 24,
             webhook_retention_days: 14,
             webhook_concurrency: 8,
+            young_task_milliseconds: 250,
             task_grace_interval: 600,
         }
     }

@@ -79,6 +79,11 @@ pub(super) async fn create(mut request: Request, resource: Arc<Resource>) -> Ans
 /// `GET` of an object.
 pub(super) async fn read(request: Request, resource: Arc<Resource>) -> Answer {
     let row = find(&request, &resource).await?;
+    show(&request, &resource, row).await
+}
+
+/// An object as the request wants to see it.
+pub(super) async fn show(request: &Request, resource: &Resource, row: Record) -> Answer {
     let body = resource.render_one(&request.cx, &mask(&request.query), row).await?;
     Ok(response::raw_json(StatusCode::OK, body))
 }

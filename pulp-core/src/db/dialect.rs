@@ -141,14 +141,6 @@ impl Dialect {
         }
     }
 
-    /// A statement after which this transaction’s commit does not wait for the disk: for what a crash may take back.
-    pub fn relaxed_commit(self) -> Option<&'static str> {
-        match self {
-            Self::Postgres => Some("set local synchronous_commit to off"),
-            Self::Sqlite => None,
-        }
-    }
-
     /// A statement that locks numbers until the transaction ends, `$1`… in the given order, shared or (true) exclusively; `None`
     /// where a transaction that writes is alone anyway, or for no numbers.
     pub fn advisory_locks(self, exclusive: impl IntoIterator<Item = bool>) -> Option<String> {

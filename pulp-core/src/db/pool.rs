@@ -197,12 +197,25 @@ impl Db {
     /// # Errors
     /// If the database cannot be reached.
     pub async fn begin(&self) -> Result<Tx, DbError> {
+        self.begin_as("BEGIN").await
+    }
+
+    /// The same, of a transaction whose commit does not wait for the disk: for what a crash may take back, or what is of no use before a
+    /// later transaction has committed, which makes the disk have both.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn begin_relaxed(&self) -> Result<Tx, DbError> {
+        self.begin_as("BEGIN; SET LOCAL synchronous_commit TO off").await
+    }
+
+    async fn begin_as(&self, postgres: &'static str) -> Result<Tx, DbError> {
         let db = self.clone();
         // In a task of its own: a caller that is dropped while BEGIN is on its way would otherwise give the connection back
         // with the transaction open, and whoever gets it next would work inside it, never to be committed.
         let begun = tokio::spawn(async move {
             match &db.0.pools {
-                Pools::Postgres(pool, _) => Ok(Tx::postgres(pool.begin().await?)),
+                Pools::Postgres(pool, _) => Ok(Tx::postgres(pool.begin_with(postgres).await?)),
                 Pools::Sqlite { write, .. } => Ok(Tx::sqlite(write.begin_with("BEGIN IMMEDIATE").await?)),
             }
         });

@@ -67,7 +67,7 @@ impl PublicationWriter {
              values ($1, $2, $2, $3, $4, $5)",
         );
         let sql = sql.bind(id).bind(cx.pulp().now()).bind(kind.pulp_type).bind(version.pulp_id).bind(cx.domain().pulp_id);
-        let tx = cx.pulp().db().begin().await?;
+        let tx = cx.pulp().db().begin_relaxed().await?;
         tx.execute(sql).await?;
         if let Some(resource) = cx.pulp().registry().resource_of_type("core_publication", kind.pulp_type) {
             give_to_creator(cx.pulp(), &tx, cx.user(), resource.path, (&resource.model, id)).await?;
@@ -103,7 +103,7 @@ impl PublicationWriter {
             NewArtifact { file: path.to_string(), size: i64::try_from(file.size()).unwrap_or(i64::MAX), digests: file.digests().clone() };
         let _storing = pulp.storing().read().await;
         pulp.storage().adopt(file, &path).await?;
-        let tx = pulp.db().begin().await?;
+        let tx = pulp.db().begin_relaxed().await?;
         let stored = save_artifacts(&tx, &[artifact], domain, now).await?;
         let id = new_id();
         let content = Sql::new(

@@ -105,7 +105,8 @@ async fn adopt_files(ready: &mut [Ready], cx: &SyncContext) -> Result<Vec<NewArt
 /// Writes the rows of a batch in one transaction. The number of units that are new to the repository.
 async fn write(ready: &[Ready], artifacts: &[NewArtifact], cx: &SyncContext, draft: &mut VersionDraft, since: Timestamp) -> Result<u64> {
     let (domain, now) = (cx.task().domain().pulp_id, cx.pulp().now());
-    let tx = cx.pulp().db().begin().await?;
+    // The version that names them waits for the disk, and these rows with it.
+    let tx = cx.pulp().db().begin_relaxed().await?;
     let mut stored = save_artifacts(&tx, artifacts, domain, now).await?;
     // Files that an earlier batch has stored for another unit.
     let elsewhere: Vec<String> = ready

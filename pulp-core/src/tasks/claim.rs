@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::hub::tell_all;
 use super::{QueuedTask, Resources, schedule};
 use crate::Pulp;
-use crate::db::{Db, DbError, Executor, ExecutorExt, Sql};
+use crate::db::{Db, DbError, Dialect, Executor, ExecutorExt, Sql};
 use crate::model::{TaskRow, TaskState};
 
 /// How many of the first startable tasks are looked at, at least.
@@ -96,16 +96,15 @@ async fn take(pulp: &Pulp, lease: Uuid, which: Sql) -> Result<Vec<TaskRow>, DbEr
     sql.push(" where sequence in (");
     sql.append(which);
     sql.push(dialect.for_update_skip_locked()).push(format!(") returning {}", TaskRow::COLUMNS));
-    let rows: Vec<TaskRow> = match dialect.relaxed_commit() {
-        // A crash may take back that a task was started: it is claimed again then. Its end waits for the disk, and this with it.
-        Some(relax) => {
-            let tx = pulp.db().begin().await?;
-            tx.execute(relax).await?;
+    // A crash may take back that a task was started: it is claimed again then. Its end waits for the disk, and this with it.
+    let rows: Vec<TaskRow> = match dialect {
+        Dialect::Postgres => {
+            let tx = pulp.db().begin_relaxed().await?;
             let rows = tx.all(sql).await?;
             tx.commit().await?;
             rows
         }
-        None => pulp.db().all(sql).await?,
+        Dialect::Sqlite => pulp.db().all(sql).await?,
     };
     for row in &rows {
         pulp.hub().tell(row.pulp_id, TaskState::Running);

@@ -59,7 +59,6 @@ pub struct Follow {
     pulp: Pulp,
     task: Uuid,
     told: broadcast::Receiver<TaskEvent>,
-    closing: CancellationToken,
     /// What is told of is at this moment, or later.
     since: Option<Timestamp>,
     /// Of this moment, the reports and lines that were told of.
@@ -69,7 +68,21 @@ pub struct Follow {
     /// Whether there may be more already, so that nobody has to wait for it.
     more: bool,
     ended: bool,
+    following: Following,
+}
+
+/// Leave to wait for what happens to a task.
+#[derive(Debug)]
+pub(super) struct Following {
+    closing: CancellationToken,
     _room: OwnedSemaphorePermit,
+}
+
+impl Following {
+    /// Until the process stops.
+    pub(super) async fn closed(&self) {
+        self.closing.cancelled().await;
+    }
 }
 
 impl Tasks {
@@ -79,22 +92,26 @@ impl Tasks {
     /// [`Error::Busy`] if too many follow tasks in this process.
     pub fn follow(&self, task: Uuid, since: Option<Timestamp>) -> Result<Follow> {
         let told = self.events();
-        let followers = &self.pulp.hub().followers;
-        let room = Arc::clone(&followers.room).try_acquire_owned();
-        let room = room.map_err(|_| Error::Busy("too many follow tasks here; try again later".to_owned()))?;
+        let following = self.may_follow().ok_or_else(|| Error::Busy("too many follow tasks here; try again later".to_owned()))?;
         Ok(Follow {
             pulp: self.pulp.clone(),
             task,
             told,
-            closing: followers.closing.clone(),
             since,
             at: HashSet::new(),
             state: None,
             news: VecDeque::new(),
             more: true,
             ended: false,
-            _room: room,
+            following,
         })
+    }
+
+    /// Nothing if too many wait in this process.
+    pub(super) fn may_follow(&self) -> Option<Following> {
+        let followers = &self.pulp.hub().followers;
+        let room = Arc::clone(&followers.room).try_acquire_owned().ok()?;
+        Some(Following { closing: followers.closing.clone(), _room: room })
     }
 
     /// Ends all [`Follow`]s of this process, and those that begin later: a server that stops must not wait for who listens.
@@ -118,7 +135,7 @@ impl Follow {
             }
             let looked = tokio::select! {
                 looked = self.look() => looked,
-                () = self.closing.cancelled() => return None,
+                () = self.following.closed() => return None,
             };
             match looked {
                 Ok(look) => self.take(look),
@@ -150,7 +167,7 @@ impl Follow {
         tokio::select! {
             () = told => true,
             () = tokio::time::sleep(LOOK_AGAIN) => true,
-            () = self.closing.cancelled() => false,
+            () = self.following.closed() => false,
         }
     }
 

@@ -47,4 +47,15 @@ impl Tasks {
             let _ = tokio::time::timeout(LOOK_AGAIN, told).await;
         }
     }
+
+    /// Waits until a task has ended or is no longer there, for a while at most; whether anybody has waited: not if too many wait for tasks
+    /// or follow them in this process. Ends when the process stops.
+    pub(crate) async fn wait_at_most(&self, id: Uuid, limit: Duration) -> bool {
+        let Some(following) = self.may_follow() else { return false };
+        tokio::select! {
+            ended = tokio::time::timeout(limit, self.wait(id)) => drop(ended),
+            () = following.closed() => {}
+        }
+        true
+    }
 }

@@ -11,6 +11,7 @@ mod events;
 mod filters;
 mod junk;
 mod lists;
+mod looks;
 mod naming;
 mod objects;
 mod oidc;

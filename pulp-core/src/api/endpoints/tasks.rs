@@ -4,6 +4,7 @@ mod columns;
 mod events;
 mod filters;
 mod profile;
+mod read;
 
 use chrono::TimeDelta;
 use http::StatusCode;
@@ -14,6 +15,7 @@ pub(super) use self::columns::CreatedBy;
 use self::columns::{ChildTasks, CreatedResources, GroupCounts, GroupReports, GroupTasks, Progress};
 pub(crate) use self::events::events;
 use self::filters::{Children, Created, Reserved, Worker};
+pub(crate) use self::read::read;
 use crate::api::crud;
 use crate::api::error::ApiError;
 use crate::api::request::Request;
@@ -164,12 +166,6 @@ fn task_policy() -> AccessPolicy {
 
 fn resource(cx: &Context, path: &str) -> Result<std::sync::Arc<Resource>> {
     cx.pulp().registry().resource_at(path).cloned().ok_or_else(|| Error::Internal(format!("there is no resource at {path}")))
-}
-
-/// One task.
-pub(crate) async fn read(request: Request) -> Answer {
-    let tasks = resource(&request.cx, "tasks")?;
-    crud::read(request, tasks).await
 }
 
 /// One task group.
