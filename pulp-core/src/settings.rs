@@ -155,7 +155,7 @@ impl Default for Settings {
             compress_answers: true,
             hide_guarded_distributions: false,
             sync_max_in_flight_bytes: 256 << 20,
-            sync_max_in_flight_items: 6_000,
+            sync_max_in_flight_items: 12_000,
             spool_quota_bytes: 0,
             partial_files_bytes: 10 << 30,
             verify_before_serving_bytes: 1 << 20,

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use futures::poll;
-use pulp_core::db::{Db, DbError, DbOptions, Executor, ExecutorExt, migrate};
+use pulp_core::clock::Timestamp;
+use pulp_core::db::{Db, DbError, DbOptions, Executor, ExecutorExt, Insert, Value, migrate};
 use pulp_migrations::{Migration, MigrationSet};
 use pulp_testkit::{Engine, TestDatabase, both_databases};
+use serde_json::json;
+use uuid::Uuid;
 
 both_databases! {
     async fn a_caller_that_goes_away_leaves_no_transaction_open(database: TestDatabase) {
@@ -50,6 +53,78 @@ both_databases! {
         assert_eq!(tokio::time::timeout(Duration::from_secs(20), received).await.expect("a notification"), "said");
         let closed = tokio::time::timeout(Duration::from_secs(10), db.close()).await;
         assert!(closed.is_ok(), "the pool waits for the listener's connection");
+    }
+
+    async fn rows_of_every_kind_are_inserted_however_many(database: TestDatabase) {
+        let db = database.open().await;
+        let columns = "yes boolean, number bigint primary key, part double precision, text text, key uuid, moment timestamptz, said jsonb";
+        db.execute(format!("create table note ({columns})")).await.unwrap();
+        let moment: Timestamp = "2026-11-27T08:09:10.123456Z".parse().unwrap();
+        let row = |number: i64| -> [Value; 7] {
+            let there = number % 3 != 1;
+            [
+                there.then_some(number % 2 == 0).into(),
+                number.into(),
+                there.then_some(number as f64 / 4.0).into(),
+                there.then(|| format!("'{number}\\, {{\"ä\" NULL")).into(),
+                there.then(|| Uuid::from_u128(number as u128)).into(),
+                there.then_some(moment).into(),
+                there.then(|| json!({"is": [number, null, "{\""]})).into(),
+            ]
+        };
+        let table = "note (yes, number, part, text, key, moment, said)";
+        assert_eq!(db.insert(Insert::into(table)).await.unwrap(), 0);
+        assert_eq!(db.insert(Insert::into(table).rows([row(0)])).await.unwrap(), 1);
+        let tx = db.begin().await.unwrap();
+        // More than either database takes at once.
+        assert_eq!(tx.insert(Insert::into(table).rows((1..12_000).map(row))).await.unwrap(), 11_999);
+        let again = Insert::into(table).then("on conflict (number) do nothing").rows((11_990..12_002).map(row));
+        assert_eq!(tx.insert(again).await.unwrap(), 2);
+        tx.commit().await.unwrap();
+        assert_eq!(db.scalar::<i64>("select count(*) from note where text is not null").await.unwrap(), 8_001);
+        type Read = (Option<bool>, Option<f64>, Option<String>, Option<Uuid>, Option<Timestamp>, Option<sqlx::types::Json<serde_json::Value>>);
+        for number in [0, 1, 2, 4_999, 5_000, 5_001, 12_000] {
+            let sql = format!("select yes, part, text, key, moment, said from note where number = {number}");
+            let (yes, part, text, key, at, said): Read = db.one(sql).await.unwrap();
+            let read: [Value; 7] = [yes.into(), number.into(), part.into(), text.into(), key.into(), at.into(), said.map(|said| said.0).into()];
+            assert_eq!(read, row(number));
+        }
+    }
+
+    async fn an_insert_that_fails_leaves_nothing(database: TestDatabase) {
+        let db = database.open().await;
+        db.execute("create table note (number bigint primary key)").await.unwrap();
+        let twice = || Insert::into("note (number)").rows([1, 2, 3, 2].map(|number| [Value::from(number)]));
+        assert!(db.insert(twice()).await.unwrap_err().is_unique());
+        let tx = db.begin().await.unwrap();
+        assert!(tx.insert(twice()).await.unwrap_err().is_unique());
+        drop(tx);
+        let mixed = Insert::into("note (number)").rows([Value::from(1), Value::from("one")].map(|value| [value]));
+        if database.engine() == Engine::Postgres {
+            assert!(db.insert(mixed).await.unwrap_err().to_string().contains("bigint"));
+        }
+        assert_eq!(db.scalar::<i64>("select count(*) from note").await.unwrap(), 0);
+    }
+
+    async fn what_is_committed_without_waiting_is_there(database: TestDatabase) {
+        let db = one_connection(&database).await;
+        db.execute("create table note (number bigint primary key)").await.unwrap();
+        let tx = db.begin_relaxed().await.unwrap();
+        tx.execute("insert into note values (1)").await.unwrap();
+        tx.commit().await.unwrap();
+        let tx = db.begin_relaxed().await.unwrap();
+        tx.execute("insert into note values (2)").await.unwrap();
+        drop(tx);
+        assert_eq!(db.scalar::<i64>("select count(*) from note").await.unwrap(), 1);
+        // A later transaction of the same connection waits again.
+        if database.engine() == Engine::Postgres {
+            db.execute("set synchronous_commit to on").await.unwrap();
+            for (relaxed, is) in [(true, "off"), (false, "on"), (true, "off")] {
+                let tx = if relaxed { db.begin_relaxed().await } else { db.begin().await }.unwrap();
+                assert_eq!(tx.scalar::<String>("show synchronous_commit").await.unwrap(), is);
+                tx.commit().await.unwrap();
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod at_hand;
 pub mod dialect;
 mod error;
 mod in_thread;
+mod insert;
 mod migrate;
 mod notify;
 mod pool;
@@ -20,6 +21,7 @@ use async_trait::async_trait;
 pub use dialect::Dialect;
 pub use error::DbError;
 pub use in_thread::{InThread, InThreadRow};
+pub use insert::Insert;
 pub use migrate::{applied, migrate};
 pub use notify::Notification;
 pub use pool::{Db, DbOptions, PoolUse};
@@ -38,6 +40,9 @@ pub trait Executor: Send + Sync {
 
     /// Runs a statement for its effect; the number of rows it touched.
     async fn run(&self, sql: Sql) -> Result<u64, DbError>;
+
+    /// Inserts rows, all or none; the number of those that are new, or were changed. A transaction in which it fails is to be taken back.
+    async fn insert(&self, insert: Insert) -> Result<u64, DbError>;
 }
 
 /// Typed reads on top of [`Executor`].

@@ -9,7 +9,7 @@ use sqlx::types::Json;
 use sqlx::{Arguments, AssertSqlSafe, Executor as _};
 use tokio::sync::Mutex;
 
-use super::{DbError, Dialect, Executor, Row, Sql, Value, stale};
+use super::{DbError, Dialect, Executor, Insert, Row, Sql, Value, insert, stale};
 use crate::shareable::shareable;
 
 /// A transaction. Dropped without [`Tx::commit`], it leaves nothing behind.
@@ -101,6 +101,16 @@ impl Executor for Tx {
                 postgres_run(&mut **tx, sql).await
             }
             Connection::Sqlite(tx) => sqlite_run(&mut **tx, sql).await,
+        }
+    }
+
+    async fn insert(&self, rows: Insert) -> Result<u64, DbError> {
+        match &mut *self.open.lock().await {
+            Connection::Postgres(tx, used) => {
+                *used = true;
+                insert::postgres(tx, rows).await
+            }
+            Connection::Sqlite(tx) => insert::sqlite(tx, rows).await,
         }
     }
 }
@@ -202,7 +212,7 @@ fn postgres_arguments(values: Vec<Value>) -> Result<PgArguments, sqlx::Error> {
     bind_all!(arguments, values)
 }
 
-fn sqlite_arguments(values: Vec<Value>) -> Result<SqliteArguments, sqlx::Error> {
+pub(super) fn sqlite_arguments(values: Vec<Value>) -> Result<SqliteArguments, sqlx::Error> {
     let mut arguments = SqliteArguments::default();
     bind_all!(arguments, values)
 }

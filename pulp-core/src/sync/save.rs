@@ -138,7 +138,7 @@ async fn write(ready: &[Ready], artifacts: &[NewArtifact], cx: &SyncContext, dra
     for ready in ready {
         let unit = saved.get(ready.unit.kind.pulp_type).and_then(|units| units.get(&ready.unit.key()));
         let unit = *unit.ok_or_else(|| Error::Internal("a content unit vanished while it was saved".to_owned()))?;
-        units.push(unit.id);
+        units.push(unit);
         for file in &ready.files {
             files.push(UnitFile {
                 unit,
@@ -150,7 +150,7 @@ async fn write(ready: &[Ready], artifacts: &[NewArtifact], cx: &SyncContext, dra
         }
     }
     save_files(&tx, &files, domain, now).await?;
-    let added = draft.add_in(&tx, &units).await?;
+    let added = draft.add_saved(&tx, &units).await?;
     tx.commit().await?;
     Ok(added)
 }

@@ -8,8 +8,9 @@ use super::sweep::{discard, sweep_incomplete};
 use super::{Members, UnitRule};
 use crate::Result;
 use crate::clock::Timestamp;
-use crate::db::{Db, DbError, Executor, ExecutorExt, Sql, rows_per_statement};
+use crate::db::{Db, DbError, Executor, ExecutorExt, Insert, Sql};
 use crate::ids::new_id;
+use crate::model::save::SavedUnit;
 use crate::model::{Model, Repository, RepositoryVersion};
 use crate::tasks::TaskContext;
 
@@ -147,6 +148,19 @@ impl VersionDraft {
         Ok(new)
     }
 
+    /// The same of units that were just saved: what is new is in no version yet.
+    pub(crate) async fn add_saved<E: Executor + ?Sized>(&mut self, executor: &E, units: &[SavedUnit]) -> Result<u64> {
+        let mut seen = HashSet::with_capacity(units.len());
+        let (new, known): (Vec<SavedUnit>, Vec<SavedUnit>) = units.iter().filter(|unit| seen.insert(unit.id)).partition(|unit| unit.new);
+        let ids = |units: Vec<SavedUnit>| units.into_iter().map(|unit| unit.id).collect::<Vec<_>>();
+        let mut added = new.len() as u64;
+        self.put(executor, &ids(new), true).await?;
+        for some in ids(known).chunks(KEYS) {
+            added += self.add_some(executor, some).await?;
+        }
+        Ok(added)
+    }
+
     async fn add_some<E: Executor + ?Sized>(&mut self, executor: &E, units: &[Uuid]) -> Result<u64> {
         let repository = self.repository.pulp_id;
         let mut back = 0;
@@ -165,16 +179,20 @@ impl VersionDraft {
                 kept.extend(present);
             }
         }
-        for some in missing.chunks(rows_per_statement(5)) {
-            let mut sql =
-                Sql::new("insert into core_repositorycontent (pulp_id, pulp_created, content_id, repository_id, version_added_id) values ");
-            sql.push_rows(some.iter().map(|unit| [new_id().into(), self.now.into(), unit.into(), repository.into(), self.id.into()]));
-            sql.push(" on conflict (repository_id, content_id, version_added_id) do nothing");
-            executor.execute(sql).await?;
-        }
-        // From now on the same unit can be added twice.
-        self.inhabited = true;
+        self.put(executor, &missing, false).await?;
         Ok(missing.len() as u64 + back)
+    }
+
+    /// Adds units that are not there. If they are in no version at all, the database need not look for them.
+    async fn put<E: Executor + ?Sized>(&mut self, executor: &E, units: &[Uuid], new: bool) -> Result<(), DbError> {
+        let (now, repository, version) = (self.now, self.repository.pulp_id, self.id);
+        let insert = Insert::into("core_repositorycontent (pulp_id, pulp_created, content_id, repository_id, version_added_id)")
+            .then(if new { "" } else { "on conflict (repository_id, content_id, version_added_id) do nothing" })
+            .rows(units.iter().map(|unit| [new_id().into(), now.into(), unit.into(), repository.into(), version.into()]));
+        executor.insert(insert).await?;
+        // From now on the same unit can be added twice.
+        self.inhabited |= !units.is_empty();
+        Ok(())
     }
 
     /// Removes units; those that are not there are passed over. The number of units that were there.

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use async_trait::async_trait;
-use pulp_core::db::{Db, DbError, DbOptions, Dialect, Executor, Row, Sql, Value};
+use pulp_core::db::{Db, DbError, DbOptions, Dialect, Executor, Insert, Row, Sql, Value};
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 
@@ -52,6 +52,10 @@ impl Executor for Reader {
     }
 
     async fn run(&self, _: Sql) -> Result<u64, DbError> {
+        unreachable!("the checker changes nothing")
+    }
+
+    async fn insert(&self, _: Insert) -> Result<u64, DbError> {
         unreachable!("the checker changes nothing")
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::db::{DbError, Executor, ExecutorExt, Sql, Value, rows_per_statement};
+use crate::db::{DbError, Executor, ExecutorExt, Insert, Sql, Value};
 use crate::digest::{Algorithm, Digests};
 use crate::ids::new_id;
 use crate::model::Artifact;
@@ -37,13 +37,14 @@ pub async fn save_artifacts<E: Executor + ?Sized>(
     rows.sort_unstable_by_key(|(sha256, _)| *sha256);
     rows.dedup_by_key(|(sha256, _)| *sha256);
     let mut keys = HashMap::with_capacity(rows.len());
-    for some in rows.chunks(rows_per_statement(13)) {
+    for some in rows.chunks(2_000) {
         let ids: Vec<Uuid> = some.iter().map(|_| new_id()).collect();
-        let mut sql = Sql::new(
-            "insert into core_artifact (pulp_id, pulp_created, pulp_last_updated, file, size, md5, sha1, sha224, sha256, sha384, sha512, \
-             timestamp_of_interest, pulp_domain_id) values ",
-        );
-        sql.push_rows(some.iter().zip(&ids).map(|((_, artifact), id)| -> [Value; 13] {
+        let insert = Insert::into(
+            "core_artifact (pulp_id, pulp_created, pulp_last_updated, file, size, md5, sha1, sha224, sha256, sha384, sha512, \
+             timestamp_of_interest, pulp_domain_id)",
+        )
+        .then("on conflict (sha256, pulp_domain_id) do nothing")
+        .rows(some.iter().zip(&ids).map(|((_, artifact), id)| -> [Value; 13] {
             let digest = |algorithm| artifact.digests.get(algorithm).into();
             [
                 id.into(),
@@ -61,8 +62,7 @@ pub async fn save_artifacts<E: Executor + ?Sized>(
                 domain.into(),
             ]
         }));
-        sql.push(" on conflict (sha256, pulp_domain_id) do nothing");
-        if executor.execute(sql).await? == some.len() as u64 {
+        if executor.insert(insert).await? == some.len() as u64 {
             keys.extend(some.iter().zip(ids).map(|((sha256, _), id)| ((*sha256).to_owned(), id)));
             continue;
         }

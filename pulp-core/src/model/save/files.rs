@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::SavedUnit;
 use crate::clock::Timestamp;
-use crate::db::{DbError, Executor, ExecutorExt, Sql, Value, rows_per_statement};
+use crate::db::{DbError, Executor, ExecutorExt, Insert, Sql, Value};
 use crate::digest::{Algorithm, Expected};
 use crate::ids::new_id;
 
@@ -34,7 +34,7 @@ pub async fn save_files<E: Executor + ?Sized>(executor: &E, files: &[UnitFile<'_
     let mut sorted: Vec<&UnitFile<'_>> = files.iter().collect();
     sorted.sort_unstable_by(|a, b| (a.unit.id, a.relative_path).cmp(&(b.unit.id, b.relative_path)));
     sorted.dedup_by(|a, b| (a.unit.id, a.relative_path) == (b.unit.id, b.relative_path));
-    for some in sorted.chunks(rows_per_statement(6)) {
+    for some in sorted.chunks(2_000) {
         let keys = save_content_artifacts(executor, some, now).await?;
         save_sources(executor, some, &keys, domain, now).await?;
     }
@@ -48,18 +48,21 @@ async fn save_content_artifacts<E: Executor + ?Sized>(
     now: Timestamp,
 ) -> Result<Vec<Option<Uuid>>, DbError> {
     let mut keys: Vec<Option<Uuid>> = files.iter().map(|_| Some(new_id())).collect();
-    let mut sql = Sql::new(
-        "insert into core_contentartifact (pulp_id, pulp_created, pulp_last_updated, relative_path, artifact_id, content_id) values ",
-    );
-    sql.push_rows(files.iter().zip(&keys).map(|(file, id)| -> [Value; 6] {
-        [(*id).into(), now.into(), now.into(), file.relative_path.into(), file.artifact.into(), file.unit.id.into()]
-    }));
-    sql.push(
-        " on conflict (content_id, relative_path) do update \
+    let table = "core_contentartifact (pulp_id, pulp_created, pulp_last_updated, relative_path, artifact_id, content_id)";
+    // What a new unit has is new as well: the database need not look for it.
+    let mut new = Insert::into(table);
+    let mut known = Insert::into(table).then(
+        "on conflict (content_id, relative_path) do update \
          set artifact_id = excluded.artifact_id, pulp_last_updated = excluded.pulp_last_updated \
          where core_contentartifact.artifact_id is null and excluded.artifact_id is not null",
     );
-    executor.execute(sql).await?;
+    for (file, id) in files.iter().zip(&keys) {
+        let insert = if file.unit.new { &mut new } else { &mut known };
+        let row: [Value; 6] = [(*id).into(), now.into(), now.into(), file.relative_path.into(), file.artifact.into(), file.unit.id.into()];
+        insert.row(row);
+    }
+    executor.insert(new).await?;
+    executor.insert(known).await?;
     // Whose unit is new has the key that was given; of others it must be asked for.
     let old: Vec<Uuid> = files.iter().filter(|file| !file.unit.new).map(|file| file.unit.id).collect();
     if !old.is_empty() {
@@ -81,40 +84,34 @@ async fn save_sources<E: Executor + ?Sized>(
     domain: Uuid,
     now: Timestamp,
 ) -> Result<(), DbError> {
-    let rows: Vec<(Uuid, Uuid, &str, &Expected)> = files
+    let rows: Vec<(&UnitFile<'_>, Uuid, Uuid, &str)> = files
         .iter()
         .zip(keys)
-        .filter_map(|(file, key)| file.source.and_then(|(remote, url)| Some(((*key)?, remote, url, file.expected))))
+        .filter_map(|(file, key)| file.source.and_then(|(remote, url)| Some((*file, (*key)?, remote, url))))
         .collect();
     // Few upstreams announce more than one digest: columns that would be null throughout are left out.
     let algorithms: Vec<Algorithm> =
-        Algorithm::ALL.into_iter().filter(|algorithm| rows.iter().any(|row| row.3.digests.contains(*algorithm))).collect();
-    for some in rows.chunks(rows_per_statement(8 + algorithms.len())) {
-        let mut sql = Sql::new(
-            "insert into core_remoteartifact (pulp_id, pulp_created, pulp_last_updated, url, size, content_artifact_id, remote_id, pulp_domain_id",
-        );
-        for algorithm in &algorithms {
-            sql.push(", ").push(algorithm.name());
-        }
-        sql.push(") values ");
-        let mut first = true;
-        for (file, remote, url, expected) in some {
-            if !std::mem::take(&mut first) {
-                sql.push(", ");
-            }
-            let size = expected.size.and_then(|size| i64::try_from(size).ok());
-            let fixed: [Value; 8] =
-                [new_id().into(), now.into(), now.into(), (*url).into(), size.into(), file.into(), remote.into(), domain.into()];
-            let digests = algorithms.iter().map(|algorithm| expected.digests.get(*algorithm).into());
-            sql.push_list(fixed.into_iter().chain(digests));
-        }
-        sql.push(" on conflict (content_artifact_id, remote_id) do update set url = excluded.url, size = excluded.size, failed_at = null");
-        for algorithm in &algorithms {
-            sql.push(", ").push(algorithm.name()).push(" = excluded.").push(algorithm.name());
-        }
-        sql.push(", pulp_last_updated = excluded.pulp_last_updated where core_remoteartifact.url <> excluded.url");
-        sql.push(" or core_remoteartifact.failed_at is not null");
-        executor.execute(sql).await?;
+        Algorithm::ALL.into_iter().filter(|algorithm| rows.iter().any(|row| row.0.expected.digests.contains(*algorithm))).collect();
+    let names: String = algorithms.iter().map(|algorithm| format!(", {algorithm}")).collect();
+    let anew: String = algorithms.iter().map(|algorithm| format!(", {algorithm} = excluded.{algorithm}")).collect();
+    let table = format!(
+        "core_remoteartifact (pulp_id, pulp_created, pulp_last_updated, url, size, content_artifact_id, remote_id, pulp_domain_id{names})"
+    );
+    let mut new = Insert::into(table.as_str());
+    let mut known = Insert::into(table).then(format!(
+        "on conflict (content_artifact_id, remote_id) do update set url = excluded.url, size = excluded.size, failed_at = null{anew}, \
+         pulp_last_updated = excluded.pulp_last_updated \
+         where core_remoteartifact.url <> excluded.url or core_remoteartifact.failed_at is not null"
+    ));
+    for (UnitFile { unit, expected, .. }, file, remote, url) in rows {
+        let size = expected.size.and_then(|size| i64::try_from(size).ok());
+        let fixed: [Value; 8] =
+            [new_id().into(), now.into(), now.into(), url.into(), size.into(), file.into(), remote.into(), domain.into()];
+        let digests = algorithms.iter().map(|algorithm| expected.digests.get(*algorithm).into());
+        let insert = if unit.new { &mut new } else { &mut known };
+        insert.row(fixed.into_iter().chain(digests));
     }
+    executor.insert(new).await?;
+    executor.insert(known).await?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{ContentKind, Unit, UnitKey};
 use crate::clock::Timestamp;
-use crate::db::{DbError, Executor, ExecutorExt, Row, Sql, Value, rows_per_statement};
+use crate::db::{DbError, Executor, ExecutorExt, Insert, Row, Sql, Value, rows_per_statement};
 use crate::ids::new_id;
 
 /// A unit that has a row.
@@ -35,7 +35,7 @@ pub async fn save_units<E: Executor + ?Sized>(
     sorted.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     sorted.dedup_by(|a, b| a.0 == b.0);
     let mut saved = HashMap::with_capacity(sorted.len());
-    for some in sorted.chunks(rows_per_statement(kind.columns.len() + 2)) {
+    for some in sorted.chunks(2_000) {
         let new: Vec<(&UnitKey, &Unit, Uuid)> = some.iter().map(|(key, unit)| (key, *unit, new_id())).collect();
         if insert_details(executor, kind, &new, domain).await? == new.len() as u64 {
             insert_contents(executor, kind, new.iter().map(|(.., id)| *id), domain, now).await?;
@@ -119,20 +119,11 @@ async fn insert_details<E: Executor + ?Sized>(
     units: &[(&UnitKey, &Unit, Uuid)],
     domain: Uuid,
 ) -> Result<u64, DbError> {
-    let mut sql = Sql::new(format!("insert into {} (content_ptr_id, _pulp_domain_id", kind.table));
-    for column in kind.columns {
-        sql.push(", ").push(column);
-    }
-    sql.push(") values ");
-    let mut first = true;
-    for (_, unit, id) in units {
-        if !std::mem::take(&mut first) {
-            sql.push(", ");
-        }
-        sql.push_list([Value::from(*id), Value::from(domain)].into_iter().chain(unit.values.iter().cloned()));
-    }
-    sql.push(format!(" on conflict ({}, _pulp_domain_id) do nothing", kind.key.join(", ")));
-    executor.execute(sql).await
+    let columns: String = kind.columns.iter().map(|column| format!(", {column}")).collect();
+    let insert = Insert::into(format!("{} (content_ptr_id, _pulp_domain_id{columns})", kind.table))
+        .then(format!("on conflict ({}, _pulp_domain_id) do nothing", kind.key.join(", ")))
+        .rows(units.iter().map(|(_, unit, id)| [Value::from(*id), Value::from(domain)].into_iter().chain(unit.values.iter().cloned())));
+    executor.insert(insert).await
 }
 
 async fn insert_contents<E: Executor + ?Sized>(
@@ -142,16 +133,9 @@ async fn insert_contents<E: Executor + ?Sized>(
     domain: Uuid,
     now: Timestamp,
 ) -> Result<(), DbError> {
-    let ids: Vec<Uuid> = ids.collect();
-    for some in ids.chunks(rows_per_statement(6)) {
-        let mut sql = Sql::new(
-            "insert into core_content (pulp_id, pulp_created, pulp_last_updated, pulp_type, timestamp_of_interest, pulp_domain_id) values ",
-        );
-        sql.push_rows(
-            some.iter().map(|id| -> [Value; 6] { [id.into(), now.into(), now.into(), kind.pulp_type.into(), now.into(), domain.into()] }),
-        );
-        executor.execute(sql).await?;
-    }
+    let insert = Insert::into("core_content (pulp_id, pulp_created, pulp_last_updated, pulp_type, timestamp_of_interest, pulp_domain_id)")
+        .rows(ids.map(|id| -> [Value; 6] { [id.into(), now.into(), now.into(), kind.pulp_type.into(), now.into(), domain.into()] }));
+    executor.insert(insert).await?;
     Ok(())
 }
 

@@ -11,7 +11,7 @@ pub static PUBLICATION: PublicationKind =
     PublicationKind { pulp_type: "file.file", model: "file.filepublication", collection: "publications/file/file" };
 
 /// Lines of the manifest that are written in one go.
-const PAGE: i64 = 5_000;
+const PAGE: usize = 5_000;
 
 /// Publishes a version of a file repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,24 +75,30 @@ pub(super) async fn publish(
 
 /// The manifest of a version, in the spool.
 async fn write_manifest(cx: &TaskContext, version: &RepositoryVersion) -> Result<Spooled> {
+    let db = cx.pulp().db();
     let mut file = cx.pulp().spool().create();
-    let mut after = None;
-    loop {
-        let lines = page(cx.pulp().db(), version, after).await?;
-        let Some((last, ..)) = lines.last() else { break };
-        after = Some(*last);
-        let mut text = Vec::with_capacity(lines.len() * 96);
-        for (_, path, digest, size) in &lines {
-            let size = size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
-            write_line(&mut text, path, digest, size).map_err(|error| Error::io("the manifest cannot be written", error))?;
-        }
-        file.write(Bytes::from(text)).await?;
+    let mut lines = page(db, version, None).await?;
+    while let Some((last, ..)) = lines.last() {
+        // While these go into the file, the next are read.
+        let next = async { if lines.len() < PAGE { Ok(Vec::new()) } else { page(db, version, Some(*last)).await } };
+        let write = async {
+            let mut text = Vec::with_capacity(lines.len() * 96);
+            for (_, path, digest, size) in &lines {
+                let size = size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
+                write_line(&mut text, path, digest, size).map_err(|error| Error::io("the manifest cannot be written", error))?;
+            }
+            Ok(file.write(Bytes::from(text)).await?)
+        };
+        (lines, ()) = tokio::try_join!(next, write)?;
     }
     Ok(file.finish().await?)
 }
 
-/// Some of the version’s files: key, path, digest, and size, which of a file that is not here only its sources tell.
-async fn page(db: &db::Db, version: &RepositoryVersion, after: Option<Uuid>) -> Result<Vec<(Uuid, String, String, Option<i64>)>> {
+/// A file’s key, path, digest, and size, which of one that is not here only its sources tell.
+type Line = (Uuid, String, String, Option<i64>);
+
+/// Some of the version’s files, in the order of their keys.
+async fn page(db: &db::Db, version: &RepositoryVersion, after: Option<Uuid>) -> Result<Vec<Line>> {
     let mut sql = Sql::new(
         "select unit.content_ptr_id, unit.relative_path, unit.digest, coalesce(artifact.size, (\
             select max(source.size) from core_remoteartifact source where source.content_artifact_id = file.pulp_id)) \
@@ -105,6 +111,6 @@ async fn page(db: &db::Db, version: &RepositoryVersion, after: Option<Uuid>) -> 
     if let Some(after) = after {
         sql.push(" and rc.content_id > ").push_bind(after);
     }
-    sql.push(" order by rc.content_id limit ").push_bind(PAGE);
+    sql.push(" order by rc.content_id limit ").push_bind(PAGE as i64);
     Ok(db.all(sql).await?)
 }
