@@ -24,6 +24,8 @@ pub(super) enum Event {
         /// What there is of it, if that was asked for.
         tail: Option<SpoolTail>,
     },
+    /// The first bytes came, and are on their way into the file, which is [there](Event::Started).
+    Arrived(Bytes),
     /// Bytes came.
     Advanced {
         /// So many bytes, from the first, are in the file now.
@@ -351,6 +353,8 @@ impl<'a> Transfer<'a> {
     ) -> Result<(), DownloadError> {
         let mut body = body.peekable();
         loop {
+            // Who waits for the first bytes need not wait for more of them.
+            let most = if self.position() == 0 { 1 } else { GATHER };
             let chunks = tokio::select! {
                 biased;
                 // Who reads along need not wait for the source's next block to see this one.
@@ -358,7 +362,7 @@ impl<'a> Transfer<'a> {
                     caught_up?;
                     continue;
                 }
-                chunks = gather(&mut body) => chunks,
+                chunks = gather(&mut body, most) => chunks,
             };
             let Some(chunks) = chunks else { return Ok(()) };
             let mut new = chunks?;
@@ -422,8 +426,8 @@ impl<'a> Transfer<'a> {
         let known = self.file.take().or_else(|| self.prepared.take());
         let mut file = known.unwrap_or_else(|| self.spool.create_with(self.options(head.length)));
         let here = file.size();
-        // A new file is made with its first bytes, and shared then.
-        if self.terms.live && here > 0 {
+        // One that is not made ahead is made with its first bytes, and shared then.
+        if self.terms.live && (here > 0 || file.is_writing()) {
             self.tail = Some(file.share().await?);
         }
         self.file = Some(file);
@@ -468,14 +472,23 @@ impl<'a> Transfer<'a> {
             _ => {}
         }
         self.catch_up(url, events).await?;
+        let begins = self.position() == 0;
         let Some(file) = &mut self.file else {
             return Ok(());
         };
+        if begins
+            && self.tail.is_some()
+            && let Some(first) = chunks.first()
+        {
+            events(Event::Arrived(first.clone()));
+        }
         file.write_all(chunks).await.map_err(|error| spool_error(url, error))?;
         self.givers = self.givers.and(source);
         if self.terms.live && self.tail.is_none() {
             self.tail = Some(file.share().await.map_err(|error| spool_error(url, error))?);
             events(Event::Advanced { size: file.written(), tail: self.tail.clone() });
+        }
+        if begins {
             // Who waits for the first bytes is told of them before the next ones are received.
             tokio::task::yield_now().await;
         }
@@ -491,8 +504,9 @@ fn spool_error(url: &RedactedUrl, error: StorageError) -> DownloadError {
     DownloadError::Spool { url: url.clone(), source: std::sync::Arc::new(error) }
 }
 
-/// The next chunk, and with it all that is ready: sources send in small pieces, and each write is a hop to another thread.
-async fn gather(body: &mut Peekable<DownloadStream>) -> Option<Result<Vec<Bytes>, DownloadError>> {
+/// The next chunk, and with it all that is ready, up to a number of bytes: sources send in small pieces, and each write is a hop to another
+/// thread.
+async fn gather(body: &mut Peekable<DownloadStream>, most: usize) -> Option<Result<Vec<Bytes>, DownloadError>> {
     let first = match body.next().await? {
         Ok(chunk) => chunk,
         Err(error) => return Some(Err(error)),
@@ -500,7 +514,7 @@ async fn gather(body: &mut Peekable<DownloadStream>) -> Option<Result<Vec<Bytes>
     let mut len = first.len();
     let mut chunks = vec![first];
     // An error, like the end, is left for the next call.
-    while len < GATHER
+    while len < most
         && let Some(Some(Ok(chunk))) = Pin::new(&mut *body).next_if(Result::is_ok).now_or_never()
     {
         len += chunk.len();

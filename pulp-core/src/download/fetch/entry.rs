@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::FetchError;
@@ -33,6 +34,8 @@ pub(super) struct State {
     pub(super) open: Option<Open>,
     /// How many bytes, from the first, clients may have. The end of a file is missing from it until the file is verified.
     pub(super) readable: u64,
+    /// The first bytes, while they are on their way into the file: clients may have them as well.
+    pub(super) first: Option<Bytes>,
     /// How it ended: with the length of the file, or not at all.
     pub(super) ended: Option<Result<u64, FetchError>>,
 }

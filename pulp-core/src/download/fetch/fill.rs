@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::entry::{Entry, Open};
 use super::gate::Gate;
 use super::{FetchError, FetchRequest, Shared, While};
@@ -244,6 +246,7 @@ impl Progress<'_> {
                 self.tail = tail;
                 self.advance(here);
             }
+            Event::Arrived(first) => self.arrive(first),
             Event::Advanced { size, tail } => {
                 self.bytes.fetch_add(size.saturating_sub(self.size), Ordering::Relaxed);
                 self.size = size;
@@ -256,7 +259,7 @@ impl Progress<'_> {
                     if let Some(tail) = tail {
                         state.open.get_or_insert_with(|| Open::new(head, tail));
                     }
-                    state.readable = size;
+                    (state.readable, state.first) = (size, None);
                     state.ended = Some(Ok(size));
                 });
             }
@@ -266,10 +269,21 @@ impl Progress<'_> {
                 self.entry.state.send_modify(|state| {
                     state.generation += 1;
                     state.open = None;
-                    state.readable = 0;
+                    (state.readable, state.first) = (0, None);
                 });
             }
         }
+    }
+
+    /// Gives clients the first bytes before they are in the file.
+    fn arrive(&mut self, mut first: Bytes) {
+        let (size, length) = (first.len() as u64, self.head.length);
+        let Some(tail) = self.tail.as_ref().filter(|_| self.gate.opens(size, length)) else { return };
+        first.truncate(usize::try_from(self.gate.readable(size, length)).unwrap_or(usize::MAX));
+        self.entry.state.send_modify(|state| {
+            state.open.get_or_insert_with(|| Open::new(self.head.clone(), tail.clone()));
+            state.first = Some(first);
+        });
     }
 
     fn advance(&mut self, size: u64) {
@@ -289,6 +303,7 @@ impl Progress<'_> {
             };
             let grown = readable > state.readable;
             state.readable = state.readable.max(readable);
+            state.first.take_if(|first| first.len() as u64 <= state.readable);
             opened || grown
         });
     }

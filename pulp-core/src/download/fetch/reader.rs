@@ -61,7 +61,7 @@ pub(super) struct Reader {
 }
 
 enum Step {
-    Read(Open, u64),
+    Read(Place),
     /// Look whether what the client has is the same in the new generation, up to this offset.
     Compare {
         old: SpoolTail,
@@ -71,6 +71,14 @@ enum Step {
     },
     Wait,
     Done,
+}
+
+/// Where the next bytes are.
+enum Place {
+    /// In the file, up to this offset.
+    File(Open, u64),
+    /// On their way into it.
+    Memory(Open, Bytes),
 }
 
 impl Reader {
@@ -110,7 +118,14 @@ impl Reader {
 
     /// The next chunk and the reader behind it; `None` at the end.
     pub(super) async fn next(mut self) -> Result<Option<(Bytes, Self)>, FetchError> {
-        let Some((open, until)) = self.until().await? else { return Ok(None) };
+        let (open, until) = match self.place().await? {
+            Some(Place::File(open, until)) => (open, until),
+            Some(Place::Memory(open, bytes)) => {
+                self.took(open.tail, bytes.len() as u64);
+                return Ok(Some((bytes, self)));
+            }
+            None => return Ok(None),
+        };
         let max = (until - self.at).min(self.presence.chunk());
         let bytes = open.tail.read_at(self.at, max).await.map_err(|error| FetchError::Spool(Arc::new(error)))?;
         if bytes.is_empty() {
@@ -123,7 +138,14 @@ impl Reader {
 
     /// The same with the place of the chunk instead of its bytes: all that is there, for somebody who holds none of it in memory.
     pub(super) async fn next_part(mut self) -> Result<Option<(Part, Self)>, FetchError> {
-        let Some((open, until)) = self.until().await? else { return Ok(None) };
+        let (open, until) = match self.place().await? {
+            Some(Place::File(open, until)) => (open, until),
+            Some(Place::Memory(open, bytes)) => {
+                self.took(open.tail, bytes.len() as u64);
+                return Ok(Some((Part::Bytes(bytes), self)));
+            }
+            None => return Ok(None),
+        };
         let range = self.at..until.min(self.at + MAX_PART);
         let size = range.end - range.start;
         let part = FilePart::new(open.file, range).block(self.presence.chunk());
@@ -136,13 +158,13 @@ impl Reader {
         self.taken.get_or_insert(from);
     }
 
-    /// Waits until there is something to read, and says where, and up to which offset; `None` at the end.
-    async fn until(&mut self) -> Result<Option<(Open, u64)>, FetchError> {
+    /// Waits until there is something to read, and says where; `None` at the end.
+    async fn place(&mut self) -> Result<Option<Place>, FetchError> {
         loop {
             match self.step()? {
                 Step::Done => return Ok(None),
                 Step::Wait => self.state.changed().await.map_err(|_| FetchError::Aborted)?,
-                Step::Read(open, until) => return Ok(Some((open, until))),
+                Step::Read(place) => return Ok(Some(place)),
                 Step::Compare { old, new, from, to } => self.compare(old, new, from, to).await?,
             }
         }
@@ -194,13 +216,22 @@ impl Reader {
         }
         let until = self.end.map_or(state.readable, |end| end.min(state.readable));
         if self.at < until {
-            Ok(Step::Read(open.clone(), until))
+            Ok(Step::Read(Place::File(open.clone(), until)))
+        } else if let Some(bytes) = state.first.as_ref().and_then(|first| of_first(first, self.at, self.end)) {
+            Ok(Step::Read(Place::Memory(open.clone(), bytes)))
         } else if state.ended.is_none() {
             Ok(Step::Wait)
         } else {
             end_of_what_came(self.end)
         }
     }
+}
+
+/// What a client at this place wants of the first bytes of the file.
+fn of_first(first: &Bytes, at: u64, end: Option<u64>) -> Option<Bytes> {
+    let end = end.map_or(first.len(), |end| usize::try_from(end).unwrap_or(usize::MAX).min(first.len()));
+    let at = usize::try_from(at).ok().filter(|at| *at < end)?;
+    Some(first.slice(at..end))
 }
 
 /// It ends where nobody had promised an end; or before the promised one.
@@ -239,6 +270,36 @@ mod tests {
         for beyond in [FetchRange::Span(10, None), FetchRange::Last(0), FetchRange::Span(3, Some(3))] {
             assert!(matches!(resolve(Some(beyond), Some(10)), Err(FetchError::RangeNotSatisfiable { length: 10 })));
         }
+    }
+
+    #[tokio::test]
+    async fn the_first_bytes_come_from_memory_and_what_follows_from_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = crate::storage::Spool::open(dir.path(), Default::default()).await.unwrap();
+        let mut file = spool.create();
+        let tail = file.share().await.unwrap();
+        let head = crate::download::transfer::Head { length: Some(6), ..Default::default() };
+        let first = Some(Bytes::from_static(b"abcd"));
+        let state = watch::Sender::new(State { open: Some(Open::new(head, tail)), first, ..Default::default() });
+        let open = |range| {
+            let presence = Presence::new(Arc::default(), 1 << 20);
+            Reader::open(state.subscribe(), presence, range)
+        };
+        let (_, whole) = open(None).await.unwrap();
+        let (_, part) = open(Some(FetchRange::Span(1, Some(3)))).await.unwrap();
+        let (_, beyond) = open(Some(FetchRange::Span(5, None))).await.unwrap();
+        let (bytes, whole) = whole.next().await.unwrap().unwrap();
+        assert_eq!(bytes, "abcd");
+        let (bytes, part) = part.next_part().await.unwrap().unwrap();
+        assert!(matches!(bytes, Part::Bytes(bytes) if bytes == "bc"));
+        assert!(part.next_part().await.unwrap().is_none());
+        let mut waiting = Box::pin(beyond.next());
+        assert!(futures::poll!(waiting.as_mut()).is_pending());
+        file.write("abcdef".into()).await.unwrap();
+        file.catch_up().await.unwrap();
+        state.send_modify(|state| (state.readable, state.first) = (6, None));
+        assert_eq!(waiting.await.unwrap().unwrap().0, "f");
+        assert_eq!(whole.next().await.unwrap().unwrap().0, "ef");
     }
 
     #[test]

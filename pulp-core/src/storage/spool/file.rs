@@ -240,12 +240,16 @@ impl SpoolFile {
         Ok(())
     }
 
-    /// Has the file made, without waiting for that: where the first bytes are still to come, that time is not lost.
+    /// Has the file made, and room reserved for it, without waiting for that: where the first bytes are still to come, that time is not lost.
     ///
     /// # Errors
     /// As [`write`](Self::write).
     pub async fn prepare(&mut self) -> Result<()> {
-        if self.disk.is_none() && matches!(self.writing, Writing::None) { self.flush().await } else { Ok(()) }
+        if self.disk.is_some() || !matches!(self.writing, Writing::None) {
+            return Ok(());
+        }
+        self.reserved.up_to(self.reserve)?;
+        self.flush().await
     }
 
     /// A reader that follows the writing. From now on every chunk is on its way into the file when [`write`](Self::write) returns.
