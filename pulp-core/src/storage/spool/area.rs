@@ -119,6 +119,19 @@ impl Area {
         Ok(Some((temp, file, size)))
     }
 
+    /// Sees to it that there is room for so many bytes, as far as it can. Blocking.
+    pub(super) fn make_room(&self, file: &File, bytes: u64) -> io::Result<()> {
+        let is_room = || {
+            let system = rustix::fs::fstatvfs(file)?;
+            io::Result::Ok(system.f_bavail.saturating_mul(system.f_frsize) >= bytes)
+        };
+        if bytes == 0 || is_room()? {
+            return Ok(());
+        }
+        self.forget_partials();
+        if is_room()? { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
+    }
+
     /// Removes all beginnings. Blocking.
     pub(super) fn forget_partials(&self) {
         if let Err(error) = self.partials.tidy(0) {

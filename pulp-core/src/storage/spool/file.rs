@@ -240,7 +240,8 @@ impl SpoolFile {
         Ok(())
     }
 
-    /// Has the file made, and room reserved for it, without waiting for that: where the first bytes are still to come, that time is not lost.
+    /// Has the file made, and looked whether there is room for it, without waiting for that: where the first bytes are still to come, that
+    /// time is not lost.
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -348,10 +349,15 @@ impl SpoolFile {
         let disk = self.disk.as_ref().map(|disk| (Arc::clone(&disk.temp), Arc::clone(&disk.file)));
         let key = self.partial.clone();
         let most = if self.shared { PIECE } else { BLOCK };
+        // Of one that is made ahead, the first bytes may be passed on before they are in the file.
+        let room = if len == 0 { self.reserve } else { 0 };
         let (told, written) = oneshot::channel();
         let write = move |chunks: &[Bytes]| match disk {
             None => {
-                let made = Area::create(&area, key.as_ref());
+                let made = Area::create(&area, key.as_ref()).and_then(|(temp, file)| {
+                    area.make_room(&file, room)?;
+                    Ok((temp, file))
+                });
                 let written = made.and_then(|(temp, file)| write_chunks(&file, chunks, most).map(|()| (temp, file)));
                 written.map(Some).map_err(|error| no_room(&area, error))
             }
