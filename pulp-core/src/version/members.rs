@@ -18,6 +18,11 @@ pub enum Members {
         /// The version’s number.
         number: i64,
     },
+    /// The units in the version of this repository that none follows, not even one that is in the making.
+    Last {
+        /// The repository.
+        repository: Uuid,
+    },
     /// The units that the version has and the one before it has not.
     AddedBy {
         /// The version.
@@ -50,6 +55,17 @@ impl Members {
     /// The units in a version.
     pub fn of(version: &RepositoryVersion) -> Self {
         Self::Of { repository: version.repository_id, number: version.number }
+    }
+
+    /// The same, for whoever holds the repository, shared at least, so that no version is begun meanwhile. Where none follows, what is there now
+    /// is what the version has: PostgreSQL need not guess how much of it numbers leave.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn held<E: Executor + ?Sized>(executor: &E, version: &RepositoryVersion) -> Result<Self, DbError> {
+        let later = Sql::new("select 1 as one from core_repositoryversion where repository_id = $1 and number > $2 limit 1");
+        let later = executor.optional::<(i32,)>(later.bind(version.repository_id).bind(version.number)).await?;
+        Ok(if later.is_some() { Self::of(version) } else { Self::Last { repository: version.repository_id } })
     }
 
     /// The units that one version has and another has not, be they of one repository or of two.
@@ -94,6 +110,9 @@ impl Members {
             Self::Of { repository, number } => {
                 push_numbers(sql, repository);
                 push_present(sql, number);
+            }
+            Self::Last { repository } => {
+                sql.push(" where rc.repository_id = ").push_bind(repository).push(" and rc.version_removed_id is null");
             }
             Self::Between { repository, from, to } => {
                 // A stay that covers `to` and neither begins nor ends on the way covers `from` as well: only the deltas count, so

@@ -220,6 +220,8 @@ async fn check(world: &World, model: &BTreeMap<i64, BTreeSet<usize>>) {
     for (number, wanted) in model {
         let version = world.version(*number).await;
         assert_eq!(&world.members(Members::of(&version)).await, wanted, "content of version {number}");
+        let held = Members::held(world.pulp.db(), &version).await.unwrap();
+        assert_eq!(&world.members(held).await, wanted, "content of version {number}, of which it was looked whether it is the last");
         let added: BTreeSet<usize> = wanted.difference(&previous).copied().collect();
         let removed: BTreeSet<usize> = previous.difference(wanted).copied().collect();
         assert_eq!(world.members(Members::AddedBy { version: version.pulp_id }).await, added, "added by {number}");

@@ -1,6 +1,9 @@
 //! Publishing a version: every file under its own path, and the manifest.
 
+use std::pin::pin;
+
 use bytes::Bytes;
+use futures::{Stream, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 
 use super::manifest::write_line;
@@ -11,7 +14,10 @@ pub static PUBLICATION: PublicationKind =
     PublicationKind { pulp_type: "file.file", model: "file.filepublication", collection: "publications/file/file" };
 
 /// Lines of the manifest that are written in one go.
-const PAGE: usize = 5_000;
+const PAGE: i64 = 5_000;
+
+/// Pages that are read at the same time.
+const AT_ONCE: usize = 2;
 
 /// Publishes a version of a file repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,40 +83,47 @@ pub(super) async fn publish(
 async fn write_manifest(cx: &TaskContext, version: &RepositoryVersion) -> Result<Spooled> {
     let db = cx.pulp().db();
     let mut file = cx.pulp().spool().create();
-    let mut lines = page(db, version, None).await?;
-    while let Some((last, ..)) = lines.last() {
-        // While these go into the file, the next are read.
-        let next = async { if lines.len() < PAGE { Ok(Vec::new()) } else { page(db, version, Some(*last)).await } };
-        let write = async {
-            let mut text = Vec::with_capacity(lines.len() * 96);
-            for (_, path, digest, size) in &lines {
-                let size = size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
-                write_line(&mut text, path, digest, size).map_err(|error| Error::io("the manifest cannot be written", error))?;
-            }
-            Ok(file.write(Bytes::from(text)).await?)
-        };
-        (lines, ()) = tokio::try_join!(next, write)?;
+    let members = Members::held(db, version).await?;
+    let mut pages = pin!(pages(db.clone(), members));
+    while let Some(lines) = pages.try_next().await? {
+        let mut text = Vec::with_capacity(lines.len() * 96);
+        for (path, digest, size) in &lines {
+            let size = size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
+            write_line(&mut text, path, digest, size).map_err(|error| Error::io("the manifest cannot be written", error))?;
+        }
+        file.write(Bytes::from(text)).await?;
     }
     Ok(file.finish().await?)
 }
 
-/// A file’s key, path, digest, and size, which of one that is not here only its sources tell.
-type Line = (Uuid, String, String, Option<i64>);
+/// The files, in the order of their keys. While one page goes into the manifest, the next are read.
+fn pages(db: db::Db, members: Members) -> impl Stream<Item = Result<Vec<Line>>> + Send {
+    let pages = stream::try_unfold((db, None), move |(db, after)| async move {
+        let keys = members.page(&db, after, PAGE).await?;
+        let Some(last) = keys.last().copied() else { return Ok(None) };
+        Ok(Some((lines(db.clone(), members, after, last), (db, Some(last)))))
+    });
+    pages.try_buffered(AT_ONCE)
+}
 
-/// Some of the version’s files, in the order of their keys.
-async fn page(db: &db::Db, version: &RepositoryVersion, after: Option<Uuid>) -> Result<Vec<Line>> {
+/// Path, digest, and size, which of a file that is not here only its sources tell.
+type Line = (String, String, Option<i64>);
+
+/// The files behind one key, up to another. Bounded on both sides, a page costs what is on it; with a limit instead, PostgreSQL may join all
+/// that follow for each page.
+async fn lines(db: db::Db, members: Members, after: Option<Uuid>, last: Uuid) -> Result<Vec<Line>> {
     let mut sql = Sql::new(
-        "select unit.content_ptr_id, unit.relative_path, unit.digest, coalesce(artifact.size, (\
+        "select unit.relative_path, unit.digest, coalesce(artifact.size, (\
             select max(source.size) from core_remoteartifact source where source.content_artifact_id = file.pulp_id)) \
          from core_repositorycontent rc \
          join file_filecontent unit on unit.content_ptr_id = rc.content_id \
          join core_contentartifact file on file.content_id = rc.content_id \
          left join core_artifact artifact on artifact.pulp_id = file.artifact_id",
     );
-    Members::of(version).push_where(&mut sql);
+    members.push_where(&mut sql);
     if let Some(after) = after {
         sql.push(" and rc.content_id > ").push_bind(after);
     }
-    sql.push(" order by rc.content_id limit ").push_bind(PAGE as i64);
+    sql.push(" and rc.content_id <= ").push_bind(last).push(" order by rc.content_id");
     Ok(db.all(sql).await?)
 }
