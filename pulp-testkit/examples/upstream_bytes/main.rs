@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo build --release -p pulp-server
-//! cargo run --release -p pulp-testkit --example upstream_bytes -- --server target/release/pulp-server --svg docs/img/upstream-bytes.svg
+//! cargo run --release -p pulp-testkit --example upstream_bytes -- --server target/release/pulp-server --svg docs/src/img/upstream-bytes.svg
 //! ```
 //!
 //! With `--pulp http://HOST:PORT --content http://HOST:PORT` (and `--user`, `--password`), a Pulp that runs there does the same. It must be
