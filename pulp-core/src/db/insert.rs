@@ -6,7 +6,7 @@ use sqlx::types::Json;
 use sqlx::{Arguments as _, AssertSqlSafe};
 
 use super::tx::{PREPARED_UP_TO, sqlite_arguments};
-use super::{DbError, Dialect, Value};
+use super::{DbError, Value};
 
 /// Rows of one statement of PostgreSQL, which gets each column as one array: neither database nor driver looks at a placeholder for each value.
 const ROWS: usize = 5_000;
@@ -69,14 +69,6 @@ impl Insert {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
-    }
-
-    /// Whether a failure can leave some of its rows behind, unless the transaction is taken back.
-    pub(super) fn needs_transaction(&self, dialect: Dialect) -> bool {
-        match dialect {
-            Dialect::Postgres => self.len() > ROWS,
-            Dialect::Sqlite => self.len() > 1,
-        }
     }
 
     /// How many values SQLite gets at once: as many as whole rows have.
@@ -158,7 +150,8 @@ impl Column {
             (Self::Time(column), Value::Time(value)) => column.push(value),
             (Self::Json(column), Value::Json(value)) => column.push(value.map(Json)),
             (column, value) => {
-                let reason = format!("a column of {} cannot hold {value:?}", column.kind());
+                // Of which kind it is, and not what: it may be a secret.
+                let reason = format!("a column of {} cannot hold a value of {}", column.kind(), Self::like(&value, 0).kind());
                 return Err(sqlx::Error::Encode(reason.into()).into());
             }
         }
@@ -222,9 +215,10 @@ mod tests {
 
     #[test]
     fn a_column_holds_one_kind() {
-        let mixed = [Value::from(1), Value::from("text")];
+        let mixed = [Value::from(1), Value::from("secret")];
         let error = columns(mixed.into_iter(), 1).err().unwrap();
-        assert!(error.to_string().contains("bigint"), "{error}");
+        let error = error.to_string();
+        assert!(error.contains("a column of bigint cannot hold a value of text") && !error.contains("secret"), "{error}");
     }
 
     #[test]
@@ -232,7 +226,6 @@ mod tests {
         for width in [1, 6, 7, 500, 60_000] {
             let insert = Insert::into("").rows([vec![Value::from(1); width]]);
             assert!(insert.at_once() % width == 0 && insert.at_once() > 0, "{width}");
-            assert!(!insert.needs_transaction(Dialect::Sqlite) && !insert.needs_transaction(Dialect::Postgres), "{width}");
         }
         assert!(Insert::into("").is_empty());
     }

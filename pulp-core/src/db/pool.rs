@@ -16,7 +16,7 @@ use super::at_hand::AtHand;
 use super::in_thread::Readers;
 use super::notify::Notifier;
 use super::tx::{self, Tx};
-use super::{DbError, Dialect, Executor, Insert, Notification, Row, Sql, insert, stale};
+use super::{DbError, Dialect, Executor, Insert, Notification, Row, Sql, stale};
 use crate::shareable::shareable;
 
 /// A connection that has not been used for so long is asked whether it still is one.
@@ -306,21 +306,14 @@ impl Executor for Db {
     }
 
     async fn insert(&self, rows: Insert) -> Result<u64, DbError> {
-        if rows.needs_transaction(self.dialect()) {
-            let tx = self.begin().await?;
-            let touched = tx.insert(rows).await?;
-            tx.commit().await?;
-            return Ok(touched);
+        if rows.is_empty() {
+            return Ok(0);
         }
-        match &self.0.pools {
-            Pools::Postgres(pool, at_hand) => {
-                let mut connection = at_hand.take(pool).await?;
-                let touched = insert::postgres(&mut connection, rows).await?;
-                at_hand.give(connection, pool);
-                Ok(touched)
-            }
-            Pools::Sqlite { write, .. } => insert::sqlite(&mut *write.acquire().await?, rows).await,
-        }
+        // It may be several statements, or leave some rows when it fails.
+        let tx = self.begin().await?;
+        let touched = tx.insert(rows).await?;
+        tx.commit().await?;
+        Ok(touched)
     }
 }
 
