@@ -44,7 +44,8 @@ impl Freshness {
 }
 
 fn value(text: &str, guarded: bool) -> HeaderValue {
-    let value = if guarded { HeaderValue::try_from(private(text)) } else { HeaderValue::from_str(text) };
+    // Where a cache asks each time, it asks the guard, with what its client has shown.
+    let value = if guarded && text != MOVING { HeaderValue::try_from(private(text)) } else { HeaderValue::from_str(text) };
     value.unwrap_or(HeaderValue::from_static("no-cache"))
 }
 
@@ -107,7 +108,7 @@ fn fits(pattern: &str, base_path: &str) -> bool {
     }
 }
 
-/// The same for a client that a guard let pass: no cache that others share may keep it.
+/// The same for a client that a guard let pass: no cache that others share may give it to them unasked.
 fn private(value: &str) -> String {
     let shared = |directive: &&str| {
         let name = directive.split('=').next().unwrap_or_default().trim();
@@ -136,14 +137,16 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_guard_nothing_is_shared() {
-        for (value, expected) in [
-            (MOVING, "private, max-age=0, must-revalidate"),
+    fn behind_a_guard_nothing_is_shared_that_is_not_asked_for_each_time() {
+        for (text, expected) in [
+            (MOVING, MOVING),
+            (IMMUTABLE, "private, max-age=31536000, immutable"),
             ("Public, s-maxage=60, max-age=5", "private, max-age=5"),
             ("no-store", "private, no-store"),
             ("private", "private"),
         ] {
-            assert_eq!(private(value), expected);
+            assert_eq!(value(text, true), expected);
+            assert_eq!(value(text, false), text);
         }
     }
 

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use futures::TryStreamExt as _;
+use futures::stream::{self, Stream};
 use uuid::Uuid;
 
 use super::{Opened, Representation, ServeContext, ServeError, Served, ServedFile, ServedStream, Source};
 use crate::Pulp;
-use crate::body::Body;
+use crate::body::{Body, Part};
 use crate::clock::Timestamp;
 use crate::digest::{Expected, Sha256};
 use crate::download::{self, DownloadError, DownloadRequest, FetchError, FetchHandler, FetchKey, FetchRange, FetchRequest};
@@ -202,9 +203,22 @@ impl Source for Lazy {
             }
             // It has just been stored, after it was looked up and before it was opened.
             Err(FetchError::Kept) => self.stored(range).await,
+            // For files of all sizes the same: where no source gives the right one the answer is cut, and the next one says why.
+            Err(FetchError::BadGateway(error)) if error.is_wrong_file() => {
+                tracing::warn!(%error, "no source gave the right file: the answer is cut");
+                Ok(Opened { size: None, verified: false, body: Body::parts(cut(FetchError::BadGateway(error))) })
+            }
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Nothing, and then the error: not before the head of the answer is on its way, without which nobody would know that it was cut.
+fn cut(error: FetchError) -> impl Stream<Item = Result<Part, ServeError>> + Send {
+    stream::once(async move {
+        tokio::task::yield_now().await;
+        Err(error.into())
+    })
 }
 
 /// Takes a file that was fetched into the storage, and notes it.
@@ -260,7 +274,7 @@ impl FetchHandler for Storing {
     async fn source_failed(&self, source: &download::Source, error: &DownloadError) {
         tracing::warn!(%error, "a source of lazy content failed");
         // A source that cannot be reached is asked again with the next request; one that gave a wrong file is left alone for a while.
-        if !matches!(error, DownloadError::Mismatch { .. } | DownloadError::TooLong { .. }) {
+        if !error.is_wrong_file() {
             return;
         }
         let Ok(id) = source.id.parse() else {

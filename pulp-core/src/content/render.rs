@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Response, StatusCode};
+use http::{Method, Response, StatusCode, Version};
 use http_body_util::BodyExt as _;
 use rand::RngExt as _;
 
@@ -34,6 +34,7 @@ pub(super) struct Rendering<'a> {
     /// Whether files in object storage are served by sending the client there.
     pub(super) redirects: bool,
     pub(super) method: &'a Method,
+    pub(super) version: Version,
     pub(super) uri: &'a http::Uri,
     pub(super) headers: &'a HeaderMap,
     /// The distribution that the path lies under, if it does.
@@ -133,9 +134,16 @@ impl Origin {
                     headers.remove(header::ETAG);
                     headers.remove(header::LAST_MODIFIED);
                 }
-                if let Some(size) = opened.size.filter(|_| whole) {
-                    headers.insert(header::CONTENT_LENGTH, size.into());
-                    headers.insert(ARTIFACT_SIZE, size.into());
+                match opened.size {
+                    Some(size) if whole => {
+                        headers.insert(header::CONTENT_LENGTH, size.into());
+                        headers.insert(ARTIFACT_SIZE, size.into());
+                    }
+                    None if whole => {
+                        headers.remove(header::CONTENT_LENGTH);
+                        headers.remove(ARTIFACT_SIZE);
+                    }
+                    _ => {}
                 }
                 Ok(opened.body)
             }
@@ -229,6 +237,7 @@ impl Rendering<'_> {
             }
             _ => Requested::Whole,
         };
+        let promised = size.filter(|_| self.version < Version::HTTP_11);
         let size = size.unwrap_or(0);
         match requested {
             Requested::Whole => {
@@ -237,6 +246,10 @@ impl Rendering<'_> {
                 } else {
                     origin.open(None, &mut headers).await?
                 };
+                if let Some(size) = promised {
+                    // Such a client takes the end of the connection for the end of what has no length.
+                    headers.entry(header::CONTENT_LENGTH).or_insert(size.into());
+                }
                 Ok(respond(StatusCode::OK, headers, body))
             }
             Requested::One(range) => {

@@ -112,7 +112,7 @@ pub trait Source: Send + Sync {
 /// Bytes that are about to come.
 #[non_exhaustive]
 pub struct Opened {
-    /// Size in bytes of the whole, where it is known by now.
+    /// Size in bytes of the whole, where it is known by now. The response promises no other.
     pub size: Option<u64>,
     /// Whether they are known to be right. If not, the response carries no validators: nobody shall join the rest of the right file to
     /// the beginning of a wrong one.

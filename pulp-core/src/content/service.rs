@@ -144,6 +144,7 @@ impl Content {
             state: &self.state,
             redirects: redirects.unwrap_or(domain.redirect_to_object_storage),
             method: &request.method,
+            version: request.version,
             uri: &request.uri,
             headers: &request.headers,
             route: found.route.as_deref(),

@@ -237,6 +237,14 @@ pub enum DownloadError {
 }
 
 impl DownloadError {
+    /// Whether the source gave a file, and another one than was announced.
+    pub fn is_wrong_file(&self) -> bool {
+        match self {
+            Self::Mismatch { mismatch, .. } => !matches!(mismatch, Mismatch::Unverifiable { .. }),
+            error => matches!(error, Self::TooLong { .. }),
+        }
+    }
+
     /// Whether the same request may succeed a little later. Refusals, wrong settings and a full disk are
     /// not transient; a wrong digest is (as in Pulp): proxies and half-synced mirrors give them and heal.
     #[must_use]

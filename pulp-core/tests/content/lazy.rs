@@ -123,8 +123,8 @@ both_databases! {
         let upstream = Upstream::start().await.file("a.txt", TEXT).fault("a.txt", Fault::FlipByte(3).once());
         lazy(&world, &upstream, "a.txt", "on_demand", TEXT).await;
         let wrong = world.get("/d/a.txt").await;
-        assert_eq!(wrong.status, 502);
-        assert!(wrong.text().contains("a.txt") && wrong.text().contains("sha256"), "{}", wrong.text());
+        assert_eq!((wrong.status.as_u16(), wrong.header("content-length"), wrong.header("etag")), (200, "", ""));
+        assert!(wrong.body.is_err(), "the answer is cut");
         wait_until_idle(&world).await;
         for _ in 0..2 {
             assert_eq!(world.status("/d/a.txt").await, 404);
@@ -174,12 +174,9 @@ both_databases! {
         let upstream = Upstream::start().await.file("big", big.clone()).fault("big", Fault::FlipByte(2_900_000).once());
         lazy(&world, &upstream, "big", "on_demand", &big).await;
         let answer = world.get("/d/big").await;
-        if answer.status == 200 {
-            assert!(answer.body.is_err(), "the response is cut");
-            assert_eq!(answer.header("etag"), "", "nothing to join the rest of the right file to");
-        } else {
-            assert_eq!(answer.status, 502);
-        }
+        assert_eq!(answer.status, 200);
+        assert!(answer.body.is_err(), "the response is cut");
+        assert_eq!(answer.header("etag"), "", "nothing to join the rest of the right file to");
         wait_until_idle(&world).await;
         assert_eq!(world.status("/d/big").await, 404);
         assert_eq!(world.count("core_artifact").await, 0);

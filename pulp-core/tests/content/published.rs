@@ -406,7 +406,7 @@ both_databases! {
             world.distribution(name, &[("repository_id", repository), ("content_guard_id", guard)]).await;
         }
         let inside = world.get("/door/a.txt").await;
-        assert_eq!((inside.status.as_u16(), inside.header("cache-control")), (200, "private, max-age=0, must-revalidate"));
+        assert_eq!((inside.status.as_u16(), inside.header("cache-control")), (200, "public, max-age=0, must-revalidate"));
         extended.open.store(false, Ordering::Relaxed);
         // What is remembered is guarded, too, and nothing is told of what there is.
         for path in ["/door/a.txt", "/door/nope", "/door/", "/door"] {

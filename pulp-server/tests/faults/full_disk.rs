@@ -12,19 +12,22 @@ use crate::world::{Server, artifacts, fetched, missing};
 
 const MIB: u64 = 1 << 20;
 
-/// Takes all room of a file system but `spare` bytes, with a file of this name. Removing it gives them back.
+/// Takes all room of a file system but `spare` bytes, with a file of this name. Removing it gives them back. At no moment is there less room.
 fn fill(ballast: &Path, spare: u64) -> PathBuf {
     let mut file = File::create(ballast).unwrap();
     let block = vec![0; 64 << 10];
-    let full = loop {
-        if let Err(error) = file.write_all(&block) {
-            break error;
+    loop {
+        let system = rustix::fs::fstatvfs(&file).unwrap();
+        let room = (system.f_bavail * system.f_frsize).saturating_sub(spare);
+        let more = usize::try_from(room).unwrap().min(block.len());
+        match file.write(&block[..more]) {
+            Ok(0) => return ballast.to_owned(),
+            Ok(_) => {}
+            // What else writes there takes its share.
+            Err(error) if error.kind() == ErrorKind::StorageFull => return ballast.to_owned(),
+            Err(error) => panic!("{error}"),
         }
-    };
-    assert_eq!(full.kind(), ErrorKind::StorageFull, "{full}");
-    let size = file.metadata().unwrap().len();
-    file.set_len(size - spare).unwrap();
-    ballast.to_owned()
+    }
 }
 
 both_databases! {

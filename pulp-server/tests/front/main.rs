@@ -2,3 +2,4 @@
 
 mod caching_proxy;
 mod crowd;
+mod wrong_file;

@@ -1,4 +1,4 @@
-//! A file that nobody has asked for yet: by one client, and by fifty.
+//! Files that nobody has asked for yet: one after the other, and one by fifty clients.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -13,14 +13,26 @@ use crate::table::{shown, spread};
 
 const SIZE: u64 = 100 << 20;
 const CROWD: usize = 50;
+/// Above what is verified before its first byte.
+const SMALLER: u64 = 8 << 20;
+/// How many of those there are for a round.
+const TURNS: usize = 10;
 
 pub fn run(runtime: &Runtime, options: &Options) {
+    let (large, small) = (2 * options.rounds, TURNS * options.rounds);
+    let named = |at: usize, size| (format!("cold-{at}"), Blob::seeded(1_000 + at as u64, size));
     let files: Vec<(String, Blob)> =
-        (0..2 * options.rounds).map(|round| (format!("cold-{round}"), Blob::seeded(1_000 + round as u64, SIZE))).collect();
+        (0..large).map(|at| named(at, SIZE)).chain((large..large + small).map(|at| named(at, SMALLER))).collect();
     options.write(&files);
+    // The upstream is at rest, and has its files in memory: what is cold is cold here.
+    rustix::fs::sync();
     let nginx = Nginx::start(&options.nginx, &options.files);
+    for (name, _) in &files {
+        once(&nginx.target(name), 1);
+    }
     let ours = Ours::start(runtime, options, &nginx, "on_demand");
     let word = format!("X-Word: {}\r\n", BASE64.encode(WORD));
+    first_bytes(runtime, &ours, &nginx, &files[large..], &word);
     let mut table: Vec<(&str, Vec<[f64; 4]>)> = Vec::new();
     for round in 0..options.rounds {
         let targets = |name: &str| {
@@ -28,7 +40,7 @@ pub fn run(runtime: &Runtime, options: &Options) {
                 ("ours", ours.target(name, &word)),
                 ("nginx proxy", Target::new("proxy", nginx.proxy, &format!("/{name}"), "", &[])),
                 ("nginx proxy_cache", Target::new("cache", nginx.proxy_cache, &format!("/{name}"), "", &[])),
-                ("nginx static", Target::new("static", nginx.plain, &format!("/{name}"), "", &[])),
+                ("nginx static", nginx.target(name)),
             ]
         };
         let (one, many) = (targets(&files[2 * round].0), targets(&files[2 * round + 1].0));
@@ -65,4 +77,25 @@ pub fn run(runtime: &Runtime, options: &Options) {
     println!("- throughput, one client: {} × nginx proxy", ratio("nginx proxy", 1));
     println!("- throughput, fifty clients: {} × nginx static", ratio("nginx static", 3));
     println!("- first byte, fifty clients: {} × nginx proxy_cache with its lock", ratio("nginx proxy_cache", 2));
+}
+
+/// One file after the other, from us and from the proxy in turns. Each is new to both of them, and nothing else is going on.
+fn first_bytes(runtime: &Runtime, ours: &Ours, nginx: &Nginx, files: &[(String, Blob)], word: &str) {
+    let mut firsts = [Vec::new(), Vec::new()];
+    for (at, (name, _)) in files.iter().enumerate() {
+        let targets = [ours.target(name, word), Target::new("proxy", nginx.proxy, &format!("/{name}"), "", &[])];
+        for turn in 0..targets.len() {
+            let which = (at + turn) % targets.len();
+            let (first, ..) = once(&targets[which], 1);
+            ours.settle(runtime);
+            firsts[which].push(first[0] * 1e3);
+        }
+    }
+    println!("\n| {} cold files of {} MiB, one by one | first byte, ms |", files.len(), SMALLER >> 20);
+    println!("|---|---|");
+    let [ours, proxy] = firsts.map(spread);
+    for (name, (middle, least, greatest)) in [("ours", ours), ("nginx proxy", proxy)] {
+        println!("| {name} | {middle:.1} [{least:.1}–{greatest:.1}] |");
+    }
+    println!("\n- first byte, median: {:.2} × nginx proxy", ours.0 / proxy.0);
 }

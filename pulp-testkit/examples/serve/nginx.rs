@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::load::family;
+use crate::load::{Target, family};
 
 pub struct Nginx {
     child: Child,
@@ -59,6 +59,11 @@ impl Nginx {
             std::thread::sleep(Duration::from_millis(50));
         }
         Self { child, plain, cached, proxy, proxy_cache, _dir: dir }
+    }
+
+    /// A file, as it is served.
+    pub fn target(&self, file: &str) -> Target {
+        Target::new("static", self.plain, &format!("/{file}"), "", &[])
     }
 
     pub fn pids(&self) -> Vec<u32> {

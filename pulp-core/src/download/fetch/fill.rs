@@ -201,7 +201,7 @@ impl<'a> Sources<'a> {
         state.failures += 1;
         let retry = source.retry.delay(state.failures, &error);
         state.given_up = retry.is_none();
-        state.wrong |= !contradicted && matches!(error, DownloadError::Mismatch { .. } | DownloadError::TooLong { .. });
+        state.wrong |= !contradicted && error.is_wrong_file();
         state.last = Some(error);
         retry
     }

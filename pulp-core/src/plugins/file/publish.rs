@@ -110,7 +110,7 @@ fn pages(db: db::Db, members: Members) -> impl Stream<Item = Result<Vec<Line>>> 
 type Line = (String, String, Option<i64>);
 
 /// The files behind one key, up to another. Bounded on both sides, a page costs what is on it; with a limit instead, PostgreSQL may join all
-/// that follow for each page.
+/// that follow for each page. It does not conclude that what is joined lies between the same keys, and would read all files there are.
 async fn lines(db: db::Db, members: Members, after: Option<Uuid>, last: Uuid) -> Result<Vec<Line>> {
     let mut sql = Sql::new(
         "select unit.relative_path, unit.digest, coalesce(artifact.size, (\
@@ -121,9 +121,12 @@ async fn lines(db: db::Db, members: Members, after: Option<Uuid>, last: Uuid) ->
          left join core_artifact artifact on artifact.pulp_id = file.artifact_id",
     );
     members.push_where(&mut sql);
-    if let Some(after) = after {
-        sql.push(" and rc.content_id > ").push_bind(after);
+    for key in ["rc.content_id", "unit.content_ptr_id", "file.content_id"] {
+        if let Some(after) = after {
+            sql.push(" and ").push(key).push(" > ").push_bind(after);
+        }
+        sql.push(" and ").push(key).push(" <= ").push_bind(last);
     }
-    sql.push(" and rc.content_id <= ").push_bind(last).push(" order by rc.content_id");
+    sql.push(" order by rc.content_id");
     Ok(db.all(sql).await?)
 }

@@ -156,33 +156,41 @@ impl Condition for InVersion {
 
     async fn drive(&self, cx: &Context, value: &FilterValue) -> Result<Option<Drive>> {
         let Some(id) = value.as_id() else { return Ok(None) };
-        let (condition, code) = match self.0 {
-            VersionPart::Present => (membership(cx, id).await?, "P"),
-            VersionPart::Added => (Fragment::new("rc.version_added_id = ").bind(id), "A"),
-            VersionPart::Removed => (Fragment::new("rc.version_removed_id = ").bind(id), "R"),
+        let code = match self.0 {
+            VersionPart::Present => "P",
+            VersionPart::Added => "A",
+            VersionPart::Removed => "R",
         };
-        let counts = Sql::new(
-            "select content_type, count from core_repositoryversioncontentdetails where repository_version_id = $1 and count_type = $2",
+        let sql = Sql::new(
+            "select v.repository_id, v.number, d.content_type, d.count from core_repositoryversion v \
+             left join core_repositoryversioncontentdetails d on d.repository_version_id = v.pulp_id and d.count_type = $2 where v.pulp_id = $1",
         );
-        let counts = cx.pulp().db().all::<(String, i64)>(counts.bind(id).bind(code)).await?;
+        let found = cx.pulp().db().all::<(Uuid, i64, Option<String>, Option<i64>)>(sql.bind(id).bind(code)).await?;
+        let condition = match (self.0, found.first()) {
+            (_, None) => Fragment::never(),
+            (VersionPart::Present, Some((repository, number, ..))) => membership(*repository, *number),
+            (VersionPart::Added, _) => Fragment::new("rc.version_added_id = ").bind(id),
+            (VersionPart::Removed, _) => Fragment::new("rc.version_removed_id = ").bind(id),
+        };
+        let counts = found.into_iter().filter_map(|(_, _, content_type, count)| content_type.zip(count)).collect();
         Ok(Some(Drive { from: "core_repositorycontent rc", key: "rc.content_id", condition, counts: Some(counts) }))
     }
 }
 
 /// A statement that gives the keys of a version’s units.
 pub(crate) async fn members(cx: &Context, version: Uuid) -> Result<Fragment> {
-    Ok(Fragment::new("select rc.content_id from core_repositorycontent rc where ").then(membership(cx, version).await?))
-}
-
-/// The condition that a row `rc` of `core_repositorycontent` says that a version has a unit.
-async fn membership(cx: &Context, version: Uuid) -> Result<Fragment> {
     let found: Option<(Uuid, i64)> = cx
         .pulp()
         .db()
         .optional(Sql::new("select repository_id, number from core_repositoryversion where pulp_id = $1").bind(version))
         .await?;
-    let Some((repository, number)) = found else { return Ok(Fragment::never()) };
-    Ok(Fragment::new("rc.repository_id = ")
+    let condition = found.map_or_else(Fragment::never, |(repository, number)| membership(repository, number));
+    Ok(Fragment::new("select rc.content_id from core_repositorycontent rc where ").then(condition))
+}
+
+/// The condition that a row `rc` of `core_repositorycontent` says that the version of this number has a unit.
+fn membership(repository: Uuid, number: i64) -> Fragment {
+    Fragment::new("rc.repository_id = ")
         .bind(repository)
         .text(" and rc.version_added_id in (select pulp_id from core_repositoryversion where repository_id = ")
         .bind(repository)
@@ -192,7 +200,7 @@ async fn membership(cx: &Context, version: Uuid) -> Result<Fragment> {
         .bind(repository)
         .text(" and number > ")
         .bind(number)
-        .text("))"))
+        .text("))")
 }
 
 /// Units that one of two versions has, and the other has not.
