@@ -5,7 +5,7 @@ use http::{Response, StatusCode, Uri};
 use serde_json::json;
 
 use super::render::message;
-use crate::body::Body;
+use crate::body::{Body, ReasonText};
 
 /// The part of a path that did not lead on. Nothing is said of what the asker may not see: a guard is asked before anything below its
 /// distribution is looked for.
@@ -35,6 +35,10 @@ impl Unresolved {
 /// The answer to a request of `uri` with these headers.
 pub(super) fn not_found(uri: &Uri, headers: &HeaderMap, part: Unresolved, reason: &str) -> Response<Body> {
     let mut response = message(StatusCode::NOT_FOUND, reason);
+    if part == Unresolved::Source {
+        // The path is right: the status line says no more than the status.
+        response.extensions_mut().remove::<ReasonText>();
+    }
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     if wants_json(uri, headers) {
         let text = json!({"detail": reason, "unresolved": part.word()}).to_string();

@@ -33,6 +33,6 @@ async fn its_answer_begins_and_is_cut_and_the_next_one_says_why() {
         assert!(!head.contains("etag"), "{head}");
         assert_eq!(body, "", "neither a byte nor an end");
         let next = answer(&address, &path, version).await;
-        assert!(next.contains(" 404 ") && next.contains("gave wrong files"), "{next}");
+        assert!(next.contains(" 404 Not Found\r\n") && next.contains("gave wrong files"), "{next}");
     }
 }
