@@ -176,13 +176,29 @@ impl Members {
     /// # Errors
     /// If the database cannot be reached.
     pub async fn page<E: Executor + ?Sized>(self, executor: &E, after: Option<Uuid>, limit: i64) -> Result<Vec<Uuid>, DbError> {
-        let mut sql = Sql::new("select rc.content_id from core_repositorycontent rc");
-        self.push_where(&mut sql);
+        let mut sql = Sql::default();
+        self.push_page(&mut sql, after, limit);
+        executor.column(sql).await
+    }
+
+    /// The last key of such a page; none if nothing follows.
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn end_of_page<E: Executor + ?Sized>(self, executor: &E, after: Option<Uuid>, limit: i64) -> Result<Option<Uuid>, DbError> {
+        let mut sql = Sql::new("select content_id from (");
+        self.push_page(&mut sql, after, limit);
+        sql.push(") page order by content_id desc limit 1");
+        Ok(executor.optional::<(Uuid,)>(sql).await?.map(|(last,)| last))
+    }
+
+    fn push_page(self, sql: &mut Sql, after: Option<Uuid>, limit: i64) {
+        sql.push("select rc.content_id from core_repositorycontent rc");
+        self.push_where(sql);
         if let Some(after) = after {
             sql.push(" and rc.content_id > ").push_bind(after);
         }
         sql.push(" order by rc.content_id limit ").push_bind(limit);
-        executor.column(sql).await
     }
 }
 

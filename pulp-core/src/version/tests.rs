@@ -102,6 +102,7 @@ impl World {
         let mut after = None;
         loop {
             let page = members.page(self.pulp.db(), after, 3).await.unwrap();
+            assert_eq!(members.end_of_page(self.pulp.db(), after, 3).await.unwrap(), page.last().copied());
             let Some(last) = page.last() else { return all };
             after = Some(*last);
             for unit in page {
@@ -286,6 +287,21 @@ async fn colliding_paths_are_refused_and_leave_nothing() {
         let versions: i64 = world.pulp.db().scalar("select count(*) from core_repositoryversion").await.unwrap();
         assert_eq!((left, versions), (3, 2));
     }
+}
+
+#[tokio::test]
+async fn what_is_held_of_the_last_version_needs_no_numbers() {
+    let world = World::with_units(&["0", "1"]).await;
+    let mut draft = world.begin().await;
+    draft.add(&picked(&world, &[0])).await.unwrap();
+    draft.commit(&Anything).await.unwrap().unwrap();
+    let (repository, version) = (world.repository.pulp_id, world.version(1).await);
+    let held = async || Members::held(world.pulp.db(), &version).await.unwrap();
+    assert_eq!(held().await, Members::Last { repository });
+    // What a draft has added is there already, though no version has it.
+    let mut draft = world.begin().await;
+    draft.add(&picked(&world, &[1])).await.unwrap();
+    assert_eq!(held().await, Members::Of { repository, number: 1 });
 }
 
 #[tokio::test]

@@ -99,8 +99,7 @@ async fn write_manifest(cx: &TaskContext, version: &RepositoryVersion) -> Result
 /// The files, in the order of their keys. While one page goes into the manifest, the next are read.
 fn pages(db: db::Db, members: Members) -> impl Stream<Item = Result<Vec<Line>>> + Send {
     let pages = stream::try_unfold((db, None), move |(db, after)| async move {
-        let keys = members.page(&db, after, PAGE).await?;
-        let Some(last) = keys.last().copied() else { return Ok(None) };
+        let Some(last) = members.end_of_page(&db, after, PAGE).await? else { return Ok(None) };
         Ok(Some((lines(db.clone(), members, after, last), (db, Some(last)))))
     });
     pages.try_buffered(AT_ONCE)
