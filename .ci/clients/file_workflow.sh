@@ -65,7 +65,7 @@ same_as_tree "$work/tree" "$url"
 
 step "ranges, HEAD, listings, and what is not there"
 file=data/3/00003.bin
-equal "a range" "$(tail -c +101 "$work/tree/$file" | head -c 50 | sha256sum)" "$(curl -fsS -r 100-149 "$url$file" | sha256sum)"
+equal "a range" "$(tail -c +101 "$work/tree/$file" | head -c 50 | sha256sum)" "$(curl -fsSL -r 100-149 "$url$file" | sha256sum)"
 equal "a HEAD" "$(stat -c %s "$work/tree/$file")" "$(curl -fsSI "$url$file" | tr -d '\r' | sed -n 's/^[Cc]ontent-[Ll]ength: //p')"
 contains "a listing" 00003.bin "$(curl -fsS "${url}data/3/")"
 equal "a file that is not there" 404 "$(curl -sS -o /dev/null -w '%{http_code}' "${url}nothing")"
@@ -104,12 +104,12 @@ equal "the same again" "$small" "$(pulp file content upload --file "$work/own/sm
 
 step "add, modify, remove"
 pulp file repository content add --repository "$run-own" --sha256 "$(digest "$work/own/large")" --relative-path large >/dev/null
-curl -fsS "${url}large" | cmp - "$work/own/large"
-curl -fsS "${url}dir/small" | cmp - "$work/own/small"
+curl -fsSL "${url}large" | cmp - "$work/own/large"
+curl -fsSL "${url}dir/small" | cmp - "$work/own/small"
 pulp file repository content modify --repository "$run-own" --add-content '[]' \
     --remove-content "[{\"sha256\": \"$(digest "$work/own/small")\", \"relative_path\": \"dir/small\"}]" >/dev/null
 # The file itself stays reachable for as long as the server retains publications that were distributed.
-equal "the manifest after a removal" "large,$(digest "$work/own/large"),3500000" "$(curl -fsS "${url}PULP_MANIFEST")"
+equal "the manifest after a removal" "large,$(digest "$work/own/large"),3500000" "$(curl -fsSL "${url}PULP_MANIFEST")"
 equal "what is left" '["large"]' "$(pulp file repository content list --repository "$run-own" | field '[c["relative_path"] for c in it]')"
 equal "versions, the latest first" "[3, 2, 1, 0]" "$(pulp file repository version list --repository "$run-own" | field '[v["number"] for v in it]')"
 pulp file repository version destroy --repository "$run-own" --version 2 >/dev/null
