@@ -205,7 +205,7 @@ impl Source for Lazy {
             Err(FetchError::Kept) => self.stored(range).await,
             // For files of all sizes the same: where no source gives the right one the answer is cut, and the next one says why.
             Err(FetchError::BadGateway(error)) if error.is_wrong_file() => {
-                tracing::warn!(%error, "no source gave the right file: the answer is cut");
+                tracing::debug!(%error, "no source gave the right file: the answer is cut");
                 Ok(Opened { size: None, verified: false, body: Body::parts(cut(FetchError::BadGateway(error))) })
             }
             Err(error) => Err(error.into()),

@@ -238,6 +238,7 @@ pub enum DownloadError {
 
 impl DownloadError {
     /// Whether the source gave a file, and another one than was announced.
+    #[must_use]
     pub fn is_wrong_file(&self) -> bool {
         match self {
             Self::Mismatch { mismatch, .. } => !matches!(mismatch, Mismatch::Unverifiable { .. }),
