@@ -16,7 +16,7 @@ pub enum ServeError {
     /// No source has the file. Wire: 404.
     #[error("{0}")]
     NotFound(String),
-    /// A source of lazy content failed, or gave a wrong file. Wire: 502.
+    /// A source of lazy content failed before there was anything to send. Wire: 502. (Where it gave a wrong file, the answer begins and is cut.)
     #[error("{0}")]
     BadGateway(String),
     /// A source of lazy content did not answer in time. Wire: 504.
