@@ -342,7 +342,7 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    /// Takes in a body that begins at `at`. While one block goes into the file, the next is received.
+    /// Takes in a body that begins at `at`. While blocks go into the file, the next is received.
     async fn receive(
         &mut self,
         source: usize,
@@ -358,8 +358,8 @@ impl<'a> Transfer<'a> {
             let chunks = tokio::select! {
                 biased;
                 // Who reads along need not wait for the source's next block to see this one.
-                caught_up = self.catch_up(url, events), if self.file.as_ref().is_some_and(SpoolFile::is_writing) => {
-                    caught_up?;
+                advanced = self.advance(url, events), if self.file.as_ref().is_some_and(SpoolFile::is_writing) => {
+                    advanced?;
                     continue;
                 }
                 chunks = gather(&mut body, most) => chunks,
@@ -380,8 +380,16 @@ impl<'a> Transfer<'a> {
 
     /// Waits until what was received is in the file, and tells of it.
     async fn catch_up(&mut self, url: &RedactedUrl, events: &mut (dyn FnMut(Event) + Send)) -> Result<(), DownloadError> {
-        let Some(file) = self.file.as_mut().filter(|file| file.is_writing()) else { return Ok(()) };
-        file.catch_up().await.map_err(|error| spool_error(url, error))?;
+        while self.file.as_ref().is_some_and(SpoolFile::is_writing) {
+            self.advance(url, events).await?;
+        }
+        Ok(())
+    }
+
+    /// The same for the first block of it that is not there yet.
+    async fn advance(&mut self, url: &RedactedUrl, events: &mut (dyn FnMut(Event) + Send)) -> Result<(), DownloadError> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        file.advance().await.map_err(|error| spool_error(url, error))?;
         events(Event::Advanced { size: file.written(), tail: self.tail.clone() });
         Ok(())
     }
@@ -471,7 +479,9 @@ impl<'a> Transfer<'a> {
             (_, Some(limit)) if size > limit => return Err(DownloadError::TooLong { url: url.clone(), limit }),
             _ => {}
         }
-        self.catch_up(url, events).await?;
+        while self.file.as_ref().is_some_and(SpoolFile::is_full) {
+            self.advance(url, events).await?;
+        }
         let begins = self.position() == 0;
         let Some(file) = &mut self.file else {
             return Ok(());
@@ -481,16 +491,14 @@ impl<'a> Transfer<'a> {
             && let Some(first) = chunks.first()
         {
             events(Event::Arrived(first.clone()));
+            // Who waits for them goes on before they are written, and others received.
+            tokio::task::yield_now().await;
         }
         file.write_all(chunks).await.map_err(|error| spool_error(url, error))?;
         self.givers = self.givers.and(source);
         if self.terms.live && self.tail.is_none() {
             self.tail = Some(file.share().await.map_err(|error| spool_error(url, error))?);
             events(Event::Advanced { size: file.written(), tail: self.tail.clone() });
-        }
-        if begins {
-            // Who waits for the first bytes is told of them before the next ones are received.
-            tokio::task::yield_now().await;
         }
         Ok(())
     }

@@ -55,18 +55,22 @@ impl Crew {
     /// Runs `work` on one of them, as [`blocking`] does.
     pub(super) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
         let (done, result) = oneshot::channel();
-        let piece = Box::new(move || {
+        self.begin(move || {
             // Nobody may be waiting any more.
             let _ = done.send(work());
         });
-        if self.add(piece) {
-            let crew = self.clone();
-            tokio::task::spawn_blocking(move || crew.work());
-        }
         match result.await {
             Ok(result) => result,
             // It panicked.
             Err(error) => Err(StorageError::io("a file", io::Error::other(error))),
+        }
+    }
+
+    /// Runs `work` on one of them, without waiting for it. Of a crew of one, pieces are done in order.
+    pub(super) fn begin(&self, work: impl FnOnce() + Send + 'static) {
+        if self.add(Box::new(work)) {
+            let crew = self.clone();
+            tokio::task::spawn_blocking(move || crew.work());
         }
     }
 
@@ -167,6 +171,18 @@ mod tests {
         });
         assert_eq!(futures::future::try_join_all(pieces).await.unwrap(), (0..200).collect::<Vec<_>>());
         assert_eq!(most.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_crew_of_one_does_its_work_in_order() {
+        let crew = Crew::new(1);
+        let done = Arc::new(Mutex::new(Vec::new()));
+        for number in 0..200 {
+            let done = Arc::clone(&done);
+            crew.begin(move || done.lock().unwrap().push(number));
+        }
+        crew.run(|| Ok(())).await.unwrap();
+        assert!(done.lock().unwrap().iter().copied().eq(0..200));
     }
 
     #[tokio::test]

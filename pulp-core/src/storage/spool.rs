@@ -1,6 +1,7 @@
 //! Files on their way in: written and hashed off the async workers, gone again unless adopted.
 
 mod area;
+mod desk;
 mod file;
 mod partial;
 mod spooled;

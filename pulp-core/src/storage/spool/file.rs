@@ -1,6 +1,6 @@
 //! Writing a spool file.
 
-use std::{fs::File, io, mem, os::unix::fs::FileExt as _, sync::Arc};
+use std::{collections::VecDeque, fs::File, io, mem, sync::Arc};
 
 use bytes::Bytes;
 use tokio::{
@@ -11,9 +11,10 @@ use tokio::{
 use super::{
     super::{
         Result, StorageError,
-        io::{BLOCK, PIECE, blocking, write_chunks},
+        io::{BLOCK, Crew, PIECE, blocking, write_chunks},
     },
     area::{Area, Reserved, TempFile},
+    desk::Desk,
     partial::{PartialKey, WORTH},
     spooled::Spooled,
     tail::{SpoolTail, Watermark},
@@ -22,6 +23,9 @@ use crate::digest::{Algorithm, Digests, Hasher};
 
 /// How far the digests may fall behind the writing before a thread is sent to catch up.
 const HASH_STEP: u64 = 1024 * 1024;
+
+/// Blocks that may be on their way into a file: whoever writes one finds the next one there when it is done with it.
+const UNDER_WAY: usize = 2;
 
 const WHAT: &str = "a spooled file";
 
@@ -83,9 +87,9 @@ impl NewFile {
 /// A spool file that is being written. Dropping it removes it, unless it has a [key](NewFile::partial) and some MiB of it are there.
 ///
 /// The first 256 KiB stay in memory, so that a small file costs one hop to a blocking thread, which hashes and writes it.
-/// A larger one is written in blocks of that size: while one is on its way into the file, the next may be received. Who has written a block hashes
-/// it, as long as the digests keep up and fewer files are hashed than may be; else another thread computes them from the file, behind the writer.
-/// Neither a slow disk nor a slow digest makes memory grow.
+/// A larger one is written in blocks of that size, by one thread, in order: while two are on their way into the file, the next may be received. Who has
+/// written a block hashes it, as long as the digests keep up and fewer files are hashed than may be; else another thread computes them from the file,
+/// behind the writer. Neither a slow disk nor a slow digest makes memory grow.
 #[derive(Debug)]
 #[must_use = "a spool file is removed unless it is finished"]
 pub struct SpoolFile {
@@ -100,8 +104,15 @@ pub struct SpoolFile {
     disk: Option<Disk>,
     /// Bytes that are in the file.
     written: u64,
-    writing: Writing,
-    hashing: Hashing,
+    /// Blocks that are on their way into it.
+    under_way: VecDeque<Block>,
+    /// A block did not get there.
+    failed: bool,
+    /// Who writes them, one after the other.
+    writer: Crew,
+    desk: Arc<Desk>,
+    /// A thread that computes the digests from the file.
+    hashing: Option<JoinHandle<io::Result<()>>>,
     shared: bool,
     partial: Option<PartialKey>,
     /// Digests that are computed once the file is complete.
@@ -124,25 +135,11 @@ impl Disk {
     }
 }
 
-/// Where a block is on its way into the file.
+/// So many bytes on their way into the file, which is made with its first block, or [before](SpoolFile::prepare).
 #[derive(Debug)]
-enum Writing {
-    None,
-    /// So many bytes, by a thread. The file is made with its first block, or [before](SpoolFile::prepare).
-    Running(u64, oneshot::Receiver<Result<Option<(TempFile, File)>>>),
-    /// A block did not get there.
-    Failed,
-}
-
-#[derive(Debug)]
-enum Hashing {
-    Idle(Box<Hasher>),
-    /// By the thread that writes a block.
-    Along(JoinHandle<io::Result<Box<Hasher>>>),
-    /// By one that reads the file.
-    Behind(JoinHandle<io::Result<Box<Hasher>>>),
-    /// A digest thread failed, or its result was lost with a dropped future.
-    Lost,
+struct Block {
+    len: u64,
+    written: oneshot::Receiver<Result<Option<(TempFile, File)>>>,
 }
 
 impl SpoolFile {
@@ -162,8 +159,11 @@ impl SpoolFile {
             size: 0,
             disk: None,
             written: 0,
-            writing: Writing::None,
-            hashing: Hashing::Idle(Box::new(Hasher::new(&along))),
+            under_way: VecDeque::new(),
+            failed: false,
+            writer: Crew::new(1),
+            desk: Arc::new(Desk::new(Hasher::new(&along))),
+            hashing: None,
             shared: false,
             partial: options.partial,
             later,
@@ -201,10 +201,16 @@ impl SpoolFile {
 
     /// Whether some are on their way into the file.
     pub fn is_writing(&self) -> bool {
-        matches!(self.writing, Writing::Running(..))
+        !self.under_way.is_empty()
     }
 
-    /// Appends a chunk. Once this returns, the memory of at most 256 KiB is held, and of as much that is on its way into the file.
+    /// Whether so many are that the next block has to wait.
+    pub fn is_full(&self) -> bool {
+        // The first block makes the file that the others go into.
+        self.under_way.len() >= if self.disk.is_some() { UNDER_WAY } else { 1 }
+    }
+
+    /// Appends a chunk. Once this returns, the memory of at most 256 KiB is held, and of twice as much that is on its way into the file.
     ///
     /// # Errors
     /// [`StorageError::TooLarge`], [`StorageError::Quota`], [`StorageError::Full`], [`StorageError::Backend`], for this chunk or the one
@@ -219,7 +225,7 @@ impl SpoolFile {
     /// # Errors
     /// As [`write`](Self::write).
     pub async fn write_all(&mut self, chunks: Vec<Bytes>) -> Result<()> {
-        if matches!(self.writing, Writing::Failed) || self.settled.is_some() {
+        if self.failed || self.settled.is_some() {
             return Err(StorageError::Interrupted);
         }
         let len: usize = chunks.iter().map(Bytes::len).sum();
@@ -246,7 +252,7 @@ impl SpoolFile {
     /// # Errors
     /// As [`write`](Self::write).
     pub async fn prepare(&mut self) -> Result<()> {
-        if self.disk.is_some() || !matches!(self.writing, Writing::None) {
+        if self.disk.is_some() || self.failed || self.is_writing() {
             return Ok(());
         }
         self.reserved.up_to(self.reserve)?;
@@ -284,7 +290,7 @@ impl SpoolFile {
         self.flush().await?;
         self.catch_up().await?;
         let (digests, _) = self.all_hashed().await?.finish();
-        self.hashing = Hashing::Idle(Box::new(Hasher::new(&self.later)));
+        self.desk = Arc::new(Desk::new(Hasher::new(&self.later)));
         self.settled = Some(digests.clone());
         Ok(digests)
     }
@@ -294,7 +300,7 @@ impl SpoolFile {
     /// # Errors
     /// As [`write`](Self::write).
     pub async fn finish(mut self) -> Result<Spooled> {
-        if self.disk.is_none() && self.later.is_empty() && matches!(self.writing, Writing::None) {
+        if self.disk.is_none() && self.later.is_empty() && !self.failed && !self.is_writing() {
             return self.finish_small().await;
         }
         let mut digests = self.settle().await?;
@@ -319,7 +325,7 @@ impl SpoolFile {
 
     /// Hashes and writes what is in memory, in one go.
     async fn finish_small(self) -> Result<Spooled> {
-        let Hashing::Idle(mut hasher) = self.hashing else {
+        let Some(mut hasher) = self.desk.take() else {
             return Err(StorageError::Interrupted);
         };
         let (area, chunks, reserved) = (self.area, self.pending, self.reserved);
@@ -336,79 +342,56 @@ impl SpoolFile {
         writers.run(work).await
     }
 
-    /// Sends what is pending on its way into the file, after what was sent before has got there.
+    /// Sends what is pending on its way into the file, as soon as there is room for it there.
     async fn flush(&mut self) -> Result<()> {
-        self.catch_up().await?;
+        while self.is_full() {
+            self.advance().await?;
+        }
+        if self.failed {
+            return Err(StorageError::Interrupted);
+        }
         if self.pending.is_empty() && self.disk.is_some() {
             return Ok(());
         }
-        self.hashed_along().await?;
         let chunks = mem::take(&mut self.pending);
         let len = mem::take(&mut self.pending_len) as u64;
+        let begins = self.size - len;
         let area = Arc::clone(&self.area);
         let disk = self.disk.as_ref().map(|disk| (Arc::clone(&disk.temp), Arc::clone(&disk.file)));
         let key = self.partial.clone();
         let most = if self.shared { PIECE } else { BLOCK };
         // Of one that is made ahead, the first bytes may be passed on before they are in the file.
         let room = if len == 0 { self.reserve } else { 0 };
+        let desk = Arc::clone(&self.desk);
         let (told, written) = oneshot::channel();
-        let write = move |chunks: &[Bytes]| match disk {
-            None => {
-                let made = Area::create(&area, key.as_ref()).and_then(|(temp, file)| {
-                    area.make_room(&file, room)?;
-                    Ok((temp, file))
-                });
-                let written = made.and_then(|(temp, file)| write_chunks(&file, chunks, most).map(|()| (temp, file)));
-                written.map(Some).map_err(|error| no_room(&area, error))
-            }
-            // If nobody waits for that any more, it is kept or removed by the thread, once it has written.
-            Some((temp, file)) => match write_chunks(&file, chunks, most) {
-                Ok(()) => Ok(None),
-                Err(error) => {
-                    // What the disk has no room for does not stay.
-                    temp.keep(false);
-                    Err(no_room(&area, error))
+        self.writer.begin(move || {
+            let result = desk.write(|| match disk {
+                None => {
+                    let made = Area::create(&area, key.as_ref()).and_then(|(temp, file)| {
+                        area.make_room(&file, room)?;
+                        Ok((temp, file))
+                    });
+                    let written = made.and_then(|(temp, file)| write_chunks(&file, &chunks, most).map(|()| (temp, file)));
+                    written.map(Some).map_err(|error| no_room(&area, error))
                 }
-            },
-        };
-        // Nobody need wait for the digests to read the block; and nobody may be waiting any more.
-        let write = move |chunks: &[Bytes]| told.send(write(chunks));
-        match self.hasher_for(len) {
-            None => drop(spawn_blocking(move || drop(write(&chunks)))),
-            Some((mut hasher, permit)) => {
-                self.hashing = Hashing::Along(spawn_blocking(move || {
-                    drop(write(&chunks));
-                    let _permit = permit;
-                    for chunk in &chunks {
-                        hasher.update(chunk);
+                // If nobody waits for that any more, it is kept or removed by the thread, once it has written.
+                Some((temp, file)) => match write_chunks(&file, &chunks, most) {
+                    Ok(()) => Ok(None),
+                    Err(error) => {
+                        // What the disk has no room for does not stay.
+                        temp.keep(false);
+                        Err(no_room(&area, error))
                     }
-                    Ok(hasher)
-                }));
+                },
+            });
+            let is_written = result.is_ok();
+            // Nobody need wait for the digests to read the block; and nobody may be waiting any more.
+            let _ = told.send(result);
+            if is_written && let Ok(_permit) = area.hashing().try_acquire() {
+                desk.hash(begins, &chunks);
             }
-        }
-        self.writing = Writing::Running(len, written);
-        Ok(())
-    }
-
-    /// The digests so far, if whoever writes the next block may go on with them.
-    fn hasher_for(&mut self, len: u64) -> Option<(Box<Hasher>, OwnedSemaphorePermit)> {
-        if len == 0 || !matches!(&self.hashing, Hashing::Idle(hasher) if hasher.size() == self.written) {
-            return None;
-        }
-        let permit = Arc::clone(self.area.hashing()).try_acquire_owned().ok()?;
-        match mem::replace(&mut self.hashing, Hashing::Lost) {
-            Hashing::Idle(hasher) => Some((hasher, permit)),
-            _ => None,
-        }
-    }
-
-    /// Waits for the digests of the block before, if its writer computes them. Can be dropped and called again.
-    async fn hashed_along(&mut self) -> Result<()> {
-        if let Hashing::Along(thread) = &mut self.hashing {
-            let hashed = thread.await;
-            self.hashing = Hashing::Lost;
-            self.hashing = Hashing::Idle(hashed.map_err(io::Error::other).flatten().map_err(failed)?);
-        }
+        });
+        self.under_way.push_back(Block { len, written });
         Ok(())
     }
 
@@ -417,14 +400,22 @@ impl SpoolFile {
     /// # Errors
     /// As [`write`](Self::write).
     pub async fn catch_up(&mut self) -> Result<()> {
-        let (len, done) = match &mut self.writing {
-            Writing::None => return Ok(()),
-            Writing::Failed => return Err(StorageError::Interrupted),
-            Writing::Running(len, written) => (*len, written.await),
-        };
-        self.writing = Writing::Failed;
+        while self.is_writing() {
+            self.advance().await?;
+        }
+        if self.failed { Err(StorageError::Interrupted) } else { Ok(()) }
+    }
+
+    /// The same for the first block of those that are on their way.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub async fn advance(&mut self) -> Result<()> {
+        let Some(Block { len, written }) = self.under_way.front_mut() else { return Ok(()) };
+        let (len, done) = (*len, written.await);
+        self.under_way.pop_front();
         // An error of the channel: the thread panicked, or the runtime is ending.
-        let made = done.map_err(|error| failed(io::Error::other(error)))??;
+        let made = done.map_err(|error| failed(io::Error::other(error))).flatten().inspect_err(|_| self.failed = true)?;
         self.written += len;
         match (made, &self.disk) {
             (Some((temp, file)), _) => self.disk = Some(Disk::new(temp, file, len)),
@@ -434,67 +425,56 @@ impl SpoolFile {
         if let Some(disk) = &self.disk {
             disk.temp.keep(self.written >= WORTH);
         }
-        self.writing = Writing::None;
         self.hash_behind().await
     }
 
     /// Sends a thread to hash what lies in the file, if it is worth it, none is under way and one is free.
     async fn hash_behind(&mut self) -> Result<()> {
-        if matches!(&self.hashing, Hashing::Along(thread) | Hashing::Behind(thread) if !thread.is_finished()) {
+        if self.hashing.as_ref().is_some_and(|thread| !thread.is_finished()) {
             return Ok(());
         }
-        let hasher = self.hasher().await?;
-        if self.written - hasher.size() >= HASH_STEP
+        self.hashed().await?;
+        if let Some(size) = self.desk.hashed()
+            && self.written.saturating_sub(size) >= HASH_STEP
             && let Ok(permit) = Arc::clone(self.area.hashing()).try_acquire_owned()
         {
-            self.start_hashing(hasher, permit);
-        } else {
-            self.hashing = Hashing::Idle(hasher);
+            self.start_hashing(permit);
         }
         Ok(())
     }
 
-    /// Waits until the digests have caught up with the file.
+    /// Waits until the digests have caught up with the file, which is written.
     async fn all_hashed(&mut self) -> Result<Box<Hasher>> {
+        if self.desk.hashed() != Some(self.size) {
+            // The last block is hashed once it is written.
+            self.writer.run(|| Ok(())).await?;
+        }
         loop {
-            let hasher = self.hasher().await?;
-            if hasher.size() == self.size {
-                return Ok(hasher);
+            self.hashed().await?;
+            if self.desk.hashed().ok_or(StorageError::Interrupted)? == self.size {
+                return self.desk.take().ok_or(StorageError::Interrupted);
             }
             let permit = Arc::clone(self.area.hashing()).acquire_owned().await.map_err(|_| StorageError::Interrupted)?;
-            self.start_hashing(hasher, permit);
+            self.start_hashing(permit);
         }
     }
 
-    /// The digests so far, taken from the thread that works on them when that is done.
-    async fn hasher(&mut self) -> Result<Box<Hasher>> {
-        match mem::replace(&mut self.hashing, Hashing::Lost) {
-            Hashing::Idle(hasher) => Ok(hasher),
-            Hashing::Along(thread) | Hashing::Behind(thread) => thread.await.map_err(io::Error::other).flatten().map_err(failed),
-            Hashing::Lost => Err(StorageError::Interrupted),
+    /// Waits for the thread that computes digests from the file.
+    async fn hashed(&mut self) -> Result<()> {
+        if let Some(thread) = &mut self.hashing {
+            let hashed = thread.await;
+            self.hashing = None;
+            hashed.map_err(io::Error::other).flatten().map_err(failed)?;
         }
+        Ok(())
     }
 
-    fn start_hashing(&mut self, mut hasher: Box<Hasher>, permit: OwnedSemaphorePermit) {
-        let Some(disk) = &self.disk else {
-            return;
-        };
-        let file = Arc::clone(&disk.file);
-        let size = self.written;
-        self.hashing = Hashing::Behind(spawn_blocking(move || {
+    fn start_hashing(&mut self, permit: OwnedSemaphorePermit) {
+        let Some(disk) = &self.disk else { return };
+        let (file, size, desk) = (Arc::clone(&disk.file), self.written, Arc::clone(&self.desk));
+        self.hashing = Some(spawn_blocking(move || {
             let _permit = permit;
-            // One buffer, which stays in the processor's cache.
-            let mut buffer = vec![0; BLOCK];
-            while hasher.size() < size {
-                let most = usize::try_from(size - hasher.size()).unwrap_or(BLOCK).min(BLOCK);
-                match file.read_at(&mut buffer[..most], hasher.size()) {
-                    Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                    Ok(read) => hasher.update(&buffer[..read]),
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            Ok(hasher)
+            desk.hash_file(&file, size)
         }));
     }
 }

@@ -222,6 +222,31 @@ fn while_one_block_is_written_the_next_is_taken_and_a_third_waits() {
 }
 
 #[test]
+fn two_blocks_are_on_their_way_into_a_file_that_is_there_and_get_there_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    held_up(dir.path(), async |spool, go| {
+        let mut file = spool.create();
+        go.send(()).unwrap();
+        let tail = file.share().await.unwrap();
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let busy = tokio::task::spawn_blocking(move || wait.recv());
+        file.write(bytes(300_000)).await.unwrap();
+        assert!(!file.is_full());
+        file.write(bytes(200_000)).await.unwrap();
+        assert!(file.is_full() && is_pending(file.advance()));
+        assert!(is_pending(file.write(bytes(100_000))));
+        go.send(()).unwrap();
+        busy.await.unwrap().unwrap();
+        file.advance().await.unwrap();
+        assert_eq!((file.written(), tail.flushed(), file.is_full()), (300_000, 300_000, false));
+        let content = [bytes(300_000), bytes(200_000), bytes(100_000)].concat();
+        let whole = file.finish().await.unwrap();
+        assert_eq!(whole.digests(), &hash_bytes(spool.algorithms(), &content).0);
+        assert!(std::fs::read(whole.path()).unwrap() == content);
+    });
+}
+
+#[test]
 fn what_is_dropped_while_it_is_written_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     held_up(dir.path(), async |spool, go| {
