@@ -362,32 +362,34 @@ impl SpoolFile {
         let most = if self.shared { PIECE } else { BLOCK };
         // Of one that is made ahead, the first bytes may be passed on before they are in the file.
         let room = if len == 0 { self.reserve } else { 0 };
-        let desk = Arc::clone(&self.desk);
+        // The area and the file are held no longer than it is written to them.
+        let write = move |chunks: &[Bytes]| match disk {
+            None => {
+                let made = Area::create(&area, key.as_ref()).and_then(|(temp, file)| {
+                    area.make_room(&file, room)?;
+                    Ok((temp, file))
+                });
+                let written = made.and_then(|(temp, file)| write_chunks(&file, chunks, most).map(|()| (temp, file)));
+                written.map(Some).map_err(|error| no_room(&area, error))
+            }
+            // If nobody waits for that any more, it is kept or removed by the thread, once it has written.
+            Some((temp, file)) => match write_chunks(&file, chunks, most) {
+                Ok(()) => Ok(None),
+                Err(error) => {
+                    // What the disk has no room for does not stay.
+                    temp.keep(false);
+                    Err(no_room(&area, error))
+                }
+            },
+        };
+        let (desk, hashing) = (Arc::clone(&self.desk), Arc::clone(self.area.hashing()));
         let (told, written) = oneshot::channel();
         self.writer.begin(move || {
-            let result = desk.write(|| match disk {
-                None => {
-                    let made = Area::create(&area, key.as_ref()).and_then(|(temp, file)| {
-                        area.make_room(&file, room)?;
-                        Ok((temp, file))
-                    });
-                    let written = made.and_then(|(temp, file)| write_chunks(&file, &chunks, most).map(|()| (temp, file)));
-                    written.map(Some).map_err(|error| no_room(&area, error))
-                }
-                // If nobody waits for that any more, it is kept or removed by the thread, once it has written.
-                Some((temp, file)) => match write_chunks(&file, &chunks, most) {
-                    Ok(()) => Ok(None),
-                    Err(error) => {
-                        // What the disk has no room for does not stay.
-                        temp.keep(false);
-                        Err(no_room(&area, error))
-                    }
-                },
-            });
+            let result = desk.write(|| write(&chunks));
             let is_written = result.is_ok();
             // Nobody need wait for the digests to read the block; and nobody may be waiting any more.
             let _ = told.send(result);
-            if is_written && let Ok(_permit) = area.hashing().try_acquire() {
+            if is_written && let Ok(_permit) = hashing.try_acquire() {
                 desk.hash(begins, &chunks);
             }
         });
