@@ -45,6 +45,8 @@ impl Noted {
 pub async fn run(manifest: &Url, engine: Engine) -> (usize, f64) {
     let dir = tempfile::tempdir().expect("a directory");
     let mut rows = Rows::open(engine, dir.path()).await;
+    // Somebody may have done so before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().build().expect("a client");
     let begun = Instant::now();
     let text = fetch(&client, manifest.clone()).await;
