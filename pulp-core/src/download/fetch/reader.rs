@@ -58,6 +58,8 @@ pub(super) struct Reader {
     taken: Option<SpoolTail>,
     /// In a new generation: up to where the client's bytes are known to be the same there.
     doubted: Option<u64>,
+    /// This generation is another file than the client has the beginning of. Which of the two is wrong is not known before this one is verified.
+    differs: bool,
 }
 
 enum Step {
@@ -112,7 +114,18 @@ impl Reader {
         };
         let (start, end) = resolve(range, length)?;
         let meta = FetchMeta { length, start, end, verified, content_type: head.content_type, last_modified: head.last_modified };
-        let reader = Self { state, presence, generation: ready.generation, at: start, end, length, start, taken: None, doubted: None };
+        let reader = Self {
+            state,
+            presence,
+            generation: ready.generation,
+            at: start,
+            end,
+            length,
+            start,
+            taken: None,
+            doubted: None,
+            differs: false,
+        };
         Ok((meta, reader))
     }
 
@@ -176,9 +189,10 @@ impl Reader {
         let had = old.read_at(from, (to - from).min(self.presence.chunk())).await.map_err(spool)?;
         let is = new.read_at(from, had.len() as u64).await.map_err(spool)?;
         let known = had.len().min(is.len());
-        if known == 0 || had[..known] != is[..known] {
+        if known == 0 {
             return Err(FetchError::Retracted);
         }
+        self.differs = had[..known] != is[..known];
         self.doubted = Some(from + known as u64);
         Ok(())
     }
@@ -189,6 +203,7 @@ impl Reader {
             self.generation = state.generation;
             // What was compared with a generation that was wrong as well counts for nothing.
             self.doubted = self.taken.as_ref().map(|_| self.start);
+            self.differs = false;
         }
         if let Some(Err(error)) = &state.ended {
             return Err(error.clone());
@@ -201,8 +216,8 @@ impl Reader {
             return if state.ended.is_none() { Ok(Step::Wait) } else { end_of_what_came(self.end) };
         };
         // Another beginning may be of another length than this client was promised.
-        if self.length.is_some() && open.head.length.is_some() && open.head.length != self.length {
-            return Err(FetchError::Retracted);
+        if self.differs || (self.length.is_some() && open.head.length.is_some() && open.head.length != self.length) {
+            return if state.ended.is_none() { Ok(Step::Wait) } else { Err(FetchError::Retracted) };
         }
         if let (Some(from), Some(old)) = (self.doubted, &self.taken) {
             let to = self.at.min(state.readable);
@@ -300,6 +315,52 @@ mod tests {
         state.send_modify(|state| (state.readable, state.first) = (6, None));
         assert_eq!(waiting.await.unwrap().unwrap().0, "f");
         assert_eq!(whole.next().await.unwrap().unwrap().0, "ef");
+    }
+
+    #[tokio::test]
+    async fn a_client_is_not_cut_for_another_file_before_that_is_known_to_be_the_right_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = crate::storage::Spool::open(dir.path(), Default::default()).await.unwrap();
+        let beginning = async |bytes: &'static str, length| {
+            let mut file = spool.create();
+            let tail = file.share().await.unwrap();
+            file.write(bytes.into()).await.unwrap();
+            file.catch_up().await.unwrap();
+            let head = crate::download::transfer::Head { length: Some(length), ..Default::default() };
+            (file, Open::new(head, tail))
+        };
+        let (_first, open) = beginning("abcd", 6).await;
+        let state = watch::Sender::new(State { open: Some(open), readable: 4, ..Default::default() });
+        let client = async || {
+            let presence = Presence::new(Arc::default(), 1 << 20);
+            let (_, reader) = Reader::open(state.subscribe(), presence, None).await.unwrap();
+            let (bytes, reader) = reader.next().await.unwrap().unwrap();
+            assert_eq!(bytes, "abcd");
+            reader
+        };
+        let clients = [client().await, client().await];
+        let mut going_on: Vec<_> = clients.into_iter().map(|client| Box::pin(client.next())).collect();
+        // Others than the first source's, of which nobody knows yet whose are right: one with other bytes, one of another length.
+        for (bytes, length) in [("axcdef", 6), ("abcdefg", 7)] {
+            let (_file, open) = beginning(bytes, length).await;
+            state.send_modify(|state| (state.generation, state.open, state.readable) = (state.generation + 1, Some(open), 5));
+            for client in &mut going_on {
+                // More than one look: a comparison reads from the file.
+                let quiet = tokio::time::timeout(std::time::Duration::from_millis(50), client.as_mut());
+                assert!(quiet.await.is_err(), "{bytes}");
+            }
+        }
+        let (_third, open) = beginning("abcdef", 6).await;
+        state.send_modify(|state| (state.generation, state.open, state.readable) = (state.generation + 1, Some(open), 6));
+        let (bytes, _reader) = going_on.remove(0).await.unwrap().unwrap();
+        assert_eq!(bytes, "ef");
+        // The other has not looked before yet another came, and that is verified.
+        let (_last, open) = beginning("abxdef", 6).await;
+        state.send_modify(|state| {
+            (state.generation, state.open, state.readable) = (state.generation + 1, Some(open), 6);
+            state.ended = Some(Ok(6));
+        });
+        assert!(matches!(going_on.remove(0).await, Err(FetchError::Retracted)));
     }
 
     #[test]
