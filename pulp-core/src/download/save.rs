@@ -98,6 +98,6 @@ pub async fn download_to_spool(
 async fn once(transfer: &mut Transfer<'_>, downloader: &dyn Downloader, request: &DownloadRequest) -> Result<Spooled, DownloadError> {
     let mut ignore = |_| {};
     transfer.attempt(0, downloader, request, &mut ignore).await?;
-    let (spooled, _) = transfer.finish(request.redacted(), &mut ignore).await?;
+    let (spooled, _) = transfer.finish(0, request.redacted(), &mut ignore).await?;
     Ok(spooled)
 }

@@ -86,7 +86,7 @@ pub(super) struct Transfer<'a> {
     givers: Givers,
     /// Whether one source announced another length than one before it: one of the two is wrong, and nobody knows which.
     contradicted: bool,
-    /// Whether the parts that several sources gave did not make the right file.
+    /// Whether what was not of one source alone did not make the right file.
     misfit: bool,
     /// Whether it was looked what an earlier fetch has left.
     looked: bool,
@@ -138,7 +138,7 @@ impl<'a> Transfer<'a> {
         self.contradicted || self.misfit
     }
 
-    /// Whether the file that was [finished](Self::finish) last was wrong, and of several sources.
+    /// Whether the file that was [finished](Self::finish) last was wrong, and not all of the source that finished it.
     pub(super) fn is_misfit(&self) -> bool {
         self.misfit
     }
@@ -181,13 +181,14 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    /// Completes the file and compares it with what was announced. A wrong file is discarded; if several sources have given it, they
-    /// [contradict](Self::is_contradicted) each other.
+    /// Completes the file, the end of which this source gave or found there, and compares it with what was announced. A wrong file is discarded; if
+    /// another source has given some of it, they [contradict](Self::is_contradicted) each other.
     ///
     /// # Errors
     /// [`DownloadError::Mismatch`], [`DownloadError::Spool`].
     pub(super) async fn finish(
         &mut self,
+        source: usize,
         url: RedactedUrl,
         events: &mut (dyn FnMut(Event) + Send),
     ) -> Result<(Spooled, Option<SpoolTail>), DownloadError> {
@@ -202,19 +203,20 @@ impl<'a> Transfer<'a> {
             let digests = file.settle().await.map_err(|error| spool_error(&url, error))?;
             if let Err(mismatch) = self.terms.expected.check(file.size(), &digests) {
                 file.discard();
-                return Err(self.mismatched(url, mismatch, events));
+                return Err(self.mismatched(source, url, mismatch, events));
             }
             events(Event::Verified { size: file.size(), tail: self.tail.clone() });
         }
         let spooled = file.finish().await.map_err(|error| spool_error(&url, error))?;
         if let Err(mismatch) = spooled.verify(self.terms.expected) {
-            return Err(self.mismatched(url, mismatch, events));
+            return Err(self.mismatched(source, url, mismatch, events));
         }
         Ok((spooled, self.tail.take()))
     }
 
-    fn mismatched(&mut self, url: RedactedUrl, mismatch: Mismatch, events: &mut (dyn FnMut(Event) + Send)) -> DownloadError {
-        self.misfit = matches!(self.givers, Givers::Earlier | Givers::Several);
+    fn mismatched(&mut self, source: usize, url: RedactedUrl, mismatch: Mismatch, events: &mut (dyn FnMut(Event) + Send)) -> DownloadError {
+        // All of it may be another's, which broke off behind its last byte.
+        self.misfit = ![Givers::Nobody, Givers::One(source)].contains(&self.givers);
         self.discard(events);
         DownloadError::Mismatch { url, mismatch }
     }

@@ -476,6 +476,20 @@ async fn a_right_source_is_asked_for_the_whole_when_the_parts_do_not_fit() {
 }
 
 #[tokio::test]
+async fn a_source_is_not_blamed_for_what_another_gave_to_the_last_byte() {
+    let blob = Blob::seeded(1, MIB / 4);
+    let faults = [Fault::LyingLength(274), Fault::NoLength, Fault::FlipByte(5)];
+    let wrong = Upstream::start().await.file("a", blob.clone());
+    let wrong = faults.into_iter().fold(wrong, |wrong, fault| wrong.fault("a", fault));
+    let right = Upstream::start().await.file("a", blob.clone());
+    let mut world = World::new().await;
+    let (_, body) = world.open(&[&wrong, &right], &expected(&blob)).await.unwrap();
+    assert!(rest(body).await.unwrap() == blob.to_bytes());
+    assert_eq!(world.told.recv().await, Some(Told::Failed("0".to_owned())));
+    assert!(world.stored().await == blob.to_bytes());
+}
+
+#[tokio::test]
 async fn a_length_that_one_source_lied_about_is_not_held_against_the_next() {
     let blob = Blob::seeded(1, 3 * MIB);
     let wrong = Upstream::start().await.file("a", blob.clone()).fault("a", Fault::LyingLength(7));

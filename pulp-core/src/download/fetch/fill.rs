@@ -191,7 +191,7 @@ impl<'a> Sources<'a> {
             transfer.only(index, &mut tell);
         }
         transfer.attempt(index, downloader, &source.request, &mut tell).await?;
-        transfer.finish(source.request.redacted(), &mut tell).await
+        transfer.finish(index, source.request.redacted(), &mut tell).await
     }
 
     /// Notes a failure; after what time the source may be asked again.
