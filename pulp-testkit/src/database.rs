@@ -1,6 +1,7 @@
 //! A database for one test, on either engine, and the macro that runs a test on both.
 
 use std::path::Path;
+use std::str::FromStr;
 
 use async_trait::async_trait;
 use pulp_core::db::{Db, DbOptions, migrate};
@@ -16,6 +17,19 @@ pub enum Engine {
     Sqlite,
     /// A database of the process's own server; see [`pg`](crate::pg).
     Postgres,
+}
+
+impl FromStr for Engine {
+    type Err = String;
+
+    /// By the names that the command lines of the examples have: `sqlite` and `postgres`.
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "sqlite" => Ok(Self::Sqlite),
+            "postgres" => Ok(Self::Postgres),
+            other => Err(format!("{other} is neither sqlite nor postgres")),
+        }
+    }
 }
 
 /// An empty database and a directory, both gone with their handle.

@@ -34,7 +34,8 @@ async fn its_answer_begins_and_is_cut_and_the_next_one_says_why() {
         assert_eq!(body, "", "neither a byte nor an end");
         let next = answer(&address, &path, version).await;
         assert!(next.contains(" 404 Not Found\r\n") && next.contains("gave wrong files"), "{next}");
-    } // In HTTP/2, where a length is nothing that an end is known by, the stream is reset.
+    }
+    // In HTTP/2, where a length is nothing that an end is known by, the stream is reset.
     let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
     let url = format!("http://{address}{}", world.path(names[2]));
     let first = client.get(&url).send().await.unwrap();

@@ -53,7 +53,7 @@ fn options() -> Options {
         let value = words.next().unwrap_or_else(|| panic!("{word} wants a value"));
         match word.as_str() {
             "--server" => options.server = value.into(),
-            "--engine" => options.engines = value.split(',').map(engine).collect(),
+            "--engine" => options.engines = value.split(',').map(|name| name.parse().expect("an engine")).collect(),
             "--units" => options.units = value.split(',').map(|number| number.parse().expect("a number of units")).collect(),
             "--into" => options.into = Some(value.into()),
             "--from" => options.from = Some(value.into()),
@@ -61,14 +61,6 @@ fn options() -> Options {
         }
     }
     options
-}
-
-fn engine(name: &str) -> Engine {
-    match name {
-        "sqlite" => Engine::Sqlite,
-        "postgres" => Engine::Postgres,
-        other => panic!("{other} is neither sqlite nor postgres"),
-    }
 }
 
 #[tokio::main]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo build --release -p pulp-server
-//! cargo run --release -p pulp-testkit --example bare -- --server target/release/pulp-server \
+//! cargo run --release -p pulp-testkit --example bare_loop -- --server target/release/pulp-server \
 //!     --manifest http://127.0.0.1:8099/PULP_MANIFEST --engine sqlite,postgres --rounds 3
 //! ```
 //!
@@ -10,7 +10,7 @@
 //! each file beside its place and renames it, and inserts three rows a file, a thousand files a transaction. It waits for no disk. Each round has new
 //! directories and databases. The PostgreSQL is that of the tests, which does not wait for a disk either.
 
-mod bare;
+mod work;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,20 +36,12 @@ fn options() -> Options {
         match word.as_str() {
             "--server" => server = value.into(),
             "--manifest" => manifest = Some(value.parse().expect("a URL")),
-            "--engine" => engines = value.split(',').map(engine).collect(),
+            "--engine" => engines = value.split(',').map(|name| name.parse().expect("an engine")).collect(),
             "--rounds" => rounds = value.parse().expect("a number of rounds"),
             other => panic!("what is {other}?"),
         }
     }
     Options { server, manifest: manifest.expect("--manifest with the URL of a PULP_MANIFEST"), engines, rounds }
-}
-
-fn engine(name: &str) -> Engine {
-    match name {
-        "sqlite" => Engine::Sqlite,
-        "postgres" => Engine::Postgres,
-        other => panic!("{other} is neither sqlite nor postgres"),
-    }
 }
 
 #[tokio::main]
@@ -60,7 +52,7 @@ async fn main() {
         let (mut loops, mut syncs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
         let mut files = 0;
         for _ in 0..options.rounds {
-            let (count, seconds) = bare::run(&options.manifest, *engine).await;
+            let (count, seconds) = work::run(&options.manifest, *engine).await;
             let sync = sync(&options, *engine).await;
             files = count;
             loops.push(count as f64 / seconds);
@@ -77,7 +69,7 @@ async fn sync(options: &Options, engine: Engine) -> f64 {
     let program = Program::new(&options.server, engine).await.expect("the database").setting("access_log", false);
     let process = program.start().await;
     let client = process.client();
-    let remote = json!({"url": options.manifest.as_str(), "policy": "immediate", "download_concurrency": bare::UNDER_WAY});
+    let remote = json!({"url": options.manifest.as_str(), "policy": "immediate", "download_concurrency": work::UNDER_WAY});
     let repository = client.file_repo("files").remote_of(remote).await.href();
     let task = client.post(&format!("{repository}sync/"), json!({})).await.task();
     loop {
