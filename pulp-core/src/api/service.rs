@@ -98,6 +98,9 @@ impl Api {
         if !route.access.is_open() {
             let asker = auth::authenticate(pulp, &parts.headers, &parts.method).await?;
             by = Some(asker.by);
+            if asker.as_described {
+                cx = cx.with_policies_as_described();
+            }
             cx = cx.with_user(Arc::new(asker.user)).within(asker.limit).load_access().await?;
         }
         let allow = route.allow();

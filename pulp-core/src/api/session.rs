@@ -5,9 +5,11 @@ use http::{HeaderMap, HeaderValue};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use sqlx::FromRow;
 
+use super::auth::Known;
 use crate::clock::Timestamp;
-use crate::db::{ExecutorExt, Sql};
+use crate::db::{Executor, ExecutorExt, Sql};
 use crate::model::User;
 use crate::{Error, Pulp, Result};
 
@@ -53,16 +55,27 @@ pub(super) async fn open(pulp: &Pulp, user: &User) -> Result<(String, String)> {
     Ok((key, token()))
 }
 
+/// A session with its user.
+#[derive(FromRow)]
+struct Open {
+    session_data: String,
+    expire_date: Timestamp,
+    #[sqlx(flatten)]
+    known: Known,
+}
+
 /// The user of a session, unless it has ended.
-pub(super) async fn user(pulp: &Pulp, key: &str) -> Result<Option<User>> {
-    let sql = Sql::new("select session_data, expire_date from django_session where session_key = $1").bind(stored_key(key));
-    let Some((data, until)) = pulp.db().optional::<(String, Timestamp)>(sql).await? else { return Ok(None) };
-    let Ok(data) = serde_json::from_str::<Data>(&data) else { return Ok(None) };
-    if until < pulp.now() {
-        return Ok(None);
-    }
-    let user = User::by_id(pulp.db(), data.user).await?;
-    Ok(user.filter(|user| user.is_active && fingerprint(user) == data.fingerprint))
+pub(super) async fn user(pulp: &Pulp, key: &str) -> Result<Option<Known>> {
+    let db = pulp.db();
+    let sql = Sql::new(format!(
+        "select s.session_data, s.expire_date, {} from django_session s join auth_user u on u.id = {} where s.session_key = $1",
+        Known::COLUMNS,
+        db.dialect().json_number("s.session_data", "user"),
+    ));
+    let Some(open) = db.optional::<Open>(sql.bind(stored_key(key))).await? else { return Ok(None) };
+    let Ok(data) = serde_json::from_str::<Data>(&open.session_data) else { return Ok(None) };
+    let is_user = |known: &Known| known.user.is_active && known.user.id == data.user && fingerprint(&known.user) == data.fingerprint;
+    Ok(Some(open.known).filter(|known| open.expire_date >= pulp.now() && is_user(known)))
 }
 
 /// Ends a session.

@@ -51,6 +51,14 @@ impl Dialect {
         }
     }
 
+    /// The whole number that a text of JSON, an object, has under a name.
+    pub fn json_number(self, column: &str, name: &str) -> String {
+        match self {
+            Self::Postgres => format!("cast(cast({column} as json) ->> '{name}' as bigint)"),
+            Self::Sqlite => format!("json_extract({column}, '$.{name}')"),
+        }
+    }
+
     /// Whether a JSON list of texts holds a text.
     pub fn list_holds(self, column: &str, placeholder: &str) -> String {
         match self {

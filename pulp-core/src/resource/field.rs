@@ -18,6 +18,8 @@ pub enum Place {
     Base,
     /// A column of the detail table.
     Detail,
+    /// This expression over a [joined](super::Joined) table.
+    Joined(&'static str),
     /// No column: it is computed, or it is input for an action only.
     Nowhere,
 }
@@ -60,7 +62,7 @@ pub enum Kind {
     Secret,
     /// A file in a multipart body.
     File,
-    /// Worked out by [`Compute`]; what it looks like on the wire.
+    /// Worked out by [`Compute`], or by an expression over a [joined](super::Joined) table; what it looks like on the wire.
     Computed(Shape),
 }
 
@@ -389,6 +391,13 @@ impl Field {
         self
     }
 
+    /// It is shown as this expression over a [joined](super::Joined) table has it.
+    #[must_use]
+    pub fn joined(mut self, expression: &'static str) -> Self {
+        self.place = Place::Joined(expression);
+        self.read_only()
+    }
+
     /// It is no column: hooks or a handler use it.
     #[must_use]
     pub fn nowhere(mut self) -> Self {
@@ -411,6 +420,7 @@ impl Field {
         match self.place {
             Place::Base | Place::Unsaid => Some(format!("b.{}", self.column)),
             Place::Detail => Some(format!("d.{}", self.column)),
+            Place::Joined(expression) => Some(expression.to_owned()),
             Place::Nowhere => None,
         }
     }

@@ -1,6 +1,7 @@
 //! Filters of lists.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use super::{Context, Target};
 use crate::Result;
 use crate::clock::Timestamp;
 use crate::db::{Sql, Value};
+use crate::version::{ContentCount, CountType};
 use uuid::Uuid;
 
 /// How a filter compares; on the wire `__<word>` after its name, nothing for [`Lookup::Exact`].
@@ -166,6 +168,8 @@ pub enum FilterValue {
     Time(Timestamp),
     /// A UUID, or the key of the object that an href or PRN names.
     Id(Uuid),
+    /// A version of a repository that an href or PRN names.
+    Version(NamedVersion),
     /// Any object of a table, or of a type in it.
     All {
         /// The table that has the objects’ keys.
@@ -175,6 +179,20 @@ pub enum FilterValue {
     },
     /// Several, for [`Lookup::In`] and [`Lookup::Range`].
     Many(Vec<FilterValue>),
+}
+
+/// A version of a repository, with what a list of its units asks about it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct NamedVersion {
+    /// The version’s key.
+    pub id: Uuid,
+    /// The repository’s key.
+    pub repository: Uuid,
+    /// The version’s number.
+    pub number: i64,
+    /// How many units of each type it has, has added and has removed.
+    pub counts: BTreeMap<CountType, Vec<ContentCount>>,
 }
 
 impl FilterValue {
@@ -190,6 +208,7 @@ impl FilterValue {
     pub fn as_id(&self) -> Option<Uuid> {
         match self {
             Self::Id(id) => Some(*id),
+            Self::Version(version) => Some(version.id),
             _ => None,
         }
     }
@@ -226,6 +245,7 @@ impl FilterValue {
             Self::Boolean(value) => (*value).into(),
             Self::Time(value) => (*value).into(),
             Self::Id(value) => value.into(),
+            Self::Version(version) => version.id.into(),
             Self::Many(_) | Self::All { .. } => Value::Text(None),
         }
     }
@@ -260,7 +280,7 @@ pub struct Drive {
     /// Which rows.
     pub condition: Fragment,
     /// How many lead to rows of each type, where that is known without going through them.
-    pub counts: Option<Vec<(String, i64)>>,
+    pub counts: Option<Vec<ContentCount>>,
 }
 
 /// One filter of a list, with its lookups.

@@ -3,10 +3,11 @@
 use uuid::Uuid;
 
 use super::query::Listing;
+use super::render::Mask;
 use super::{Context, Fragment, Record, Resource};
 use crate::Result;
 
-/// A page, rendered.
+/// A page.
 #[derive(Debug)]
 pub(crate) struct Page {
     /// How many objects there are on all pages.
@@ -19,8 +20,10 @@ pub(crate) struct Page {
     pub(crate) by_key: bool,
     /// The key behind which the next page begins, of one by key.
     pub(crate) next: Option<Uuid>,
-    /// The objects as JSON, separated by commas.
-    pub(crate) results: Vec<u8>,
+    /// The objects.
+    pub(crate) records: Vec<Record>,
+    /// What of them is shown.
+    pub(crate) mask: Mask,
 }
 
 impl Resource {
@@ -43,8 +46,6 @@ impl Resource {
             None if complete => offset + seen,
             None => self.count(db, &rows).await?,
         };
-        let mut results = Vec::with_capacity(records.len() * 768);
-        self.render(cx, &mask, &records, &mut results).await?;
-        Ok(Page { count, limit, offset, by_key: by_key.is_some(), next, results })
+        Ok(Page { count, limit, offset, by_key: by_key.is_some(), next, records, mask })
     }
 }

@@ -38,11 +38,11 @@ pub use access::{AccessPolicy, Grants, Scope};
 pub use action::{Action, ActionHandler, Body, On, Reply, Returns};
 pub use context::Context;
 pub use field::{Check, Compute, Field, Kind, Place, Shape};
-pub use filter::{Condition, Drive, Filter, FilterKind, FilterValue, Fragment, Lookup, Naming};
+pub use filter::{Condition, Drive, Filter, FilterKind, FilterValue, Fragment, Lookup, NamedVersion, Naming};
 pub use hooks::{Hooks, NoHooks};
 pub use input::{Input, Reference};
 pub use record::Record;
-pub use relation::Target;
+pub use relation::{Joined, Target};
 pub use tasks::{GeneralCreate, GeneralDelete, GeneralUpdate, Make, shown};
 
 pub(crate) use context::NO_MATCH;
@@ -224,6 +224,8 @@ pub struct Resource {
     pub policy: Option<AccessPolicy>,
     /// Whether it is reached through another object only, whose access counts.
     pub nested: bool,
+    /// Rows of other tables that are read along.
+    pub joined: Vec<Joined>,
     /// Columns of the base table that hold the moment at which a row is made.
     pub stamps: &'static [&'static str],
     /// Rules that concern a whole object.
@@ -283,6 +285,7 @@ impl Resource {
             actions: Vec::new(),
             policy: None,
             nested: false,
+            joined: Vec::new(),
             stamps: &["pulp_created", "pulp_last_updated"],
             hooks: Arc::new(NoHooks),
             maker: None,
@@ -350,6 +353,13 @@ impl Resource {
     #[must_use]
     pub fn fields(self, fields: impl IntoIterator<Item = Field>) -> Self {
         fields.into_iter().fold(self, Self::field)
+    }
+
+    /// Reads a row of another table along, of which [joined](Field::joined) fields are shown.
+    #[must_use]
+    pub fn joined(mut self, joined: Joined) -> Self {
+        self.joined.push(joined);
+        self
     }
 
     /// Adds a filter.

@@ -59,7 +59,7 @@ impl Resource {
             return Ok(());
         }
         let mut groups: Vec<Group> = Vec::new();
-        let mut shown: Vec<(&'static str, Source<'_>)> = Vec::new();
+        let mut shown: Vec<(Vec<u8>, Source<'_>)> = Vec::new();
         for field in self.shown(mask).filter(|field| mask.shows(field)) {
             let source = match &field.compute {
                 None => Source::Stored(field),
@@ -72,7 +72,10 @@ impl Resource {
                     Source::Computed(group, groups[group].fields.len() - 1)
                 }
             };
-            shown.push((field.name, source));
+            let mut key = if shown.is_empty() { vec![b'{'] } else { vec![b','] };
+            text(&mut key, field.name);
+            key.push(b':');
+            shown.push((key, source));
         }
         let mut computed: Vec<Vec<Vec<Json>>> = Vec::with_capacity(groups.len());
         for group in &groups {
@@ -83,13 +86,11 @@ impl Resource {
             if at > 0 {
                 out.push(b',');
             }
-            out.push(b'{');
-            for (place, (name, source)) in shown.iter().enumerate() {
-                if place > 0 {
-                    out.push(b',');
-                }
-                text(out, name);
-                out.push(b':');
+            if shown.is_empty() {
+                out.push(b'{');
+            }
+            for (key, source) in &shown {
+                out.extend_from_slice(key);
                 match source {
                     Source::Stored(field) => self.stored(cx, &base, field, row, out),
                     Source::Computed(group, field) => {
@@ -208,6 +209,13 @@ pub(crate) fn text(out: &mut Vec<u8>, value: &str) {
     let _ = serde_json::to_writer(out, value);
 }
 
+/// Appends a text in which nothing needs to be escaped.
+fn plain(out: &mut Vec<u8>, value: &str) {
+    out.push(b'"');
+    out.extend_from_slice(value.as_bytes());
+    out.push(b'"');
+}
+
 /// Appends a JSON value.
 pub(crate) fn json(out: &mut Vec<u8>, value: &Json) {
     let _ = serde_json::to_writer(out, value);
@@ -219,8 +227,8 @@ fn write_value(out: &mut Vec<u8>, value: &Value) {
         Value::Int(Some(value)) => out.extend_from_slice(value.to_string().as_bytes()),
         Value::Float(Some(value)) => json(out, &Json::from(*value)),
         Value::Text(Some(value)) => text(out, value),
-        Value::Uuid(Some(value)) => text(out, &value.to_string()),
-        Value::Time(Some(value)) => text(out, &to_wire(*value)),
+        Value::Uuid(Some(value)) => plain(out, value.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer())),
+        Value::Time(Some(value)) => plain(out, &to_wire(*value)),
         Value::Json(Some(value)) => json(out, value),
         _ => out.extend_from_slice(b"null"),
     }

@@ -7,8 +7,8 @@ use sqlx::types::Json as JsonColumn;
 use uuid::Uuid;
 
 use super::relation::Link;
-use super::{Context, Drive, Field, Fragment, Kind, Record, Resource, access};
-use crate::db::{DbError, Executor, Row, Sql, Value};
+use super::{Context, Drive, Field, Fragment, Joined, Kind, Record, Resource, access};
+use crate::db::{DbError, Dialect, Executor, Row, Sql, Value};
 
 /// How a column is read.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,6 +30,7 @@ pub(crate) struct Selection {
     types: Vec<ColumnType>,
     expressions: String,
     joins: String,
+    joined: Vec<Joined>,
     integer_key: bool,
 }
 
@@ -109,8 +110,14 @@ impl Selection {
             types: builder.types,
             expressions: builder.expressions.join(", "),
             joins: builder.joins,
+            joined: resource.joined.clone(),
             integer_key: resource.integer_key,
         }
+    }
+
+    /// The joins that its columns need, after the tables of the resource.
+    fn joins(&self, dialect: Dialect) -> String {
+        self.joined.iter().map(|joined| joined.sql(dialect)).chain([self.joins.clone()]).collect()
     }
 
     fn read(&self, row: &Row) -> Result<Record, DbError> {
@@ -133,6 +140,12 @@ impl Selection {
         };
         Ok(Record { id, columns: Arc::clone(&self.names), values })
     }
+}
+
+/// Appends how many rows there may be, as part of the text: of a number that it does not see, PostgreSQL thinks that it is a tenth of all
+/// rows, and so makes a plan at each execution. Clients ask for pages of few sizes.
+fn push_limit(sql: &mut Sql, limit: i64) {
+    sql.push(format!(" limit {limit}"));
 }
 
 /// Users and groups have numbers for keys; inside they travel as the UUID of that number.
@@ -262,25 +275,27 @@ impl Resource {
 
     /// Rows of this resource.
     pub(crate) async fn select<E: Executor + ?Sized>(&self, executor: &E, rows: &Rows) -> Result<Vec<Record>, DbError> {
+        let dialect = executor.dialect();
         let sql = match rows.page {
-            Some((limit, offset)) if offset > 0 || rows.drive.is_some() && executor.dialect().finds_keys_first() => {
-                self.page_by_keys(rows, limit, offset)
+            Some((limit, offset)) if offset > 0 || rows.drive.is_some() && dialect.finds_keys_first() => {
+                self.page_by_keys(dialect, rows, limit, offset)
             }
-            page => self.first_rows(rows, page.map(|(limit, _)| limit)),
+            page => self.first_rows(dialect, rows, page.map(|(limit, _)| limit)),
         };
         let selection = self.selection();
         executor.rows(sql).await?.iter().map(|row| selection.read(row)).collect()
     }
 
     /// The statement for rows from the first on.
-    fn first_rows(&self, rows: &Rows, limit: Option<i64>) -> Sql {
+    fn first_rows(&self, dialect: Dialect, rows: &Rows, limit: Option<i64>) -> Sql {
         let (selection, drive) = (self.selection(), rows.drive.as_ref());
         let (from, join) = self.from(drive, true);
-        let mut sql = Sql::new(format!("select {} from {from}{}", selection.expressions, selection.joins));
+        let mut sql = Sql::new(format!("select {} from {from}{}", selection.expressions, selection.joins(dialect)));
         rows.push_where(&mut sql, &join);
         self.push_after(&mut sql, rows);
         if let Some(limit) = limit {
-            sql.push(" order by ").push(self.ordering(rows, drive)).push(" limit ").push_bind(limit);
+            sql.push(" order by ").push(self.ordering(rows, drive));
+            push_limit(&mut sql, limit);
         }
         sql
     }
@@ -295,15 +310,20 @@ impl Resource {
 
     /// The statement that finds the keys of a page first: of rows which are passed over nothing is read but what tells their order, and the
     /// joins are those of the page alone.
-    fn page_by_keys(&self, rows: &Rows, limit: i64, offset: i64) -> Sql {
+    fn page_by_keys(&self, dialect: Dialect, rows: &Rows, limit: i64, offset: i64) -> Sql {
         let selection = self.selection();
         let mut sql = Sql::new("with page as (");
         self.push_keys(&mut sql, rows);
-        sql.push(" limit ").push_bind(limit).push(" offset ").push_bind(offset);
+        push_limit(&mut sql, limit);
+        if offset > 0 {
+            sql.push(" offset ").push_bind(offset);
+        }
         let (from, _) = self.from(None, true);
         sql.push(format!(
             ") select {} from page cross join {from}{} where b.{} = page.id",
-            selection.expressions, selection.joins, self.key
+            selection.expressions,
+            selection.joins(dialect),
+            self.key
         ));
         sql.push(" order by ").push(self.ordering(rows, None));
         sql
@@ -328,7 +348,7 @@ impl Resource {
 
     /// Whether all of these rows lead to one of this resource that is asked for.
     fn is_led_to_by_all_of(&self, drive: &Drive) -> bool {
-        matches!(drive.counts.as_deref(), Some([(only, _)]) if Some(only.as_str()) == self.pulp_type)
+        matches!(drive.counts.as_deref(), Some([only]) if Some(only.content_type.as_str()) == self.pulp_type)
     }
 
     /// What the rows are ordered by.
@@ -340,7 +360,7 @@ impl Resource {
     pub(crate) async fn count<E: Executor + ?Sized>(&self, executor: &E, rows: &Rows) -> Result<i64, DbError> {
         let drive = rows.drive.as_ref();
         if let Some((counts, pulp_type)) = drive.and_then(|drive| drive.counts.as_ref()).zip(self.pulp_type) {
-            return Ok(counts.iter().find(|(of, _)| of == pulp_type).map_or(0, |(_, count)| *count));
+            return Ok(counts.iter().find(|one| one.content_type == pulp_type).map_or(0, |one| one.count));
         }
         // The detail table adds no row and takes none away: join it only where the condition speaks of it.
         let (from, join) = self.from(drive, rows.condition.mentions("d."));

@@ -254,7 +254,7 @@ impl CountType {
         }
     }
 
-    fn from_code(code: &str) -> Option<Self> {
+    pub(crate) fn from_code(code: &str) -> Option<Self> {
         [Self::Added, Self::Removed, Self::Present].into_iter().find(|count| count.code() == code)
     }
 }

@@ -4,11 +4,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 
-use super::{Asker, By, token};
+use super::{Asker, By, Known, token};
 use crate::Pulp;
 use crate::api::error::ApiError;
 use crate::crypto::{PasswordError, Secret};
-use crate::model::User;
 
 /// The user whom HTTP Basic names: `encoded` is what follows the scheme. A token may stand where the password does.
 pub(super) async fn asker(pulp: &Pulp, encoded: &str) -> Result<Asker, ApiError> {
@@ -17,8 +16,8 @@ pub(super) async fn asker(pulp: &Pulp, encoded: &str) -> Result<Asker, ApiError>
     if let Some(asker) = token::of_secret(pulp, &password).await?.filter(|asker| asker.user.username == name) {
         return Ok(asker);
     }
-    let user = User::by_name(pulp.db(), &name).await?;
-    let stored = user.as_ref().map(|user| user.password.as_str());
+    let known = Known::by_name(pulp, &name).await?;
+    let stored = known.as_ref().map(|known| known.user.password.as_str());
     let right = match pulp.credentials().verify(&name, &Secret::new(password), stored).await {
         Ok(right) => right,
         Err(PasswordError::TooMany) => {
@@ -30,8 +29,8 @@ pub(super) async fn asker(pulp: &Pulp, encoded: &str) -> Result<Asker, ApiError>
             false
         }
     };
-    match user {
-        Some(user) if right && user.is_active => Ok(Asker::new(user, By::Password)),
+    match known {
+        Some(known) if right && known.user.is_active => Ok(Asker::of(known, By::Password)),
         _ => Err(ApiError::unauthenticated("Invalid username/password.")),
     }
 }

@@ -7,11 +7,13 @@ mod token;
 
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, Method, StatusCode};
+use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::error::ApiError;
 use super::request::is_safe;
 use super::session;
+use crate::db::{DbError, ExecutorExt, Sql};
 use crate::model::User;
 use crate::resource::access::Limit;
 use crate::{Error, Pulp};
@@ -26,6 +28,31 @@ pub(crate) struct Asker {
     pub(crate) by: By,
     /// The most that the user may do this time; nothing where that is all that the user may.
     pub(crate) limit: Option<Limit>,
+    /// Whether policies are known to be as they are described.
+    pub(crate) as_described: bool,
+}
+
+/// A user, and what each of the user's requests asks next: read together, for one look at the database is what most requests wait for longest.
+#[derive(Debug, FromRow)]
+pub(super) struct Known {
+    #[sqlx(flatten)]
+    pub(super) user: User,
+    /// Whether an administrator has changed a policy.
+    customized: bool,
+}
+
+impl Known {
+    /// What a statement selects where `u` is the user's row.
+    pub(super) const COLUMNS: &str = "u.*, exists (select 1 from core_accesspolicy where customized) as customized";
+
+    async fn by_name(pulp: &Pulp, name: &str) -> Result<Option<Self>, DbError> {
+        // PostgreSQL refuses a text with a null character; there is no such user.
+        if name.contains('\0') {
+            return Ok(None);
+        }
+        let sql = Sql::new(format!("select {} from auth_user u where u.username = $1", Self::COLUMNS));
+        pulp.db().optional(sql.bind(name)).await
+    }
 }
 
 /// How it is known who asks.
@@ -67,7 +94,12 @@ impl By {
 impl Asker {
     /// A user with all that the user may do.
     fn new(user: User, by: By) -> Self {
-        Self { user, by, limit: None }
+        Self { user, by, limit: None, as_described: false }
+    }
+
+    /// The same, of whom more is known.
+    fn of(known: Known, by: By) -> Self {
+        Self { as_described: !known.customized, ..Self::new(known.user, by) }
     }
 }
 
@@ -112,7 +144,7 @@ async fn authorization(pulp: &Pulp, headers: &HeaderMap) -> Result<Option<Asker>
 /// By the cookie of a session.
 async fn session(pulp: &Pulp, headers: &HeaderMap, method: &Method) -> Result<Asker, ApiError> {
     let Some(key) = cookie(headers, session::COOKIE) else { return Err(Error::Unauthenticated.into()) };
-    let user = session::user(pulp, key).await?.ok_or(Error::Unauthenticated)?;
+    let known = session::user(pulp, key).await?.ok_or(Error::Unauthenticated)?;
     // Another site can make a browser send the cookie, but it can neither read it nor set the header.
     if !is_safe(method) {
         let sent = headers.get("x-csrftoken").and_then(|token| token.to_str().ok());
@@ -122,7 +154,7 @@ async fn session(pulp: &Pulp, headers: &HeaderMap, method: &Method) -> Result<As
             _ => return Err(ApiError::detail(StatusCode::FORBIDDEN, "CSRF Failed: CSRF token incorrect.")),
         }
     }
-    Ok(Asker::new(user, By::Session))
+    Ok(Asker::of(known, By::Session))
 }
 
 /// The user of this name, whom somebody else has authenticated. Whoever is new is made, without any role.

@@ -29,5 +29,6 @@ pub(super) async fn of_secret(pulp: &Pulp, secret: &str) -> Result<Option<Asker>
         tracing::warn!(%error, "it could not be noted that a token was used");
     }
     let limit = token.permissions.map(|names| Limit::new(pulp.access(), &names.0));
-    Ok(Some(Asker { user: token.user, by: By::Token { id: token.pulp_id, read_only: token.read_only }, limit }))
+    let by = By::Token { id: token.pulp_id, read_only: token.read_only };
+    Ok(Some(Asker { limit, ..Asker::new(token.user, by) }))
 }

@@ -104,7 +104,7 @@ fn content() -> Resource {
     Resource::content(UNITS, "file.file", "file.FileContent", CreateContent)
         .made_by(MakeContent)
         .detail("file_filecontent", "content_ptr_id")
-        .fields(bases::digest_fields())
+        .of_one_file()
         .field(relative_path())
         .fields(content_file::fields())
         .field(Field::href("repository", Target::REPOSITORY).write_only().nowhere().help("A repository to add the unit to."))

@@ -1,20 +1,17 @@
 //! What every content unit has, and the filters that ask what is in a version.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use serde_json::{Value as Json, json};
-use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::super::access::app_of;
 use super::super::{
-    AccessPolicy, ActionHandler, Compute, Condition, Context, Drive, Field, Filter, FilterKind, FilterValue, Fragment, Lookup, Noun,
-    Record, Resource, Returns, Scope, Shape, Target,
+    AccessPolicy, ActionHandler, Condition, Context, Drive, Field, Filter, FilterKind, FilterValue, Fragment, Joined, Kind, Lookup, NamedVersion, Noun,
+    Resource, Returns, Scope, Shape, Target,
 };
 use crate::clock::Timestamp;
 use crate::db::{ExecutorExt, Sql};
+use crate::version::CountType;
 use crate::{CORE, Error, Result};
 
 impl Resource {
@@ -32,11 +29,29 @@ impl Resource {
         resource
             .create_by(Returns::Task, create)
             .field(super::labels())
-            .field(
-                Field::computed("vuln_report", Shape::Uri, VulnerabilityReport).help("Where known vulnerabilities of this unit are told."),
-            )
+            .joined(Joined::new("core_vulnerabilityreport", "vr", "vr.content_id = b.pulp_id"))
+            .field(vulnerability_report())
             .ordered_by(["pulp_labels", "pulp_type", "timestamp_of_interest", "upstream_id"])
             .filters(version_filters())
+    }
+
+    /// Its units have one file each: `artifact` and its digests are shown, null where nobody has fetched it.
+    #[must_use]
+    pub fn of_one_file(self) -> Self {
+        let digest = |name, stored| {
+            Field::new(name, Kind::Computed(Shape::Text)).joined(stored).help("A digest of the unit's file, where it is known.")
+        };
+        let artifact = Field::href("artifact", Target::ARTIFACT).joined("a.pulp_id");
+        self.joined(
+            Joined::new("core_contentartifact", "ca", "ca.content_id = b.pulp_id").to("core_artifact", "a", "a.pulp_id = ca.artifact_id"),
+        )
+        .field(artifact.keyword("readOnly", Json::Null).help("The unit's file."))
+        .field(digest("md5", "a.md5"))
+        .field(digest("sha1", "a.sha1"))
+        .field(digest("sha224", "a.sha224"))
+        .field(digest("sha256", "a.sha256"))
+        .field(digest("sha384", "a.sha384"))
+        .field(digest("sha512", "a.sha512"))
     }
 }
 
@@ -57,77 +72,10 @@ pub(crate) fn version_filters() -> Vec<Filter> {
     ]
 }
 
-/// `artifact` and the digests of a unit’s one file, read together.
-pub fn digest_fields() -> Vec<Field> {
-    let shared: Arc<dyn Compute> = Arc::new(OfArtifact);
-    let digest = |name| Field::computed_by(name, Shape::Text, Arc::clone(&shared)).help("A digest of the unit's file, where it is known.");
-    vec![
-        Field::computed_by("artifact", Shape::Uri, Arc::clone(&shared)).keyword("readOnly", Json::Null).help("The unit's file."),
-        digest("md5"),
-        digest("sha1"),
-        digest("sha224"),
-        digest("sha256"),
-        digest("sha384"),
-        digest("sha512"),
-    ]
-}
-
-struct OfArtifact;
-
-#[derive(FromRow)]
-struct ArtifactDigests {
-    content_id: Uuid,
-    pulp_id: Uuid,
-    md5: Option<String>,
-    sha1: Option<String>,
-    sha224: Option<String>,
-    sha256: String,
-    sha384: Option<String>,
-    sha512: Option<String>,
-}
-
-#[async_trait]
-impl Compute for OfArtifact {
-    async fn compute(&self, cx: &Context, fields: &[&'static str], rows: &[Record]) -> Result<Vec<Vec<Json>>> {
-        let mut sql = Sql::new(
-            "select ca.content_id, a.pulp_id, a.md5, a.sha1, a.sha224, a.sha256, a.sha384, a.sha512 from core_contentartifact ca \
-             join core_artifact a on a.pulp_id = ca.artifact_id where ca.content_id in ",
-        );
-        sql.push_list(rows.iter().map(Record::id));
-        let found: Vec<ArtifactDigests> = cx.pulp().db().all(sql).await?;
-        let by_unit: HashMap<Uuid, &ArtifactDigests> = found.iter().map(|row| (row.content_id, row)).collect();
-        let value = |artifact: &ArtifactDigests, field: &str| match field {
-            "artifact" => cx.href_of(Target::ARTIFACT, artifact.pulp_id, None).map_or(Json::Null, Json::from),
-            "md5" => json!(artifact.md5),
-            "sha1" => json!(artifact.sha1),
-            "sha224" => json!(artifact.sha224),
-            "sha256" => json!(artifact.sha256),
-            "sha384" => json!(artifact.sha384),
-            "sha512" => json!(artifact.sha512),
-            _ => Json::Null,
-        };
-        Ok(rows
-            .iter()
-            .map(|row| match by_unit.get(&row.id()) {
-                Some(artifact) => fields.iter().map(|field| value(artifact, field)).collect(),
-                None => vec![Json::Null; fields.len()],
-            })
-            .collect())
-    }
-}
-
 /// The report of a unit, if somebody has looked for vulnerabilities and found some.
-struct VulnerabilityReport;
-
-#[async_trait]
-impl Compute for VulnerabilityReport {
-    async fn compute(&self, cx: &Context, _: &[&'static str], rows: &[Record]) -> Result<Vec<Vec<Json>>> {
-        let mut sql = Sql::new("select content_id, pulp_id from core_vulnerabilityreport where content_id in ");
-        sql.push_list(rows.iter().map(Record::id));
-        let reports: HashMap<Uuid, Uuid> = cx.pulp().db().all::<(Uuid, Uuid)>(sql).await?.into_iter().collect();
-        let href = |id: &Uuid| cx.href_of(Target::plain("core_vulnerabilityreport", "vuln_report", "vulnerability report"), *id, None);
-        Ok(rows.iter().map(|row| vec![reports.get(&row.id()).and_then(href).map_or(Json::Null, Json::from)]).collect())
-    }
+fn vulnerability_report() -> Field {
+    let report = Target::plain("core_vulnerabilityreport", "vuln_report", "vulnerability report");
+    Field::href("vuln_report", report).joined("vr.pulp_id").help("Where known vulnerabilities of this unit are told.")
 }
 
 /// Which units of a version.
@@ -138,41 +86,42 @@ enum VersionPart {
     Removed,
 }
 
+impl VersionPart {
+    /// The condition that a row `rc` of `core_repositorycontent` is about one of them.
+    fn of(self, version: &NamedVersion) -> Fragment {
+        match self {
+            Self::Present => membership(version.repository, version.number),
+            Self::Added => Fragment::new("rc.version_added_id = ").bind(version.id),
+            Self::Removed => Fragment::new("rc.version_removed_id = ").bind(version.id),
+        }
+    }
+
+    /// What counts them.
+    fn counted(self) -> CountType {
+        match self {
+            Self::Present => CountType::Present,
+            Self::Added => CountType::Added,
+            Self::Removed => CountType::Removed,
+        }
+    }
+}
+
 /// Units of a version.
 struct InVersion(VersionPart);
 
 #[async_trait]
 impl Condition for InVersion {
-    async fn condition(&self, cx: &Context, _: Lookup, value: &FilterValue) -> Result<Fragment> {
-        let Some(id) = value.as_id() else { return Ok(Fragment::never()) };
-        let units = Fragment::new("b.pulp_id in (");
-        Ok(match self.0 {
-            VersionPart::Present => units.then(members(cx, id).await?),
-            VersionPart::Added => units.text("select content_id from core_repositorycontent where version_added_id = ").bind(id),
-            VersionPart::Removed => units.text("select content_id from core_repositorycontent where version_removed_id = ").bind(id),
-        }
-        .text(")"))
+    async fn condition(&self, _: &Context, _: Lookup, value: &FilterValue) -> Result<Fragment> {
+        // Of what is in another domain there is nothing here.
+        let FilterValue::Version(version) = value else { return Ok(Fragment::never()) };
+        Ok(Fragment::new("b.pulp_id in (select rc.content_id from core_repositorycontent rc where ").then(self.0.of(version)).text(")"))
     }
 
-    async fn drive(&self, cx: &Context, value: &FilterValue) -> Result<Option<Drive>> {
-        let Some(id) = value.as_id() else { return Ok(None) };
-        let code = match self.0 {
-            VersionPart::Present => "P",
-            VersionPart::Added => "A",
-            VersionPart::Removed => "R",
+    async fn drive(&self, _: &Context, value: &FilterValue) -> Result<Option<Drive>> {
+        let (condition, counts) = match value {
+            FilterValue::Version(version) => (self.0.of(version), version.counts.get(&self.0.counted()).cloned().unwrap_or_default()),
+            _ => (Fragment::never(), Vec::new()),
         };
-        let sql = Sql::new(
-            "select v.repository_id, v.number, d.content_type, d.count from core_repositoryversion v \
-             left join core_repositoryversioncontentdetails d on d.repository_version_id = v.pulp_id and d.count_type = $2 where v.pulp_id = $1",
-        );
-        let found = cx.pulp().db().all::<(Uuid, i64, Option<String>, Option<i64>)>(sql.bind(id).bind(code)).await?;
-        let condition = match (self.0, found.first()) {
-            (_, None) => Fragment::never(),
-            (VersionPart::Present, Some((repository, number, ..))) => membership(*repository, *number),
-            (VersionPart::Added, _) => Fragment::new("rc.version_added_id = ").bind(id),
-            (VersionPart::Removed, _) => Fragment::new("rc.version_removed_id = ").bind(id),
-        };
-        let counts = found.into_iter().filter_map(|(_, _, content_type, count)| content_type.zip(count)).collect();
         Ok(Some(Drive { from: "core_repositorycontent rc", key: "rc.content_id", condition, counts: Some(counts) }))
     }
 }
@@ -188,19 +137,24 @@ pub(crate) async fn members(cx: &Context, version: Uuid) -> Result<Fragment> {
     Ok(Fragment::new("select rc.content_id from core_repositorycontent rc where ").then(condition))
 }
 
-/// The condition that a row `rc` of `core_repositorycontent` says that the version of this number has a unit.
+/// The condition that a row `rc` of `core_repositorycontent` says that the version of this number has a unit. Both parts ask for the versions
+/// that come later: for a page of the last version there are none. (Those that come earlier PostgreSQL would join, and as it knows next to
+/// nothing of a small table of versions, it would take the result for so small that it sorts all of it for a page.)
 fn membership(repository: Uuid, number: i64) -> Fragment {
+    let later = || {
+        Fragment::new("in (select pulp_id from core_repositoryversion where repository_id = ")
+            .bind(repository)
+            .text(" and number > ")
+            .bind(number)
+            .text(")")
+    };
     Fragment::new("rc.repository_id = ")
         .bind(repository)
-        .text(" and rc.version_added_id in (select pulp_id from core_repositoryversion where repository_id = ")
-        .bind(repository)
-        .text(" and number <= ")
-        .bind(number)
-        .text(") and (rc.version_removed_id is null or rc.version_removed_id in (select pulp_id from core_repositoryversion where repository_id = ")
-        .bind(repository)
-        .text(" and number > ")
-        .bind(number)
-        .text("))")
+        .text(" and rc.version_added_id not ")
+        .then(later())
+        .text(" and (rc.version_removed_id is null or rc.version_removed_id ")
+        .then(later())
+        .text(")")
 }
 
 /// Units that one of two versions has, and the other has not.

@@ -14,7 +14,6 @@ mod repository;
 
 pub use alternate::{AlternatePath, Refresh};
 pub use compose::compose;
-pub use content::digest_fields;
 pub(crate) use content::{VersionContent, members, minutes_ago};
 pub use distribution::{publication, repository, repository_version};
 pub use modify::modify;

@@ -1,12 +1,14 @@
 //! Objects that filters name, by href or PRN: each kind of filter with the words that Pulp has for what it cannot find.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::db::{ExecutorExt, Sql};
-use crate::resource::{Context, FilterValue, Naming, Resource, Target};
+use crate::resource::{Context, FilterValue, NamedVersion, Naming, Resource, Target};
+use crate::version::{ContentCount, CountType};
 use crate::{Error, Result};
 
 /// What a filter’s text names.
@@ -116,18 +118,25 @@ async fn object(cx: &Context, target: Target, text: &str) -> Result<FilterValue>
 /// A version; a repository stands for its latest one.
 async fn version(cx: &Context, text: &str) -> Result<FilterValue> {
     let absent = |model: &str| format!("URI {text} not found for {model}.");
-    let domain = "select v.pulp_id from core_repositoryversion v join core_repository r on r.pulp_id = v.repository_id \
-                  where v.complete and r.pulp_domain_id = $1 and ";
+    let domain = cx.domain().pulp_id;
+    let of = |condition: &str| {
+        Sql::new(format!(
+            "select v.pulp_id, v.repository_id, v.number, c.count_type, c.content_type, c.count from core_repositoryversion v \
+             join core_repository r on r.pulp_id = v.repository_id \
+             left join core_repositoryversioncontentdetails c on c.repository_version_id = v.pulp_id \
+             where v.complete and r.pulp_domain_id = $1 and {condition}"
+        ))
+        .bind(domain)
+    };
     let sql = match parse(cx, text)? {
-        Named::Version(repository, number) => {
-            Sql::new(format!("{domain} r.pulp_id = $2 and v.number = $3")).bind(cx.domain().pulp_id).bind(repository).bind(number)
-        }
-        Named::VersionKey(id) => Sql::new(format!("{domain} v.pulp_id = $2")).bind(cx.domain().pulp_id).bind(id),
+        Named::Version(repository, number) => of("v.repository_id = $2 and v.number = $3").bind(repository).bind(number),
+        Named::VersionKey(id) => of("v.pulp_id = $2").bind(id),
         Named::Object(resource, id) if resource.table == Target::REPOSITORY.table => {
             if !exists(cx, &resource, id).await? {
                 return refused(absent(model(&resource)));
             }
-            Sql::new(format!("{domain} r.pulp_id = $2 order by v.number desc limit 1")).bind(cx.domain().pulp_id).bind(id)
+            let latest = "v.repository_id = $2 and v.number = (select max(l.number) from core_repositoryversion l where l.repository_id = $3 and l.complete)";
+            of(latest).bind(id).bind(id)
         }
         Named::Object(resource, id) => {
             let model = if exists(cx, &resource, id).await? { "repositoryversion" } else { model(&resource) };
@@ -137,10 +146,22 @@ async fn version(cx: &Context, text: &str) -> Result<FilterValue> {
         Named::Elsewhere => return Ok(FilterValue::Id(Uuid::nil())),
         Named::Nothing => return refused(format!("URI not valid: {text}")),
     };
-    match cx.pulp().db().column::<Uuid>(sql).await?.first() {
-        Some(id) => Ok(FilterValue::Id(*id)),
+    match named_version(cx.pulp().db().all(sql).await?) {
+        Some(version) => Ok(FilterValue::Version(version)),
         None => refused(absent("repositoryversion")),
     }
+}
+
+/// A version and its counts, from its rows: one for each count, or one without any.
+fn named_version(rows: Vec<(Uuid, Uuid, i64, Option<String>, Option<String>, Option<i64>)>) -> Option<NamedVersion> {
+    let &(id, repository, number, ..) = rows.first()?;
+    let mut version = NamedVersion { id, repository, number, counts: BTreeMap::new() };
+    for (.., code, content_type, count) in rows {
+        if let (Some(of), Some(content_type), Some(count)) = (code.as_deref().and_then(CountType::from_code), content_type, count) {
+            version.counts.entry(of).or_default().push(ContentCount { content_type, count });
+        }
+    }
+    Some(version)
 }
 
 async fn anything(cx: &Context, text: &str) -> Result<FilterValue> {
