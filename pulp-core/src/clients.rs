@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::crypto::{Fernet, Secret};
-use crate::download::{DeniedNetworks, Downloaders, FileDownloader, RemoteOptions, RetryPolicy, Timeouts};
+use crate::download::{DeniedNetworks, Downloaders, FileDownloader, Hosts, RemoteOptions, RetryPolicy, Timeouts};
 use crate::model::Remote;
 use crate::{Error, Result};
 
@@ -23,6 +23,17 @@ pub struct RemoteClient {
     pub concurrency: usize,
 }
 
+/// What all remotes of a process have in common.
+#[derive(Debug)]
+pub(crate) struct Reach {
+    /// Local files.
+    pub files: FileDownloader,
+    /// What must not be reached.
+    pub denied_networks: DeniedNetworks,
+    /// What is known of those that are.
+    pub hosts: Hosts,
+}
+
 /// The clients of the remotes that were used lately.
 #[derive(Debug, Default)]
 pub(crate) struct Clients(Mutex<HashMap<Uuid, (Option<Timestamp>, RemoteClient)>>);
@@ -32,16 +43,17 @@ const KEPT: usize = 512;
 
 impl Clients {
     /// The client of a remote, made if there is none, or one for the remote as it was before a change.
-    pub fn of(&self, remote: &Remote, keys: &Fernet, files: &FileDownloader, denied: &DeniedNetworks) -> Result<RemoteClient> {
+    pub fn of(&self, remote: &Remote, keys: &Fernet, reach: &Reach) -> Result<RemoteClient> {
         let mut clients = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some((changed, client)) = clients.get(&remote.pulp_id)
             && *changed == remote.pulp_last_updated
         {
             return Ok(client.clone());
         }
-        let options = RemoteOptions { denied_networks: denied.clone(), ..options(remote, keys)? };
+        let options =
+            RemoteOptions { denied_networks: reach.denied_networks.clone(), hosts: reach.hosts.clone(), ..options(remote, keys)? };
         let client = RemoteClient {
-            downloaders: Arc::new(Downloaders::new(&options, files.clone())?),
+            downloaders: Arc::new(Downloaders::new(&options, reach.files.clone())?),
             retry: RetryPolicy::of(&options),
             concurrency: options.concurrency(),
         };

@@ -8,12 +8,12 @@ use std::time::Duration;
 use tokio::sync::RwLock;
 
 use crate::audit::Audit;
-use crate::clients::{Clients, RemoteClient};
+use crate::clients::{Clients, Reach, RemoteClient};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::content::{self, Content};
 use crate::crypto::{CredentialCache, Fernet, Secret};
 use crate::db::{self, Db, DbOptions};
-use crate::download::{DeniedNetworks, Fetcher, FetcherOptions, FileDownloader};
+use crate::download::{DeniedNetworks, Fetcher, FetcherOptions, FileDownloader, HostLimits, Hosts};
 use crate::ids::Hrefs;
 use crate::jq::Jq;
 use crate::metrics::Metrics;
@@ -55,9 +55,8 @@ struct Parts {
     spool: Spool,
     content: Arc<content::State>,
     keys: Fernet,
-    denied_networks: DeniedNetworks,
+    reach: Reach,
     fetcher: Fetcher,
-    files: FileDownloader,
     clients: Clients,
     meters: Meters,
     hub: Hub,
@@ -129,17 +128,22 @@ impl Pulp {
     /// # Errors
     /// If an option of the remote cannot be used, or a secret cannot be decrypted; the error names the field.
     pub fn client(&self, remote: &Remote) -> Result<RemoteClient> {
-        self.0.clients.of(remote, &self.0.keys, &self.0.files, &self.0.denied_networks)
+        self.0.clients.of(remote, &self.0.keys, &self.0.reach)
     }
 
     /// Reads local files under the allowed import paths.
     pub(crate) fn import_files(&self) -> &FileDownloader {
-        &self.0.files
+        &self.0.reach.files
     }
 
     /// The networks that nothing is fetched from, and nothing sent to, where users say the address.
     pub fn denied_networks(&self) -> &DeniedNetworks {
-        &self.0.denied_networks
+        &self.0.reach.denied_networks
+    }
+
+    /// The hosts that remotes were fetched from lately.
+    pub fn hosts(&self) -> &Hosts {
+        &self.0.reach.hosts
     }
 
     /// The keys of encrypted columns.
@@ -395,7 +399,12 @@ impl PulpBuilder {
                 (Arc::new(local) as Arc<dyn Storage>, spool_dir)
             }
         };
-        let denied_networks = self.settings.denied_networks()?;
+        let limits = HostLimits::new(self.settings.download_host_concurrency, self.settings.download_host_bytes_per_second);
+        let reach = Reach {
+            files: FileDownloader::new(self.settings.allowed_import_paths.iter().cloned()),
+            denied_networks: self.settings.denied_networks()?,
+            hosts: Hosts::new(limits),
+        };
         let mut options = SpoolOptions::default().algorithms(&self.settings.checksums()?);
         options.quota = (self.settings.spool_quota_bytes > 0).then_some(self.settings.spool_quota_bytes);
         options.partial = self.settings.partial_files_bytes;
@@ -406,7 +415,6 @@ impl PulpBuilder {
             ..FetcherOptions::default()
         };
         let fetcher = Fetcher::new(spool.clone(), fetching);
-        let files = FileDownloader::new(self.settings.allowed_import_paths.iter().cloned());
         let keys = match self.keys {
             Some(keys) => keys,
             None => {
@@ -452,9 +460,8 @@ impl PulpBuilder {
             spool,
             content: Arc::default(),
             keys,
-            denied_networks,
+            reach,
             fetcher,
-            files,
             clients: Clients::default(),
             meters: Meters::default(),
             hub: Hub::default(),

@@ -79,6 +79,10 @@ pub struct Settings {
     pub verify_before_serving_bytes: u64,
     /// Upstream fetches of lazy content at the same time.
     pub lazy_fetch_concurrency: usize,
+    /// Requests to one upstream host at the same time, whichever remotes make them; 0 sets no bound.
+    pub download_host_concurrency: usize,
+    /// Bytes that are fetched from one upstream host in a second; 0 sets no bound.
+    pub download_host_bytes_per_second: u64,
     /// Bytes of one request body that is not an upload.
     pub max_request_body_bytes: usize,
     /// Bytes of one uploaded file; 0 sets no bound.
@@ -160,6 +164,8 @@ impl Default for Settings {
             partial_files_bytes: 10 << 30,
             verify_before_serving_bytes: 1 << 20,
             lazy_fetch_concurrency: 64,
+            download_host_concurrency: 0,
+            download_host_bytes_per_second: 0,
             max_request_body_bytes: 16 << 20,
             max_upload_bytes: 0,
             credential_cache_seconds: 60,

@@ -88,6 +88,7 @@ both_databases! {
             ("pulp_apps_online{app_type=\"api\"}", 1.0),
             ("pulp_apps_online{app_type=\"worker\"}", 1.0),
             ("pulp_lazy_fetches{state=\"running\"}", 0.0),
+            ("pulp_upstream_hosts_in_trouble", 0.0),
             ("pulp_spool_bytes", 0.0),
         ];
         let others = |now: &BTreeMap<String, f64>| quiet.iter().find(|(sample, value)| now.get(*sample) != Some(value)).map(|(sample, _)| *sample);

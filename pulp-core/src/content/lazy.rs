@@ -176,7 +176,7 @@ impl Lazy {
                 Ok((url, client)) => sources.push(download::Source {
                     id: source.artifact.pulp_id.to_string(),
                     downloader: client.downloaders,
-                    request: DownloadRequest::new(url),
+                    request: DownloadRequest::new(url).at_once(),
                     retry: client.retry,
                 }),
                 Err(reason) => unusable = Some(format!("remote \"{}\": {reason}", source.remote.name)),
@@ -184,7 +184,12 @@ impl Lazy {
         }
         match unusable {
             Some(reason) if sources.is_empty() => Err(ServeError::BadGateway(reason)),
-            _ => Ok(sources),
+            _ => {
+                // Of equals the first stays first: an alternate content source before the file's own.
+                let hosts = self.storing.pulp.hosts();
+                sources.sort_by_cached_key(|source| hosts.rank(&source.request.url));
+                Ok(sources)
+            }
         }
     }
 }

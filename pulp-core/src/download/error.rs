@@ -130,6 +130,14 @@ pub enum DownloadError {
         /// The limit.
         limit: Duration,
     },
+    /// The host has failed again and again, and somebody else is finding out whether it answers again.
+    #[error("{url}: the host has failed {failures} times in a row: one request at a time asks it until it answers")]
+    HostInTrouble {
+        /// What was asked for.
+        url: RedactedUrl,
+        /// How often it has failed, without an answer between.
+        failures: u32,
+    },
     /// No connection to the source: name not resolved, refused, unreachable.
     #[error("{url}: cannot connect: {detail}")]
     Connect {
@@ -268,6 +276,7 @@ impl DownloadError {
             | Self::Forbidden { .. }
             | Self::NotAllowed { .. }
             | Self::DeniedNetwork { .. }
+            | Self::HostInTrouble { .. }
             | Self::Tls { .. }
             | Self::Proxy { .. }
             | Self::TooManyRedirects { .. }

@@ -13,6 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use url::Url;
 
+use super::hosts::{Hosts, Visit};
 use super::pace::Pace;
 use super::request::ContentRange;
 use super::tls::client_config;
@@ -35,6 +36,7 @@ pub struct HttpDownloader {
     pace: Pace,
     timeouts: Timeouts,
     denied: DeniedNetworks,
+    hosts: Hosts,
 }
 
 impl HttpDownloader {
@@ -64,6 +66,7 @@ impl HttpDownloader {
             pace: Pace::new(options),
             timeouts: options.timeouts,
             denied: options.denied_networks.clone(),
+            hosts: options.hosts.clone(),
         })
     }
 
@@ -99,6 +102,23 @@ impl HttpDownloader {
         }
     }
 
+    /// Asks, and goes where the answers send it.
+    async fn follow(&self, request: &DownloadRequest, clock: &Deadline) -> Result<(Url, Response), DownloadError> {
+        let mut url = request.url.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            let foreign = url.origin() != request.url.origin();
+            let response = self.send(&url, request, foreign, clock).await?;
+            match redirect(&url, &response)? {
+                Some(next) => {
+                    tracing::debug!(from = %RedactedUrl::new(&url), to = %RedactedUrl::new(&next), "redirected");
+                    url = next;
+                }
+                None => return Ok((url, response)),
+            }
+        }
+        Err(DownloadError::TooManyRedirects { url: request.redacted(), limit: MAX_REDIRECTS })
+    }
+
     fn classify(&self, url: RedactedUrl, error: reqwest::Error) -> DownloadError {
         let error = error.without_url();
         if error.is_connect() && error.is_timeout() {
@@ -132,20 +152,19 @@ impl Downloader for HttpDownloader {
     async fn get(&self, request: DownloadRequest) -> Result<Download, DownloadError> {
         check(&request.url)?;
         let permit = self.pace.enter().await;
+        let mut visit = self.hosts.enter(&request.url, !request.at_once).await?;
         let clock = Deadline::start(&self.timeouts);
-        let mut url = request.url.clone();
-        for _ in 0..=MAX_REDIRECTS {
-            let foreign = url.origin() != request.url.origin();
-            let response = self.send(&url, &request, foreign, &clock).await?;
-            match redirect(&url, &response)? {
-                Some(next) => {
-                    tracing::debug!(from = %RedactedUrl::new(&url), to = %RedactedUrl::new(&next), "redirected");
-                    url = next;
-                }
-                None => return accept(url, response, &request, clock, permit),
+        let answer = self.follow(&request, &clock).await;
+        match answer.and_then(|(url, response)| Ok((accept(&url, &response, &request)?, url, response))) {
+            Ok((part, url, response)) => {
+                visit.answered();
+                Ok(download(url, response, part, Turn { clock, visit, _permit: permit }))
+            }
+            Err(error) => {
+                visit.failed(&error);
+                Err(error)
             }
         }
-        Err(DownloadError::TooManyRedirects { url: request.redacted(), limit: MAX_REDIRECTS })
     }
 }
 
@@ -176,42 +195,49 @@ fn redirect(url: &Url, response: &Response) -> Result<Option<Url>, DownloadError
     Ok(Some(next))
 }
 
-fn accept(
-    url: Url,
-    response: Response,
-    request: &DownloadRequest,
-    clock: Deadline,
-    permit: Option<OwnedSemaphorePermit>,
-) -> Result<Download, DownloadError> {
-    let shown = RedactedUrl::new(&url);
-    let status = response.status();
-    let headers = response.headers().clone();
-    let validator = StrongValidator::of(&headers);
+/// Which part of the file an answer has.
+struct FilePart {
+    offset: u64,
+    content_length: Option<u64>,
+    complete_length: Option<u64>,
+}
+
+/// Takes the head of an answer, if it is one that was asked for.
+fn accept(url: &Url, response: &Response, request: &DownloadRequest) -> Result<FilePart, DownloadError> {
+    let shown = RedactedUrl::new(url);
+    let (status, headers) = (response.status(), response.headers());
     let promised = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let (offset, content_length, complete_length) = match status.as_u16() {
         200 | 203 => (0, promised, promised),
         206 => {
             let wanted = request.range.unwrap_or_default();
-            let range = ContentRange::of(&headers).filter(|range| range.first == wanted.start).ok_or_else(|| {
+            let range = ContentRange::of(headers).filter(|range| range.first == wanted.start).ok_or_else(|| {
                 DownloadError::Interrupted { url: shown.clone(), detail: "206 with another range than was asked for".to_owned() }
             })?;
             let length = range.last - range.first + 1;
             (range.first, Some(length), range.complete)
         }
         304 if request.if_none_match.is_some() => (0, Some(0), None),
-        _ => return Err(refusal(shown, status, &headers)),
+        _ => return Err(refusal(shown, status, headers)),
     };
-    let body = Body { response, url: shown, expected: content_length, got: 0, clock, _permit: permit };
-    Ok(Download {
+    Ok(FilePart { offset, content_length, complete_length })
+}
+
+/// The answer with its body.
+fn download(url: Url, response: Response, part: FilePart, turn: Turn) -> Download {
+    let FilePart { offset, content_length, complete_length } = part;
+    let (status, headers) = (response.status(), response.headers().clone());
+    let body = Body { response, url: RedactedUrl::new(&url), expected: content_length, got: 0, turn };
+    Download {
         url,
         status,
-        headers,
         offset,
         content_length,
         complete_length,
-        validator,
+        validator: StrongValidator::of(&headers),
+        headers,
         body: stream::try_unfold(body, Body::next).boxed(),
-    })
+    }
 }
 
 fn refusal(url: RedactedUrl, status: StatusCode, headers: &HeaderMap) -> DownloadError {
@@ -240,24 +266,46 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(when.duration_since(now).unwrap_or_default())
 }
 
-/// The body with its limits; holds the remote's slot until the end.
+/// What a request holds until its body is read or dropped: its turn at the remote and at the host, and its limits.
+struct Turn {
+    clock: Deadline,
+    visit: Visit,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// The body.
 struct Body {
     response: Response,
     url: RedactedUrl,
     expected: Option<u64>,
     got: u64,
-    clock: Deadline,
-    _permit: Option<OwnedSemaphorePermit>,
+    turn: Turn,
 }
 
 impl Body {
     async fn next(mut self) -> Result<Option<(Bytes, Self)>, DownloadError> {
-        let url = self.url.clone();
-        match self.clock.limit(self.response.chunk()).await {
-            Err((kind, limit)) => Err(DownloadError::Timeout { url, kind, limit }),
+        match self.chunk().await {
+            Ok(Some(bytes)) => {
+                self.turn.visit.received(bytes.len()).await;
+                Ok(Some((bytes, self)))
+            }
+            Ok(None) => {
+                self.turn.visit.ended();
+                Ok(None)
+            }
+            Err(error) => {
+                self.turn.visit.failed(&error);
+                Err(error)
+            }
+        }
+    }
+
+    async fn chunk(&mut self) -> Result<Option<Bytes>, DownloadError> {
+        match self.turn.clock.limit(self.response.chunk()).await {
+            Err((kind, limit)) => Err(DownloadError::Timeout { url: self.url.clone(), kind, limit }),
             Ok(Ok(Some(bytes))) => {
                 self.got += bytes.len() as u64;
-                Ok(Some((bytes, self)))
+                Ok(Some(bytes))
             }
             Ok(Ok(None)) if self.expected.is_none_or(|expected| expected == self.got) => Ok(None),
             Ok(Ok(None)) => Err(self.truncated()),

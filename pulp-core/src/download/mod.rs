@@ -13,6 +13,7 @@ mod downloaders;
 mod error;
 mod fetch;
 mod file;
+mod hosts;
 mod http;
 mod options;
 mod pace;
@@ -34,6 +35,7 @@ pub use fetch::{
 };
 pub use file::FileDownloader;
 pub(crate) use file::OpenError;
+pub use hosts::{HostLimits, Hosts};
 pub use http::HttpDownloader;
 pub use options::{DEFAULT_CONCURRENCY, DEFAULT_RETRIES, RemoteOptions, Timeouts};
 pub(crate) use post::{JsonDocuments, PostClient, Questions};

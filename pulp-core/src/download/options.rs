@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use url::Url;
 
-use super::{DeniedNetworks, DownloadError};
+use super::{DeniedNetworks, DownloadError, Hosts};
 use crate::crypto::Secret;
 
 /// Connections to one remote at a time, unless the remote says otherwise.
@@ -49,6 +49,8 @@ pub struct RemoteOptions {
     pub timeouts: Timeouts,
     /// Networks that are not connected to, proxies included.
     pub denied_networks: DeniedNetworks,
+    /// The hosts that are fetched from, with those of other remotes.
+    pub hosts: Hosts,
 }
 
 impl Default for RemoteOptions {
@@ -69,6 +71,7 @@ impl Default for RemoteOptions {
             max_retries: None,
             timeouts: Timeouts::default(),
             denied_networks: DeniedNetworks::default(),
+            hosts: Hosts::default(),
         }
     }
 }

@@ -91,13 +91,15 @@ pub struct DownloadRequest {
     pub if_none_match: Option<HeaderValue>,
     /// More headers. They win over those of the remote, and do not follow a redirect to another origin.
     pub headers: HeaderMap,
+    /// Whether to be refused, rather than to wait, while a [host](super::Hosts) is in trouble.
+    pub at_once: bool,
 }
 
 impl DownloadRequest {
     /// Asks for the whole file at `url`.
     #[must_use]
     pub fn new(url: Url) -> Self {
-        Self { url, range: None, if_range: None, if_none_match: None, headers: HeaderMap::new() }
+        Self { url, range: None, if_range: None, if_none_match: None, headers: HeaderMap::new(), at_once: false }
     }
 
     /// Asks for a part only, provided the file is still the one that `validator` stands for.
@@ -112,6 +114,14 @@ impl DownloadRequest {
     #[must_use]
     pub fn header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
         self.headers.append(name, value);
+        self
+    }
+
+    /// Somebody waits for the answer: where a host is in trouble, and another request already finds out whether it answers again, this one
+    /// fails with [`DownloadError::HostInTrouble`].
+    #[must_use]
+    pub fn at_once(mut self) -> Self {
+        self.at_once = true;
         self
     }
 

@@ -105,6 +105,8 @@ impl Pulp {
         all.metric("pulp_upstream_bytes_total", Kind::Counter, "Bytes of files that came from upstreams.");
         all.sample(&[("for", "lazy")], fetches.bytes);
         all.sample(&[("for", "sync")], self.metrics().synced_bytes.get());
+        let help = "Upstream hosts that fail again and again, which one request at a time asks.";
+        all.single("pulp_upstream_hosts_in_trouble", Kind::Gauge, help, self.hosts().in_trouble());
     }
 
     fn write_storage(&self, all: &mut Snapshot) {

@@ -279,6 +279,8 @@ pub struct Drive {
     pub key: &'static str,
     /// Which rows.
     pub condition: Fragment,
+    /// What to order them by so that an index has them in the order of keys, the greatest first.
+    pub order: &'static str,
     /// How many lead to rows of each type, where that is known without going through them.
     pub counts: Option<Vec<ContentCount>>,
 }

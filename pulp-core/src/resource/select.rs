@@ -261,7 +261,7 @@ impl Resource {
     fn own_order(&self, drive: Option<&Drive>) -> String {
         match (self.default_order, drive) {
             // Keys are made in the order of time: the index that has them gives the page without a sort.
-            ("-pulp_created", Some(drive)) => format!("{} desc", drive.key),
+            ("-pulp_created", Some(drive)) => drive.order.to_owned(),
             ("-pulp_created", None) => format!("b.{} desc", self.key),
             (order, _) => {
                 let by = |name: &str| match name.strip_prefix('-') {

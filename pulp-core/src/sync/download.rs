@@ -234,7 +234,7 @@ async fn fetch(resolved: Resolved, cx: &SyncContext, budget: &Budget) -> Result<
             (FileSource::Spooled(spooled), FileState::Wanted) => (None, Place::Spooled(spooled)),
             (FileSource::Spooled(_), state) => (None, known(state)),
             (FileSource::Url(url), FileState::Wanted) => {
-                let spooled = fetch_file(cx, &elsewhere, &url, &file.expected).await?;
+                let spooled = fetch_file(cx, elsewhere, &url, &file.expected).await?;
                 cx.task().pulp().metrics().synced_bytes.add(spooled.size());
                 (Some(url), Place::Spooled(spooled))
             }
@@ -245,8 +245,9 @@ async fn fetch(resolved: Resolved, cx: &SyncContext, budget: &Budget) -> Result<
     Ok(Ready { unit: resolved.declared.unit, files: ready, _permit: Some(permit) })
 }
 
-/// Fetches a file: from an alternate content source if one has it, else from where it was declared to be.
-async fn fetch_file(cx: &SyncContext, elsewhere: &[Alternate], url: &Url, expected: &Expected) -> Result<Spooled> {
+/// Fetches a file: from an alternate content source if one has it, those that do best lately first; else from where it was declared to be.
+async fn fetch_file(cx: &SyncContext, mut elsewhere: Vec<Alternate>, url: &Url, expected: &Expected) -> Result<Spooled> {
+    elsewhere.sort_by_cached_key(|alternate| cx.pulp().hosts().rank(&alternate.url));
     for alternate in elsewhere.iter().filter(|alternate| alternate.source.is_usable()) {
         let fetched = cx.fetch_announced(&alternate.source.client, alternate.url.clone(), expected.clone()).await;
         alternate.source.note(fetched.is_ok());

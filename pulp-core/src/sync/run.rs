@@ -105,10 +105,14 @@ async fn note_size(cx: &SyncContext, rules: &dyn RepositoryType) {
     let mut tables = TABLES.to_vec();
     tables.extend(rules.unit_rules().iter().map(|rule| rule.table));
     tables.dedup();
+    // Side by side, since the task waits for it: one connection keeps one core busy.
+    let (some, others) = tables.split_at(tables.len() / 2);
     let db = cx.pulp().db();
-    if let Some(analyze) = db.dialect().analyze(&tables)
-        && let Err(error) = db.execute(Sql::new(analyze)).await
-    {
+    let analyze = async |tables: &[&str]| match db.dialect().analyze(tables) {
+        Some(analyze) => db.execute(Sql::new(analyze)).await.map(drop),
+        None => Ok(()),
+    };
+    if let Err(error) = tokio::try_join!(analyze(some), analyze(others)) {
         tracing::warn!(%error, "the statistics of the database are those from before the sync");
     }
 }

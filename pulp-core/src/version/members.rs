@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use crate::db::{DbError, Executor, ExecutorExt, Sql};
+use crate::db::{DbError, Dialect, Executor, ExecutorExt, Sql};
 use crate::model::RepositoryVersion;
 
 /// A set of content units, told by versions. It becomes SQL where it is used: nothing is fetched to build it.
@@ -98,21 +98,36 @@ impl Members {
         sql.push(" and rc.content_id = ").push(column).push(")");
     }
 
-    /// Appends joins and conditions to a query over `core_repositorycontent rc`; further conditions begin with `and`.
+    /// Appends the condition to a query over `core_repositorycontent rc`; further conditions begin with `and`.
     pub fn push_where(self, sql: &mut Sql) {
+        self.push_led(sql, |column| (format!("{column} = "), ""));
+    }
+
+    /// The column by which an index has them in the order of their keys, where one has.
+    fn leader(self) -> Option<&'static str> {
         match self {
-            Self::AddedBy { version } => {
-                sql.push(" where rc.version_added_id = ").push_bind(version);
-            }
-            Self::RemovedBy { version } => {
-                sql.push(" where rc.version_removed_id = ").push_bind(version);
-            }
+            Self::Of { .. } | Self::Last { .. } | Self::Except { .. } => Some("rc.repository_id"),
+            Self::AddedBy { .. } => Some("rc.version_added_id"),
+            Self::RemovedBy { .. } => Some("rc.version_removed_id"),
+            Self::Between { .. } => None,
+        }
+    }
+
+    /// The condition; `is` gives what stands before and after the value that a column has.
+    fn push_led(self, sql: &mut Sql, is: impl Fn(&str) -> (String, &'static str)) {
+        let mut lead = |key: Uuid| {
+            let (before, after) = is(self.leader().unwrap_or_default());
+            sql.push(" where ").push(before).push_bind(key).push(after);
+        };
+        match self {
+            Self::AddedBy { version } | Self::RemovedBy { version } => lead(version),
             Self::Of { repository, number } => {
-                push_numbers(sql, repository);
-                push_present(sql, number);
+                lead(repository);
+                push_held(sql, repository, number);
             }
             Self::Last { repository } => {
-                sql.push(" where rc.repository_id = ").push_bind(repository).push(" and rc.version_removed_id is null");
+                lead(repository);
+                sql.push(" and rc.version_removed_id is null");
             }
             Self::Between { repository, from, to } => {
                 // A stay that covers `to` and neither begins nor ends on the way covers `from` as well: only the deltas count, so
@@ -142,8 +157,8 @@ impl Members {
                 push_has(sql, repository, from);
             }
             Self::Except { has: (repository, number), lacks } => {
-                push_numbers(sql, repository);
-                push_present(sql, number);
+                lead(repository);
+                push_held(sql, repository, number);
                 sql.push(" and not ");
                 push_has(sql, lacks.0, lacks.1);
             }
@@ -177,7 +192,7 @@ impl Members {
     /// If the database cannot be reached.
     pub async fn page<E: Executor + ?Sized>(self, executor: &E, after: Option<Uuid>, limit: i64) -> Result<Vec<Uuid>, DbError> {
         let mut sql = Sql::default();
-        self.push_page(&mut sql, after, limit);
+        self.push_page(&mut sql, executor.dialect(), after, limit);
         executor.column(sql).await
     }
 
@@ -187,32 +202,39 @@ impl Members {
     /// If the database cannot be reached.
     pub async fn end_of_page<E: Executor + ?Sized>(self, executor: &E, after: Option<Uuid>, limit: i64) -> Result<Option<Uuid>, DbError> {
         let mut sql = Sql::new("select content_id from (");
-        self.push_page(&mut sql, after, limit);
+        self.push_page(&mut sql, executor.dialect(), after, limit);
         sql.push(") page order by content_id desc limit 1");
         Ok(executor.optional::<(Uuid,)>(sql).await?.map(|(last,)| last))
     }
 
-    fn push_page(self, sql: &mut Sql, after: Option<Uuid>, limit: i64) {
+    fn push_page(self, sql: &mut Sql, dialect: Dialect, after: Option<Uuid>, limit: i64) {
         sql.push("select rc.content_id from core_repositorycontent rc");
-        self.push_where(sql);
+        self.push_led(sql, |column| dialect.leads(column));
         if let Some(after) = after {
             sql.push(" and rc.content_id > ").push_bind(after);
         }
-        sql.push(" order by rc.content_id limit ").push_bind(limit);
+        sql.push(" order by ");
+        if let Some(leader) = self.leader() {
+            sql.push(leader).push(", ");
+        }
+        sql.push(format!("rc.content_id limit {limit}"));
     }
 }
 
-fn push_numbers(sql: &mut Sql, repository: Uuid) {
-    sql.push(
-        " join core_repositoryversion added on added.pulp_id = rc.version_added_id \
-         left join core_repositoryversion removed on removed.pulp_id = rc.version_removed_id where rc.repository_id = ",
-    );
-    sql.push_bind(repository);
-}
-
-fn push_present(sql: &mut Sql, number: i64) {
-    sql.push(" and added.number <= ").push_bind(number);
-    sql.push(" and (removed.number is null or removed.number > ").push_bind(number).push(")");
+/// That the version of this number has the unit of a row `rc` of the repository. Both parts ask for the versions that come later: of the last one there
+/// are none. Those that come earlier PostgreSQL would join, and as it knows next to nothing of a small table of versions, it would take what comes of it
+/// for so little that it sorts all of it for a page.
+fn push_held(sql: &mut Sql, repository: Uuid, number: i64) {
+    let later = |sql: &mut Sql| {
+        push_versions(sql, repository, |sql| {
+            sql.push("number > ").push_bind(number);
+        });
+    };
+    sql.push(" and rc.version_added_id not in ");
+    later(sql);
+    sql.push(" and (rc.version_removed_id is null or rc.version_removed_id in ");
+    later(sql);
+    sql.push(")");
 }
 
 /// The keys of versions of a repository that meet a condition, in parentheses.

@@ -1,9 +1,14 @@
 //! Files that are fetched when somebody asks for them.
 
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use chrono::TimeDelta;
-use http::Method;
+use http::{Method, Response};
+use pulp_core::body::Body;
 use pulp_core::db::{ExecutorExt, Sql};
-use pulp_testkit::{Fault, Kit, Upstream, both_databases};
+use pulp_testkit::{Fault, Kit, Server, Upstream, both_databases};
+use tokio::sync::Notify;
 
 use crate::world::{Timed, World, sha256};
 
@@ -151,6 +156,76 @@ both_databases! {
         wait_until_idle(&world).await;
         assert_eq!((bad.hits("a.txt"), good.hits("a.txt"), good.hits("other.txt")), (1, 1, 0));
         assert_eq!(world.count("core_remoteartifact where failed_at is not null").await, 1);
+    }
+
+    async fn the_source_that_does_best_is_asked_first(kit: Kit) {
+        let world = World::new(kit.pulp());
+        let first = Upstream::start().await.file("a", "first").file("b", "next").fault("a", Fault::Status(503));
+        let second = Upstream::start().await.file("a", "first").file("b", "next");
+        let mut units = Vec::new();
+        let remotes = [world.remote(&first.url(""), "on_demand").await, world.remote(&second.url(""), "on_demand").await];
+        for (path, says) in [("a", "first"), ("b", "next")] {
+            let (unit, file) = world.unit(path, None).await;
+            for (upstream, remote) in [&first, &second].into_iter().zip(remotes) {
+                world.source(file, remote, &upstream.url(path), says.as_bytes()).await;
+            }
+            units.push(unit);
+        }
+        world.publish(&units).await;
+        assert_eq!(world.get("/d/a").await.text(), "first");
+        assert_eq!((first.hits("a"), second.hits("a")), (1, 1));
+        assert_eq!(world.get("/d/b").await.text(), "next");
+        assert_eq!((first.hits("b"), second.hits("b")), (0, 1));
+    }
+
+    async fn one_client_at_a_time_asks_a_host_in_trouble(kit: Kit) {
+        let world = World::new(kit.pulp());
+        let (asked, answer_now) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Notify::new()));
+        let upstream = Server::start({
+            let (asked, answer_now) = (Arc::clone(&asked), Arc::clone(&answer_now));
+            move |request| {
+                let (asked, answer_now) = (Arc::clone(&asked), Arc::clone(&answer_now));
+                async move {
+                    let path = request.uri().path().trim_start_matches('/').to_owned();
+                    asked.lock().unwrap().push(path.clone());
+                    match path.as_str() {
+                        "a0" => return Response::builder().status(503).body(Body::empty()).unwrap(),
+                        "a1" => answer_now.notified().await,
+                        _ => {}
+                    }
+                    Response::new(Body::from(path))
+                }
+            }
+        })
+        .await;
+        let hits = |path: &str| asked.lock().unwrap().iter().filter(|asked| *asked == path).count();
+        let mut units = Vec::new();
+        for path in ["a0", "a1", "a2"] {
+            let (unit, file) = world.unit(path, None).await;
+            let remote = world.remote(&upstream.url(), "on_demand").await;
+            world.source(file, remote, &format!("{}/{path}", upstream.url()), path.as_bytes()).await;
+            units.push(unit);
+        }
+        world.publish(&units).await;
+        for _ in 0..10 {
+            assert_eq!(world.status("/d/a0").await, 502);
+            wait_until_idle(&world).await;
+        }
+        assert_eq!(world.pulp.hosts().in_trouble(), 1);
+        let others = async {
+            while hits("a1") == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            let refused = world.get("/d/a2").await;
+            answer_now.notify_one();
+            refused
+        };
+        let (answer, refused) = futures::join!(world.get("/d/a1"), others);
+        assert_eq!(refused.status, 502);
+        assert!(refused.text().contains("the host has failed 10 times in a row"), "{}", refused.text());
+        assert_eq!((answer.text().as_str(), hits("a2")), ("a1", 0));
+        assert_eq!(world.pulp.hosts().in_trouble(), 0);
+        assert_eq!(world.get("/d/a2").await.text(), "a2");
     }
 
     async fn sources_that_fail_otherwise_are_asked_again(kit: Kit) {

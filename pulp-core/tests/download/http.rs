@@ -7,8 +7,8 @@ use futures::TryStreamExt as _;
 use http::{HeaderValue, StatusCode, header};
 use pulp_core::crypto::Secret;
 use pulp_core::download::{
-    ByteRange, DeniedNetworks, Download, DownloadError, DownloadRequest, Downloader as _, Downloaders, FileDownloader, HttpDownloader,
-    RemoteOptions, TimeoutKind,
+    ByteRange, DeniedNetworks, Download, DownloadError, DownloadRequest, Downloader as _, Downloaders, FileDownloader, HostLimits, Hosts,
+    HttpDownloader, RemoteOptions, TimeoutKind,
 };
 use pulp_testkit::{Blob, Fault, Proxy, Upstream};
 
@@ -416,4 +416,36 @@ async fn no_more_connections_than_the_remote_allows() {
     }
     assert_eq!(body(third.await.unwrap()).await.unwrap(), "x");
     assert_eq!(upstream.hits("a"), 3);
+}
+
+#[tokio::test]
+async fn a_host_has_as_many_requests_at_a_time_as_it_may_have() {
+    let upstream = Upstream::start().await.file("a", "aa").file("b", "bb").fault("a", Fault::HoldAt(1));
+    let hosts = Hosts::new(HostLimits::new(1, 0));
+    // Two remotes of one host.
+    let (one, other) = (options(|o| o.hosts = hosts.clone()), options(|o| o.hosts = hosts.clone()));
+    let held = get(&one, request(&upstream, "a")).await.unwrap();
+    let next = tokio::spawn({
+        let asked = request(&upstream, "b");
+        async move { body(get(&other, asked).await?).await }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(upstream.hits("b"), 0, "while one is on its way the other waits");
+    upstream.release();
+    assert_eq!(body(held).await.unwrap(), "aa");
+    assert_eq!(next.await.unwrap().unwrap(), "bb");
+}
+
+#[tokio::test]
+async fn a_host_that_broke_off_ten_times_is_left_alone_for_a_second() {
+    let upstream = Upstream::start().await.file("a", "hello").fault("a", Fault::CutAt(2).times(10));
+    let options = RemoteOptions::default();
+    for _ in 0..10 {
+        assert!(matches!(fetch(&options, &upstream, "a").await, Err(DownloadError::Truncated { .. })));
+    }
+    assert_eq!(options.hosts.in_trouble(), 1);
+    let began = std::time::Instant::now();
+    assert_eq!(fetch(&options, &upstream, "a").await.unwrap(), "hello");
+    assert!(began.elapsed() >= Duration::from_millis(900), "who can wait does: {:?}", began.elapsed());
+    assert_eq!(options.hosts.in_trouble(), 0);
 }

@@ -6,11 +6,11 @@ use uuid::Uuid;
 
 use super::super::access::app_of;
 use super::super::{
-    AccessPolicy, ActionHandler, Condition, Context, Drive, Field, Filter, FilterKind, FilterValue, Fragment, Joined, Kind, Lookup, NamedVersion, Noun,
-    Resource, Returns, Scope, Shape, Target,
+    AccessPolicy, ActionHandler, Condition, Context, Drive, Field, Filter, FilterKind, FilterValue, Fragment, Joined, Kind, Lookup,
+    NamedVersion, Noun, Resource, Returns, Scope, Shape, Target,
 };
 use crate::clock::Timestamp;
-use crate::db::{ExecutorExt, Sql};
+use crate::db::{Executor as _, ExecutorExt, Sql};
 use crate::version::CountType;
 use crate::{CORE, Error, Result};
 
@@ -42,9 +42,11 @@ impl Resource {
             Field::new(name, Kind::Computed(Shape::Text)).joined(stored).help("A digest of the unit's file, where it is known.")
         };
         let artifact = Field::href("artifact", Target::ARTIFACT).joined("a.pulp_id");
-        self.joined(
-            Joined::new("core_contentartifact", "ca", "ca.content_id = b.pulp_id").to("core_artifact", "a", "a.pulp_id = ca.artifact_id"),
-        )
+        self.joined(Joined::new("core_contentartifact", "ca", "ca.content_id = b.pulp_id").to(
+            "core_artifact",
+            "a",
+            "a.pulp_id = ca.artifact_id",
+        ))
         .field(artifact.keyword("readOnly", Json::Null).help("The unit's file."))
         .field(digest("md5", "a.md5"))
         .field(digest("sha1", "a.sha1"))
@@ -87,12 +89,21 @@ enum VersionPart {
 }
 
 impl VersionPart {
-    /// The condition that a row `rc` of `core_repositorycontent` is about one of them.
-    fn of(self, version: &NamedVersion) -> Fragment {
+    /// The condition that a row `rc` of `core_repositorycontent` is about one of them; `is` says that a column has a key.
+    fn of(self, version: &NamedVersion, is: impl Fn(&str, Uuid) -> Fragment) -> Fragment {
         match self {
-            Self::Present => membership(version.repository, version.number),
-            Self::Added => Fragment::new("rc.version_added_id = ").bind(version.id),
-            Self::Removed => Fragment::new("rc.version_removed_id = ").bind(version.id),
+            Self::Present => is("rc.repository_id", version.repository).then(held(version.repository, version.number)),
+            Self::Added => is("rc.version_added_id", version.id),
+            Self::Removed => is("rc.version_removed_id", version.id),
+        }
+    }
+
+    /// The order in which an index has them.
+    fn order(self) -> &'static str {
+        match self {
+            Self::Present => "rc.repository_id desc, rc.content_id desc",
+            Self::Added => "rc.version_added_id desc, rc.content_id desc",
+            Self::Removed => "rc.version_removed_id desc, rc.content_id desc",
         }
     }
 
@@ -114,16 +125,29 @@ impl Condition for InVersion {
     async fn condition(&self, _: &Context, _: Lookup, value: &FilterValue) -> Result<Fragment> {
         // Of what is in another domain there is nothing here.
         let FilterValue::Version(version) = value else { return Ok(Fragment::never()) };
-        Ok(Fragment::new("b.pulp_id in (select rc.content_id from core_repositorycontent rc where ").then(self.0.of(version)).text(")"))
+        let units = self.0.of(version, equals);
+        Ok(Fragment::new("b.pulp_id in (select rc.content_id from core_repositorycontent rc where ").then(units).text(")"))
     }
 
-    async fn drive(&self, _: &Context, value: &FilterValue) -> Result<Option<Drive>> {
+    async fn drive(&self, cx: &Context, value: &FilterValue) -> Result<Option<Drive>> {
+        let dialect = cx.pulp().db().dialect();
+        let leads = |column: &str, key: Uuid| {
+            let (before, after) = dialect.leads(column);
+            Fragment::new(before).bind(key).text(after)
+        };
         let (condition, counts) = match value {
-            FilterValue::Version(version) => (self.0.of(version), version.counts.get(&self.0.counted()).cloned().unwrap_or_default()),
+            FilterValue::Version(version) => {
+                (self.0.of(version, leads), version.counts.get(&self.0.counted()).cloned().unwrap_or_default())
+            }
             _ => (Fragment::never(), Vec::new()),
         };
-        Ok(Some(Drive { from: "core_repositorycontent rc", key: "rc.content_id", condition, counts: Some(counts) }))
+        let (from, key, order) = ("core_repositorycontent rc", "rc.content_id", self.0.order());
+        Ok(Some(Drive { from, key, condition, order, counts: Some(counts) }))
     }
+}
+
+fn equals(column: &str, key: Uuid) -> Fragment {
+    Fragment::new(format!("{column} = ")).bind(key)
 }
 
 /// A statement that gives the keys of a version’s units.
@@ -133,14 +157,13 @@ pub(crate) async fn members(cx: &Context, version: Uuid) -> Result<Fragment> {
         .db()
         .optional(Sql::new("select repository_id, number from core_repositoryversion where pulp_id = $1").bind(version))
         .await?;
-    let condition = found.map_or_else(Fragment::never, |(repository, number)| membership(repository, number));
+    let of = |(repository, number)| equals("rc.repository_id", repository).then(held(repository, number));
+    let condition = found.map_or_else(Fragment::never, of);
     Ok(Fragment::new("select rc.content_id from core_repositorycontent rc where ").then(condition))
 }
 
-/// The condition that a row `rc` of `core_repositorycontent` says that the version of this number has a unit. Both parts ask for the versions
-/// that come later: for a page of the last version there are none. (Those that come earlier PostgreSQL would join, and as it knows next to
-/// nothing of a small table of versions, it would take the result for so small that it sorts all of it for a page.)
-fn membership(repository: Uuid, number: i64) -> Fragment {
+/// Appended to the condition that a row `rc` of `core_repositorycontent` is of a repository: that the version of this number has the unit.
+fn held(repository: Uuid, number: i64) -> Fragment {
     let later = || {
         Fragment::new("in (select pulp_id from core_repositoryversion where repository_id = ")
             .bind(repository)
@@ -148,9 +171,7 @@ fn membership(repository: Uuid, number: i64) -> Fragment {
             .bind(number)
             .text(")")
     };
-    Fragment::new("rc.repository_id = ")
-        .bind(repository)
-        .text(" and rc.version_added_id not ")
+    Fragment::new(" and rc.version_added_id not ")
         .then(later())
         .text(" and (rc.version_removed_id is null or rc.version_removed_id ")
         .then(later())
