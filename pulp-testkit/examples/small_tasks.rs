@@ -88,9 +88,11 @@ async fn measure(name: &str, client: &Client, options: &Options) {
     let load = Load { client, options, run: uuid::Uuid::now_v7().to_string() };
     let (deletions, publications) = (load.many(delete).await, load.many(publish).await);
     let (deletion, publication) = (load.one(delete).await, load.one(publish).await);
-    println!("| {name} | {deletions:.0} | {publications:.0} | {deletion:.1?} | {publication:.1?} |");
+    println!("| {name} | {deletions:.1} | {publications:.1} | {deletion:.1?} | {publication:.1?} |");
     if options.waiting > 0 {
         load.wait_for_one().await;
+        // What so many rows leave the disk to do is over.
+        tokio::time::sleep(Duration::from_secs(10)).await;
         let (deletion, publication) = (load.one(delete).await, load.one(publish).await);
         println!("| {name}, while {} wait | | | {deletion:.1?} | {publication:.1?} |", options.waiting);
     }

@@ -164,7 +164,7 @@ impl Source for Asked {
         let source = download::Source {
             id: pulling.remote.pulp_id.to_string(),
             downloader: client.downloaders,
-            request: DownloadRequest::new(pulling.url.clone()),
+            request: DownloadRequest::new(pulling.url.clone()).at_once(),
             retry: client.retry,
         };
         let key = format!("pull {} {} {}", pulling.remote.pulp_id, pulling.distribution.pulp_id, pulling.url);

@@ -106,14 +106,13 @@ impl Dialect {
         matches!(self, Self::Postgres)
     }
 
-    /// A comparison of a column with one value, for a statement that is ordered by this column and then by another. PostgreSQL leaves a column that equals a
-    /// value out of the order; any index that has the other column in order would do then, and it may well go through the rows of all values to find the
-    /// first hundred of one. Of a column that is one of several values, only the index will do that begins with both.
-    /// What stands before the value, and after it.
+    /// Whether a column is one of some values, for a statement that is ordered by this column and then by another: what stands before the values, and
+    /// after them. PostgreSQL leaves a column that equals a value out of the order; any index that has the other column in order would do then, and it may
+    /// well go through the rows of all values to find the first of one. Of a column that is in an array, only the index will do that begins with both.
     pub fn leads(self, column: &str) -> (String, &'static str) {
         match self {
             Self::Postgres => (format!("{column} = any(array["), "])"),
-            Self::Sqlite => (format!("{column} = "), ""),
+            Self::Sqlite => (format!("{column} in ("), ")"),
         }
     }
 

@@ -115,6 +115,7 @@ impl Upstream {
             max_retries: row.max_retries.and_then(|number| u32::try_from(number).ok()),
             timeouts: Timeouts::from_seconds(row.total_timeout, row.connect_timeout, row.sock_connect_timeout, row.sock_read_timeout)?,
             denied_networks: pulp.denied_networks().clone(),
+            hosts: pulp.hosts().clone(),
             ..RemoteOptions::default()
         };
         let root = row.api_root.trim_matches('/');

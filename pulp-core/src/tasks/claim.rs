@@ -22,6 +22,9 @@ use crate::model::{TaskRow, TaskState};
 /// How many of the first startable tasks are looked at, at least.
 const WINDOW: usize = 32;
 
+/// How many tasks are marked in one go.
+const AT_ONCE: usize = 1_000;
+
 /// How long to wait before looking again where that failed: at first, and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
@@ -167,9 +170,14 @@ async fn candidates(pulp: &Pulp, window: usize, lane: Lane, known: bool) -> Resu
 /// Marks the tasks that may start now that reservations of `released` are gone, and tells of them.
 pub(super) async fn unblock(pulp: &Pulp, released: &Resources) -> Result<(), DbError> {
     let Some(candidates) = blocked_by(released) else { return Ok(()) };
-    let mut which = Sql::new("sequence in (");
-    which.append(candidates).push(")");
-    unblock_where(pulp, pulp.db().dialect().by_key(), which).await.map(drop)
+    // Alone, since mostly there are none: together with the question whether they are free, PostgreSQL answers that for all that wait.
+    let candidates: Vec<i64> = pulp.db().column(candidates).await?;
+    for some in candidates.chunks(AT_ONCE) {
+        let mut which = Sql::new("sequence in ");
+        which.push_list(some.iter().copied());
+        unblock_where(pulp, pulp.db().dialect().by_key(), which).await?;
+    }
+    Ok(())
 }
 
 /// The same, for certain: while the database is away, it is tried again. Who has died meanwhile is missed, and all are looked through.
@@ -221,17 +229,18 @@ fn blocked_by(released: &Resources) -> Option<Sql> {
 
 async fn unblock_where(pulp: &Pulp, by: &str, which: Sql) -> Result<usize, DbError> {
     // Two questions, since each can stop at the first row of its index; together they would read all that share a resource.
+    // Scalars, which no planner makes a join of all that is reserved.
     let free = "state = 'waiting' and unblocked_at is null \
-         and not exists (select 1 from core_taskreservation mine join core_taskreservation other on other.resource = mine.resource \
-             and other.task_sequence < mine.task_sequence where mine.task_sequence = core_task.sequence and mine.exclusive) \
-         and not exists (select 1 from core_taskreservation mine join core_taskreservation other on other.resource = mine.resource \
-             and other.task_sequence < mine.task_sequence and other.exclusive where mine.task_sequence = core_task.sequence) and ";
+         and (select 1 from core_taskreservation mine join core_taskreservation other on other.resource = mine.resource \
+             and other.task_sequence < mine.task_sequence where mine.task_sequence = core_task.sequence and mine.exclusive limit 1) is null \
+         and (select 1 from core_taskreservation mine join core_taskreservation other on other.resource = mine.resource \
+             and other.task_sequence < mine.task_sequence and other.exclusive where mine.task_sequence = core_task.sequence limit 1) is null and ";
     let mut look = Sql::new(format!("select sequence from core_task{by} where {free}"));
     look.append(which);
     let db: &Db = pulp.db();
     let found: Vec<i64> = db.column(look).await?;
     let mut told = 0;
-    for some in found.chunks(1_000) {
+    for some in found.chunks(AT_ONCE) {
         let mut mark = Sql::new("update core_task set unblocked_at = $1 where state = 'waiting' and unblocked_at is null and sequence in ")
             .bind(pulp.now());
         mark.push_list(some.iter().copied()).push(" returning pulp_id");

@@ -270,16 +270,20 @@ fn lock_key(name: &str) -> i64 {
 
 /// Whether an unfinished task has reserved what conflicts with these needs.
 async fn is_taken(tx: &Tx, resources: &Resources) -> Result<bool> {
-    if resources.exclusives().next().is_some() {
-        let mut sql = Sql::new("select 1 from core_taskreservation where resource in ");
-        sql.push_list(resources.exclusives()).push(" limit 1");
-        if !tx.rows(sql).await?.is_empty() {
-            return Ok(true);
+    Ok(has_any(tx, "", resources.exclusives()).await? || has_any(tx, "exclusive and ", resources.shareds()).await?)
+}
+
+/// Whether one of these resources is reserved. The order says by which index to look: PostgreSQL would expect to find one among the first that it comes by,
+/// and look through all.
+async fn has_any<'a>(tx: &Tx, condition: &str, names: impl Iterator<Item = &'a str>) -> Result<bool> {
+    let names: Vec<&str> = names.collect();
+    for some in names.chunks(rows_per_statement(1)) {
+        let (before, after) = tx.dialect().leads("resource");
+        let mut sql = Sql::new(format!("select 1 from core_taskreservation where {condition}{before}"));
+        for (at, name) in some.iter().enumerate() {
+            sql.push(if at > 0 { ", " } else { "" }).push_bind(*name);
         }
-    }
-    if resources.shareds().next().is_some() {
-        let mut sql = Sql::new("select 1 from core_taskreservation where exclusive and resource in ");
-        sql.push_list(resources.shareds()).push(" limit 1");
+        sql.push(after).push(" order by resource, task_sequence limit 1");
         if !tx.rows(sql).await?.is_empty() {
             return Ok(true);
         }

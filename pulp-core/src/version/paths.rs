@@ -27,13 +27,15 @@ impl VersionDraft {
     /// # Errors
     /// [`Error::BadRequest`] with the first such path, worded as Pulp does.
     pub async fn check_paths(&self) -> Result<()> {
-        if let Some(path) = self.duplicated_path().await? {
+        // Side by side, for each is about all that was added; the first that found something is told.
+        let looks = tokio::join!(self.duplicated_path(), self.path_above_others(), self.check_directories());
+        if let Some(path) = looks.0? {
             return Err(path_error(&format!("Path is duplicated: {path}")));
         }
-        if let Some((above, below)) = self.path_above_others().await? {
+        if let Some((above, below)) = looks.1? {
             return Err(path_error(&format!("The path for file '{below}' overlaps: {above}")));
         }
-        self.check_directories().await
+        looks.2
     }
 
     async fn duplicated_path(&self) -> Result<Option<String>, DbError> {
