@@ -171,7 +171,8 @@ async fn candidates(pulp: &Pulp, window: usize, lane: Lane, known: bool) -> Resu
 pub(super) async fn unblock(pulp: &Pulp, released: &Resources) -> Result<(), DbError> {
     let Some(candidates) = blocked_by(released) else { return Ok(()) };
     // Alone, since mostly there are none: together with the question whether they are free, PostgreSQL answers that for all that wait.
-    let candidates: Vec<i64> = pulp.db().column(candidates).await?;
+    let candidates: Vec<Option<i64>> = pulp.db().column(candidates).await?;
+    let candidates: Vec<i64> = candidates.into_iter().flatten().collect();
     for some in candidates.chunks(AT_ONCE) {
         let mut which = Sql::new("sequence in ");
         which.push_list(some.iter().copied());
