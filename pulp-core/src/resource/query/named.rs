@@ -152,8 +152,11 @@ async fn version(cx: &Context, text: &str) -> Result<FilterValue> {
     }
 }
 
-/// A version and its counts, from its rows: one for each count, or one without any.
-fn named_version(rows: Vec<(Uuid, Uuid, i64, Option<String>, Option<String>, Option<i64>)>) -> Option<NamedVersion> {
+/// A version with one of its counts, or with none: key, repository, number; which count, of what type, how many.
+type CountedVersion = (Uuid, Uuid, i64, Option<String>, Option<String>, Option<i64>);
+
+/// A version and all of its counts.
+fn named_version(rows: Vec<CountedVersion>) -> Option<NamedVersion> {
     let &(id, repository, number, ..) = rows.first()?;
     let mut version = NamedVersion { id, repository, number, counts: BTreeMap::new() };
     for (.., code, content_type, count) in rows {
