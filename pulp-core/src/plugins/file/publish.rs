@@ -108,24 +108,34 @@ fn pages(db: db::Db, members: Members) -> impl Stream<Item = Result<Vec<Line>>> 
 /// Path, digest, and size, which of a file that is not here only its sources tell.
 type Line = (String, String, Option<i64>);
 
-/// The files behind one key, up to another. Bounded on both sides, a page costs what is on it; with a limit instead, PostgreSQL may join all
-/// that follow for each page. It does not conclude that what is joined lies between the same keys, and would read all files there are.
+/// The files behind one key, up to another, so that a page costs what is on it.
 async fn lines(db: db::Db, members: Members, after: Option<Uuid>, last: Uuid) -> Result<Vec<Line>> {
     let mut sql = Sql::new(
         "select unit.relative_path, unit.digest, coalesce(artifact.size, (\
             select max(source.size) from core_remoteartifact source where source.content_artifact_id = file.pulp_id)) \
-         from core_repositorycontent rc \
-         join file_filecontent unit on unit.content_ptr_id = rc.content_id \
-         join core_contentartifact file on file.content_id = rc.content_id \
-         left join core_artifact artifact on artifact.pulp_id = file.artifact_id",
+         from core_repositorycontent rc",
     );
+    sql.push(joins(db.dialect()));
     members.push_where(&mut sql);
-    for key in ["rc.content_id", "unit.content_ptr_id", "file.content_id"] {
-        if let Some(after) = after {
-            sql.push(" and ").push(key).push(" > ").push_bind(after);
-        }
-        sql.push(" and ").push(key).push(" <= ").push_bind(last);
+    if let Some(after) = after {
+        sql.push(" and rc.content_id > ").push_bind(after);
     }
-    sql.push(" order by rc.content_id");
+    sql.push(" and rc.content_id <= ").push_bind(last).push(" order by rc.content_id");
     Ok(db.all(sql).await?)
+}
+
+/// What a line needs, looked up by key. PostgreSQL takes what lies between two keys for one row, and would as soon compare all units on the page with all
+/// files as look each of them up: with a million units a page took seconds.
+fn joins(dialect: db::Dialect) -> &'static str {
+    match dialect {
+        db::Dialect::Postgres => {
+            " cross join lateral (select u.relative_path, u.digest from file_filecontent u where u.content_ptr_id = rc.content_id limit 1) unit \
+              cross join lateral (select f.pulp_id, f.artifact_id from core_contentartifact f where f.content_id = rc.content_id limit 1) file \
+              left join lateral (select a.size from core_artifact a where a.pulp_id = file.artifact_id limit 1) artifact on true"
+        }
+        db::Dialect::Sqlite => {
+            " join file_filecontent unit on unit.content_ptr_id = rc.content_id join core_contentartifact file on file.content_id = rc.content_id \
+              left join core_artifact artifact on artifact.pulp_id = file.artifact_id"
+        }
+    }
 }
