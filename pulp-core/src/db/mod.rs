@@ -3,6 +3,7 @@
 //! [`Db`] is a pool of connections to SQLite or PostgreSQL; [`Tx`] a transaction on either. Both run [`Sql`], one text for
 //! both databases, and give rows that are read through [`sqlx::FromRow`]. What truly differs is in [`dialect`].
 
+mod array;
 mod at_hand;
 pub mod dialect;
 mod error;
@@ -18,6 +19,7 @@ mod value;
 
 use async_trait::async_trait;
 
+pub use array::Array;
 pub use dialect::Dialect;
 pub use error::DbError;
 pub use in_thread::{InThread, InThreadRow};

@@ -9,7 +9,7 @@ use sqlx::types::Json;
 use sqlx::{Arguments, AssertSqlSafe, Executor as _};
 use tokio::sync::Mutex;
 
-use super::{DbError, Dialect, Executor, Insert, Row, Sql, Value, insert, stale};
+use super::{Array, DbError, Dialect, Executor, Insert, Row, Sql, Value, insert, stale};
 use crate::shareable::shareable;
 
 /// A transaction. Dropped without [`Tx::commit`], it leaves nothing behind.
@@ -190,7 +190,7 @@ pub(super) fn unnumbered(text: String, values: usize) -> String {
 }
 
 macro_rules! bind_all {
-    ($arguments:ident, $values:ident) => {{
+    ($arguments:ident, $values:ident, $array:expr) => {{
         for value in $values {
             match value {
                 Value::Bool(v) => $arguments.add(v),
@@ -200,6 +200,7 @@ macro_rules! bind_all {
                 Value::Uuid(v) => $arguments.add(v),
                 Value::Time(v) => $arguments.add(v),
                 Value::Json(v) => $arguments.add(v.map(Json)),
+                Value::Array(v) => $array(v, &mut $arguments),
             }
             .map_err(sqlx::Error::Encode)?;
         }
@@ -207,14 +208,17 @@ macro_rules! bind_all {
     }};
 }
 
+/// Why SQLite refuses a value.
+pub(super) const NO_ARRAYS: &str = "SQLite has no arrays: a statement with many rows is made by `Sql::push_table`";
+
 fn postgres_arguments(values: Vec<Value>) -> Result<PgArguments, sqlx::Error> {
     let mut arguments = PgArguments::default();
-    bind_all!(arguments, values)
+    bind_all!(arguments, values, Array::add_to)
 }
 
 pub(super) fn sqlite_arguments(values: Vec<Value>) -> Result<SqliteArguments, sqlx::Error> {
     let mut arguments = SqliteArguments::default();
-    bind_all!(arguments, values)
+    bind_all!(arguments, values, |_, _| Err(NO_ARRAYS.into()))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::alternate::{Alternate, Alternates};
+use super::settle::Settled;
 use super::{Declared, DeclaredFile, FileSource, SyncContext};
 use crate::Result;
 use crate::clock::Timestamp;
@@ -33,24 +34,29 @@ pub(super) enum FileState {
     Later,
 }
 
-/// Runs until the first stage has no more.
+/// Runs until the first stage has no more. What is settled goes no further; the keys of those units.
 pub(super) async fn resolve(
     mut from: mpsc::Receiver<Declared>,
     to: mpsc::Sender<Resolved>,
     cx: &SyncContext,
+    mut settled: Settled,
     since: Timestamp,
     batch: usize,
-) -> Result<()> {
+) -> Result<Vec<Uuid>> {
     let lazy = cx.policy() != crate::model::Policy::Immediate;
     let elsewhere = if lazy { None } else { Some(Alternates::of(cx).await?).filter(|all| !all.is_empty()) };
-    let mut batch_of = Vec::with_capacity(batch);
-    while from.recv_many(&mut batch_of, batch).await > 0 {
+    let mut received = Vec::with_capacity(batch);
+    while from.recv_many(&mut received, batch).await > 0 {
+        let batch_of = settled.take(std::mem::take(&mut received), cx).await?;
+        if batch_of.is_empty() {
+            continue;
+        }
         let stored = stored(&batch_of, cx, since).await?;
         let alternates = match &elsewhere {
             Some(elsewhere) => elsewhere.find(cx, &missing(&batch_of, &stored)).await?,
             None => HashMap::new(),
         };
-        for declared in batch_of.drain(..) {
+        for declared in batch_of {
             let others = |file| strongest(file).and_then(|digest| alternates.get(&digest)).cloned().unwrap_or_default();
             let alternates = if alternates.is_empty() { Vec::new() } else { declared.files.iter().map(others).collect() };
             let files = declared
@@ -64,11 +70,11 @@ pub(super) async fn resolve(
                 .collect();
             if to.send(Resolved { declared, files, alternates }).await.is_err() {
                 // A later stage has failed and says why.
-                return Ok(());
+                return Ok(Vec::new());
             }
         }
     }
-    Ok(())
+    Ok(settled.into_units())
 }
 
 /// The digest by which a file is looked up.

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use super::download::{Budget, download};
 use super::resolve::resolve;
 use super::save::{adopt, save};
+use super::settle::Settled;
 use super::{FirstStage, Sink, SyncContext};
 use crate::db::{Executor as _, ExecutorExt as _, Sql};
 use crate::model::{Repository, RepositoryVersion};
@@ -144,13 +145,15 @@ async fn fill(cx: &SyncContext, draft: &mut VersionDraft, first: Box<dyn FirstSt
             other => other,
         }
     };
-    let ((), (), (), (), added) = tokio::try_join!(
+    let settled = Settled::of(draft, since);
+    let ((), settled, (), (), added) = tokio::try_join!(
         first,
-        resolve(declared, resolving, cx, since, room),
+        resolve(declared, resolving, cx, settled, since, room),
         download(resolved, downloading, cx, &budget, &artifacts),
         adopt(downloaded, adopting, cx, room),
         save(adopted, cx, draft, &content, since),
     )?;
+    draft.keep(settled);
     artifacts.finish();
     content.finish();
     Ok(added)

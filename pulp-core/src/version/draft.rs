@@ -125,6 +125,23 @@ impl VersionDraft {
         self.kept.get_or_insert_default();
     }
 
+    /// The repository, if it has units.
+    pub(crate) fn inhabited(&self) -> Option<Uuid> {
+        self.inhabited.then_some(self.repository.pulp_id)
+    }
+
+    /// Whether what is not added again is removed.
+    pub(crate) fn is_mirror(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// As [`VersionDraft::add`], of units that are known to be there.
+    pub(crate) fn keep(&mut self, units: Vec<Uuid>) {
+        if let Some(kept) = &mut self.kept {
+            kept.extend(units);
+        }
+    }
+
     /// Adds units; those that are there already stay. The number of units that are new.
     ///
     /// # Errors

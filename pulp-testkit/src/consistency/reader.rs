@@ -47,6 +47,7 @@ impl Executor for Reader {
             Value::Uuid(value) => query.bind(value),
             Value::Time(value) => query.bind(value),
             Value::Json(value) => query.bind(value.map(|value| value.to_string())),
+            Value::Array(_) => unreachable!("arrays are for PostgreSQL"),
         });
         Ok(query.fetch_all(pool).await?.into_iter().map(Row::Sqlite).collect())
     }

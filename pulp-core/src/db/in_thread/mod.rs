@@ -27,7 +27,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub use driver::InThread;
 pub use row::InThreadRow;
 
-use super::tx::{PREPARED_UP_TO, unnumbered};
+use super::tx::{NO_ARRAYS, PREPARED_UP_TO, unnumbered};
 use super::{DbError, PoolUse, Row, Sql, Value};
 
 /// For how long a statement may keep a thread of the runtime.
@@ -332,6 +332,7 @@ impl ToSql for Value {
             | Self::Uuid(None)
             | Self::Time(None)
             | Self::Json(None) => ToSqlOutput::Borrowed(ValueRef::Null),
+            Self::Array(_) => return Err(rusqlite::Error::ToSqlConversionFailure(NO_ARRAYS.into())),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Rows that say which files a unit has, and where missing ones can be fetched.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use uuid::Uuid;
 
@@ -56,25 +56,67 @@ async fn save_content_artifacts<E: Executor + ?Sized>(
          set artifact_id = excluded.artifact_id, pulp_last_updated = excluded.pulp_last_updated \
          where core_contentartifact.artifact_id is null and excluded.artifact_id is not null",
     );
+    let old: Vec<Uuid> = files.iter().filter(|file| !file.unit.new).map(|file| file.unit.id).collect();
+    let mut stored = StoredFiles::of(executor, &old).await?;
     for (file, id) in files.iter().zip(&keys) {
-        let insert = if file.unit.new { &mut new } else { &mut known };
+        let insert = match file.unit.new {
+            true => &mut new,
+            // A row that an insert runs into is locked, which PostgreSQL writes down as it does a change.
+            false if stored.get(file).is_some_and(|stored| stored.filled || file.artifact.is_none()) => continue,
+            false => &mut known,
+        };
         let row: [Value; 6] = [(*id).into(), now.into(), now.into(), file.relative_path.into(), file.artifact.into(), file.unit.id.into()];
         insert.row(row);
     }
     executor.insert(new).await?;
-    executor.insert(known).await?;
-    // Whose unit is new has the key that was given; of others it must be asked for.
-    let old: Vec<Uuid> = files.iter().filter(|file| !file.unit.new).map(|file| file.unit.id).collect();
-    if !old.is_empty() {
-        let mut sql = Sql::new("select content_id, relative_path, pulp_id from core_contentartifact where content_id in ");
-        sql.push_list(&old);
-        let stored: HashMap<(Uuid, String), Uuid> =
-            executor.all::<(Uuid, String, Uuid)>(sql).await?.into_iter().map(|(unit, path, id)| ((unit, path), id)).collect();
-        for (file, key) in files.iter().zip(&mut keys).filter(|(file, _)| !file.unit.new) {
-            *key = stored.get(&(file.unit.id, file.relative_path.to_owned())).copied();
-        }
+    if !known.is_empty() {
+        executor.insert(known).await?;
+        stored = StoredFiles::of(executor, &old).await?;
+    }
+    // Whose unit is new has the key that was given.
+    for (file, key) in files.iter().zip(&mut keys).filter(|(file, _)| !file.unit.new) {
+        *key = stored.get(file).map(|stored| stored.key);
     }
     Ok(keys)
+}
+
+/// The files that units have rows for, in the order of unit and path.
+struct StoredFiles(Vec<StoredFile>);
+
+#[derive(sqlx::FromRow)]
+struct StoredFile {
+    unit: Uuid,
+    relative_path: String,
+    key: Uuid,
+    /// Whether its bytes are stored.
+    filled: bool,
+}
+
+impl StoredFiles {
+    async fn of<E: Executor + ?Sized>(executor: &E, units: &[Uuid]) -> Result<Self, DbError> {
+        if units.is_empty() {
+            return Ok(Self(Vec::new()));
+        }
+        let mut sql = Sql::new(
+            "select content_id as unit, relative_path, pulp_id as key, artifact_id is not null as filled \
+             from core_contentartifact where content_id in ",
+        );
+        sql.push_list(units);
+        let mut files: Vec<StoredFile> = executor.all(sql).await?;
+        files.sort_unstable_by(|a, b| a.order().cmp(&b.order()));
+        Ok(Self(files))
+    }
+
+    fn get(&self, file: &UnitFile<'_>) -> Option<&StoredFile> {
+        let at = self.0.binary_search_by(|stored| stored.order().cmp(&(file.unit.id, file.relative_path))).ok()?;
+        self.0.get(at)
+    }
+}
+
+impl StoredFile {
+    fn order(&self) -> (Uuid, &str) {
+        (self.unit, &self.relative_path)
+    }
 }
 
 async fn save_sources<E: Executor + ?Sized>(
@@ -103,7 +145,11 @@ async fn save_sources<E: Executor + ?Sized>(
          pulp_last_updated = excluded.pulp_last_updated \
          where core_remoteartifact.url <> excluded.url or core_remoteartifact.failed_at is not null"
     ));
+    let told = sources_of(executor, rows.iter().filter(|row| !row.0.unit.new).map(|(_, file, remote, _)| (*file, *remote))).await?;
     for (UnitFile { unit, expected, .. }, file, remote, url) in rows {
+        if told.get(&(file, remote)).is_some_and(|told| told == url) {
+            continue;
+        }
         let size = expected.size.and_then(|size| i64::try_from(size).ok());
         let fixed: [Value; 8] =
             [new_id().into(), now.into(), now.into(), url.into(), size.into(), file.into(), remote.into(), domain.into()];
@@ -114,4 +160,18 @@ async fn save_sources<E: Executor + ?Sized>(
     executor.insert(new).await?;
     executor.insert(known).await?;
     Ok(())
+}
+
+/// Where these files are said to be, by file and remote, so far as nobody has failed to fetch one there.
+async fn sources_of<E: Executor + ?Sized>(
+    executor: &E,
+    files: impl Iterator<Item = (Uuid, Uuid)>,
+) -> Result<HashMap<(Uuid, Uuid), String>, DbError> {
+    let (files, remotes): (Vec<Uuid>, BTreeSet<Uuid>) = files.unzip();
+    if files.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let mut sql = Sql::new("select content_artifact_id, remote_id, url from core_remoteartifact where failed_at is null and remote_id in ");
+    sql.push_list(remotes).push(" and content_artifact_id in ").push_list(&files);
+    Ok(executor.all::<(Uuid, Uuid, String)>(sql).await?.into_iter().map(|(file, remote, url)| ((file, remote), url)).collect())
 }

@@ -64,7 +64,7 @@ impl Unit {
         UnitKey::of(self.key_values())
     }
 
-    pub(super) fn key_values(&self) -> impl Iterator<Item = &Value> {
+    pub(crate) fn key_values(&self) -> impl Iterator<Item = &Value> {
         self.kind.key_places().filter_map(|place| self.values.get(place))
     }
 }

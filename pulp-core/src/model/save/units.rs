@@ -6,8 +6,11 @@ use uuid::Uuid;
 
 use super::{ContentKind, Unit, UnitKey};
 use crate::clock::Timestamp;
-use crate::db::{DbError, Executor, ExecutorExt, Insert, Row, Sql, Value, rows_per_statement};
+use crate::db::{DbError, Executor, ExecutorExt, Insert, Sql, Value, rows_per_statement};
 use crate::ids::new_id;
+
+/// How many units of a batch tell whether most of it is known.
+const SAMPLE: usize = 16;
 
 /// A unit that has a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,29 +39,65 @@ pub async fn save_units<E: Executor + ?Sized>(
     sorted.dedup_by(|a, b| a.0 == b.0);
     let mut saved = HashMap::with_capacity(sorted.len());
     for some in sorted.chunks(2_000) {
-        let new: Vec<(&UnitKey, &Unit, Uuid)> = some.iter().map(|(key, unit)| (key, *unit, new_id())).collect();
-        if insert_details(executor, kind, &new, domain).await? == new.len() as u64 {
-            insert_contents(executor, kind, new.iter().map(|(.., id)| *id), domain, now).await?;
-            saved.extend(new.iter().map(|(key, _, id)| ((*key).clone(), SavedUnit { id: *id, new: true })));
-            continue;
-        }
-        let only: Vec<&Unit> = new.iter().map(|(_, unit, _)| *unit).collect();
-        let stored = find_units(executor, kind, &only, domain).await?;
-        let won = new.iter().filter(|(key, _, id)| stored.get(key) == Some(id)).map(|(.., id)| *id);
-        insert_contents(executor, kind, won, domain, now).await?;
         let mut old = Vec::new();
-        for (key, _, id) in &new {
-            if let Some(stored) = stored.get(key) {
-                let is_new = stored == id;
-                if !is_new {
-                    old.push(*stored);
-                }
-                saved.insert((*key).clone(), SavedUnit { id: *stored, new: is_new });
-            }
+        let mut missing = some.to_vec();
+        if mostly_known(executor, kind, some, domain).await? {
+            let all: Vec<&Unit> = some.iter().map(|(_, unit)| *unit).collect();
+            let stored = find_units(executor, kind, &all, domain).await?;
+            missing.retain(|(key, _)| !stored.contains_key(key));
+            old.extend(stored.values().copied());
+            saved.extend(stored.into_iter().map(|(key, id)| (key, SavedUnit { id, new: false })));
         }
+        old.extend(save_missing(executor, kind, &missing, domain, now, &mut saved).await?);
         touch(executor, &old, since, now).await?;
     }
     Ok(saved)
+}
+
+/// Whether the domain has most of some units: then it costs less to look for them than to try and insert them.
+async fn mostly_known<E: Executor + ?Sized>(
+    executor: &E,
+    kind: &'static ContentKind,
+    units: &[(UnitKey, &Unit)],
+    domain: Uuid,
+) -> Result<bool, DbError> {
+    if units.len() <= SAMPLE {
+        return Ok(false);
+    }
+    let sample: Vec<&Unit> = units.iter().step_by(units.len() / SAMPLE).map(|(_, unit)| *unit).collect();
+    Ok(find_units(executor, kind, &sample, domain).await?.len() > sample.len() / 2)
+}
+
+/// Inserts units that are not known to be there. The keys of those that are.
+async fn save_missing<E: Executor + ?Sized>(
+    executor: &E,
+    kind: &'static ContentKind,
+    units: &[(UnitKey, &Unit)],
+    domain: Uuid,
+    now: Timestamp,
+    saved: &mut HashMap<UnitKey, SavedUnit>,
+) -> Result<Vec<Uuid>, DbError> {
+    let new: Vec<(&UnitKey, &Unit, Uuid)> = units.iter().map(|(key, unit)| (key, *unit, new_id())).collect();
+    if insert_details(executor, kind, &new, domain).await? == new.len() as u64 {
+        insert_contents(executor, kind, new.iter().map(|(.., id)| *id), domain, now).await?;
+        saved.extend(new.iter().map(|(key, _, id)| ((*key).clone(), SavedUnit { id: *id, new: true })));
+        return Ok(Vec::new());
+    }
+    let only: Vec<&Unit> = new.iter().map(|(_, unit, _)| *unit).collect();
+    let stored = find_units(executor, kind, &only, domain).await?;
+    let won = new.iter().filter(|(key, _, id)| stored.get(key) == Some(id)).map(|(.., id)| *id);
+    insert_contents(executor, kind, won, domain, now).await?;
+    let mut old = Vec::new();
+    for (key, _, id) in &new {
+        if let Some(stored) = stored.get(key) {
+            let is_new = stored == id;
+            if !is_new {
+                old.push(*stored);
+            }
+            saved.insert((*key).clone(), SavedUnit { id: *stored, new: is_new });
+        }
+    }
+    Ok(old)
 }
 
 /// The keys of those units of one type that the domain has.
@@ -71,46 +110,27 @@ pub async fn find_units<E: Executor + ?Sized>(
     units: &[&Unit],
     domain: Uuid,
 ) -> Result<HashMap<UnitKey, Uuid>, DbError> {
-    let mut found = HashMap::new();
+    let dialect = executor.dialect();
+    let names: Vec<String> = (0..kind.key.len()).map(|place| format!("k{place}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut found = HashMap::with_capacity(units.len());
     for some in units.chunks(rows_per_statement(kind.key.len())) {
-        let names: Vec<String> = (0..kind.key.len()).map(|place| format!("k{place}")).collect();
-        let mut sql = Sql::new(format!("with wanted ({}) as (values ", names.join(", ")));
-        let mut first = true;
-        for unit in some {
-            if !std::mem::take(&mut first) {
-                sql.push(", ");
-            }
-            sql.push_list(unit.key_values().cloned());
-        }
-        sql.push(") select unit.content_ptr_id");
-        for column in kind.key {
-            sql.push(", unit.").push(column);
-        }
-        // Named in this order for SQLite, which takes a cross join literally: look each wanted key up in the index.
-        sql.push(" from wanted cross join ").push(kind.table).push(" unit where unit._pulp_domain_id = ").push_bind(domain);
+        let mut sql = Sql::new("with ");
+        sql.push_table(dialect, "wanted", &names, some.iter().map(|unit| unit.key_values().cloned()))?;
+        let (before, after) = dialect.look_up(kind.table, "unit", "unit.content_ptr_id");
+        sql.push(" select wanted.n, unit.content_ptr_id from wanted").push(before);
+        sql.push("unit._pulp_domain_id = ").push_bind(domain);
         for (column, name) in kind.key.iter().zip(&names) {
-            sql.push(" and unit.").push(column).push(" = wanted.").push(name);
+            sql.push(format!(" and unit.{column} = wanted.{name}"));
         }
-        let example: Vec<&Value> = some.first().map(|unit| unit.key_values().collect()).unwrap_or_default();
-        for row in executor.rows(sql).await? {
-            let key = example.iter().enumerate().map(|(place, like)| read(&row, place + 1, like)).collect::<Result<Vec<_>, _>>()?;
-            found.insert(UnitKey::of(key.iter()), row.at::<Uuid>(0)?);
+        sql.push(after);
+        for (n, id) in executor.all::<(i64, Uuid)>(sql).await? {
+            if let Some(unit) = usize::try_from(n - 1).ok().and_then(|at| some.get(at)) {
+                found.insert(unit.key(), id);
+            }
         }
     }
     Ok(found)
-}
-
-/// Reads a column as what the value in the same place is.
-fn read(row: &Row, place: usize, like: &Value) -> Result<Value, DbError> {
-    Ok(match like {
-        Value::Bool(_) => row.at::<Option<bool>>(place)?.into(),
-        Value::Int(_) => row.at::<Option<i64>>(place)?.into(),
-        Value::Float(_) => row.at::<Option<f64>>(place)?.into(),
-        Value::Text(_) => row.at::<Option<String>>(place)?.into(),
-        Value::Uuid(_) => row.at::<Option<Uuid>>(place)?.into(),
-        Value::Time(_) => row.at::<Option<Timestamp>>(place)?.into(),
-        Value::Json(_) => Value::Json(row.at::<Option<sqlx::types::Json<serde_json::Value>>>(place)?.map(|json| json.0)),
-    })
 }
 
 async fn insert_details<E: Executor + ?Sized>(

@@ -1,0 +1,170 @@
+//! What the repository has already, just as it is declared: with its files, and with the same sources. Nothing of it needs to be written.
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+use futures::future::try_join_all;
+use url::Url;
+use uuid::Uuid;
+
+use super::{Declared, DeclaredFile, FileSource, SyncContext};
+use crate::Result;
+use crate::clock::Timestamp;
+use crate::db::{Dialect, Executor, ExecutorExt, Sql, Value, rows_per_statement};
+use crate::model::Policy;
+use crate::model::save::ContentKind;
+use crate::version::VersionDraft;
+
+/// For how long a unit that is in use is not noted to be in use again: the time for which an orphan is kept counts from that moment.
+const NOTED: TimeDelta = TimeDelta::hours(1);
+
+/// Files of one question.
+const ASKED: usize = 1_000;
+/// Questions under way: PostgreSQL answers each on a core of its own.
+const AT_ONCE: usize = 2;
+
+/// The units of a sync that need no more than this stage.
+#[derive(Debug)]
+pub(super) struct Settled {
+    /// Where they must be; nowhere if nothing is there.
+    repository: Option<Uuid>,
+    /// In use since this moment, as far as anybody needs to know.
+    noted: Timestamp,
+    /// Their keys, if anybody wants to know.
+    units: Option<Vec<Uuid>>,
+}
+
+/// A declared file, for the question whether it is settled.
+struct Asked<'a> {
+    /// Which of the batch.
+    declared: usize,
+    file: &'a DeclaredFile,
+    url: &'a Url,
+}
+
+#[derive(sqlx::FromRow)]
+struct Found {
+    /// Which of the files asked for, from 1.
+    n: i64,
+    unit: Uuid,
+    /// Whether its unit is to be noted as in use.
+    idle: bool,
+}
+
+impl Settled {
+    /// None yet of those that the version before `draft` has.
+    pub(super) fn of(draft: &VersionDraft, since: Timestamp) -> Self {
+        Self { repository: draft.inhabited(), noted: since - NOTED, units: draft.is_mirror().then(Vec::new) }
+    }
+
+    /// Their keys, if the draft needs to be told.
+    pub(super) fn into_units(self) -> Vec<Uuid> {
+        self.units.unwrap_or_default()
+    }
+
+    /// Takes out of a batch what is settled.
+    pub(super) async fn take(&mut self, batch: Vec<Declared>, cx: &SyncContext) -> Result<Vec<Declared>> {
+        let Some(repository) = self.repository else { return Ok(batch) };
+        // How many files of each are not known to be settled, and the unit.
+        let mut open: Vec<(usize, Option<Uuid>)> = batch.iter().map(|declared| (declared.files.len(), None)).collect();
+        let mut idle = Vec::new();
+        let kinds = by_kind(&batch);
+        let mut questions = Vec::new();
+        for (kind, asked) in &kinds {
+            for some in asked.chunks(ASKED.min(rows_per_statement(kind.key.len() + 2))) {
+                questions.push((some, self.question(cx, kind, repository, &batch, some)?));
+            }
+        }
+        while !questions.is_empty() {
+            let (some, now): (Vec<&[Asked<'_>]>, Vec<_>) =
+                questions.drain(..AT_ONCE.min(questions.len())).map(|(some, sql)| (some, answer(cx, sql))).unzip();
+            for (some, found) in
+                some.iter().zip(try_join_all(now).await?).flat_map(|(some, all)| all.into_iter().map(move |found| (some, found)))
+            {
+                let Some(asked) = usize::try_from(found.n - 1).ok().and_then(|at| some.get(at)) else { continue };
+                let (files, unit) = &mut open[asked.declared];
+                *files = files.saturating_sub(1);
+                *unit = Some(found.unit);
+                if found.idle && *files == 0 {
+                    idle.push(found.unit);
+                }
+            }
+        }
+        for some in idle.chunks(2_000) {
+            let mut sql = Sql::new("update core_content set timestamp_of_interest = ");
+            sql.push_bind(cx.pulp().now()).push(" where pulp_id in ").push_list(some);
+            cx.pulp().db().execute(sql).await?;
+        }
+        let mut rest = Vec::new();
+        for (declared, (files, unit)) in batch.into_iter().zip(open) {
+            match unit {
+                Some(unit) if files == 0 => self.units.iter_mut().for_each(|units| units.push(unit)),
+                _ => rest.push(declared),
+            }
+        }
+        Ok(rest)
+    }
+
+    /// Asks which of some files are settled.
+    fn question(&self, cx: &SyncContext, kind: &ContentKind, repository: Uuid, batch: &[Declared], asked: &[Asked<'_>]) -> Result<Sql> {
+        let dialect = cx.pulp().db().dialect();
+        let keys: Vec<String> = (0..kind.key.len()).map(|place| format!("k{place}")).collect();
+        let columns: Vec<&str> = keys.iter().map(String::as_str).chain(["path", "url"]).collect();
+        let rows = asked.iter().map(|asked| {
+            let key = batch[asked.declared].unit.key_values().cloned();
+            key.chain([Value::from(asked.file.relative_path.as_str()), Value::from(asked.url.as_str())])
+        });
+        let mut sql = Sql::new("with ");
+        sql.push_table(dialect, "wanted", &columns, rows)?;
+        sql.push(" select wanted.n as n, unit.content_ptr_id as unit, content.timestamp_of_interest < ").push_bind(self.noted);
+        sql.push(" as idle from wanted");
+        look_up(&mut sql, dialect, kind.table, "unit", "unit.content_ptr_id", |sql| {
+            sql.push("unit._pulp_domain_id = ").push_bind(cx.task().domain().pulp_id);
+            for (column, key) in kind.key.iter().zip(&keys) {
+                sql.push(format!(" and unit.{column} = wanted.{key}"));
+            }
+        });
+        look_up(&mut sql, dialect, "core_repositorycontent", "member", "member.pulp_id", |sql| {
+            sql.push("member.repository_id = ").push_bind(repository);
+            sql.push(" and member.content_id = unit.content_ptr_id and member.version_removed_id is null");
+        });
+        look_up(&mut sql, dialect, "core_content", "content", "content.timestamp_of_interest", |sql| {
+            sql.push("content.pulp_id = unit.content_ptr_id");
+        });
+        look_up(&mut sql, dialect, "core_contentartifact", "file", "file.pulp_id", |sql| {
+            sql.push("file.content_id = unit.content_ptr_id and file.relative_path = wanted.path");
+            if cx.policy() == Policy::Immediate {
+                sql.push(" and file.artifact_id is not null");
+            }
+        });
+        look_up(&mut sql, dialect, "core_remoteartifact", "source", "source.pulp_id", |sql| {
+            sql.push("source.content_artifact_id = file.pulp_id and source.remote_id = ").push_bind(cx.remote().pulp_id);
+            sql.push(" and source.failed_at is null and source.url = wanted.url");
+        });
+        Ok(sql)
+    }
+}
+
+/// The files to ask for, by the type of their unit: of units all of whose files are at the upstream. What the first stage brings itself is stored.
+fn by_kind(batch: &[Declared]) -> Vec<(&'static ContentKind, Vec<Asked<'_>>)> {
+    let mut kinds: BTreeMap<&str, (&'static ContentKind, Vec<Asked<'_>>)> = BTreeMap::new();
+    for (at, Declared { unit, files }) in batch.iter().enumerate() {
+        let (_, asked) = kinds.entry(unit.kind.pulp_type).or_insert_with(|| (unit.kind, Vec::new()));
+        asked.extend(files.iter().filter_map(|file| match &file.source {
+            FileSource::Url(url) => Some(Asked { declared: at, file, url }),
+            FileSource::Spooled(_) => None,
+        }));
+    }
+    kinds.into_values().collect()
+}
+
+async fn answer(cx: &SyncContext, sql: Sql) -> Result<Vec<Found>> {
+    Ok(cx.pulp().db().all(sql).await?)
+}
+
+fn look_up(sql: &mut Sql, dialect: Dialect, table: &str, alias: &str, columns: &str, condition: impl FnOnce(&mut Sql)) {
+    let (before, after) = dialect.look_up(table, alias, columns);
+    sql.push(before);
+    condition(sql);
+    sql.push(after);
+}
