@@ -127,6 +127,45 @@ both_databases! {
         assert_eq!(count(pulp, "core_remoteartifact").await, 5);
     }
 
+    async fn what_is_not_as_declared_any_more_is_put_right(kit: Kit) {
+        let pulp = kit.pulp();
+        let upstream = Upstream::start().await.generate(4, 100, 3).file("same", "known").manifest();
+        let remote = Files::of(pulp).remote("r", &upstream.url("PULP_MANIFEST"), Policy::OnDemand).await.unwrap();
+        let isos = repository(pulp).await;
+        let version = isos.sync(&remote, false).await.unwrap().version.unwrap();
+        let paths: Vec<String> = content(pulp, &version).await.into_iter().map(|(path, _)| path).filter(|path| path != "same").collect();
+        let change = async |what: &str, path: &str| {
+            let of_path = "(select pulp_id from core_contentartifact where relative_path = $1)";
+            let sql = what.replace("OF_PATH", of_path).replace("UNIT", &of_path.replace("pulp_id from", "content_id from"));
+            assert_eq!(pulp.db().execute(Sql::new(sql).bind(path)).await.unwrap(), 1, "{what}");
+        };
+        change("update core_remoteartifact set failed_at = pulp_created where content_artifact_id in OF_PATH", &paths[0]).await;
+        change("update core_remoteartifact set url = 'http://elsewhere.invalid/' where content_artifact_id in OF_PATH", &paths[1]).await;
+        change("delete from core_remoteartifact where content_artifact_id in OF_PATH", &paths[2]).await;
+        let long_ago = pulp.now() - chrono::TimeDelta::hours(2);
+        let age = Sql::new("update core_content set timestamp_of_interest = $1").bind(long_ago);
+        pulp.db().execute(age).await.unwrap();
+        // The same bytes come by another way, in a unit of its own.
+        let other = Upstream::start().await.file("other", "known").manifest();
+        let eager = Files::of(pulp).remote("o", &other.url("PULP_MANIFEST"), Policy::Immediate).await.unwrap();
+        let elsewhere = Files::of(pulp).repository("elsewhere").await.unwrap();
+        elsewhere.sync(&eager, false).await.unwrap();
+
+        let mirrored = isos.sync(&remote, true).await.unwrap();
+        assert!(mirrored.version.is_none() && !has(&reports(pulp, &mirrored).await, "unassociating.content", 1), "all are there");
+        let sources: Vec<(String,)> =
+            pulp.db().all("select url from core_remoteartifact where failed_at is null and size = 100 order by url").await.unwrap();
+        let mut urls: Vec<(String,)> = paths.iter().map(|path| (upstream.url(path),)).collect();
+        urls.sort();
+        assert_eq!(sources, urls);
+        let stored: Vec<String> =
+            content(pulp, &version).await.into_iter().filter(|(_, stored)| *stored).map(|(path, _)| path).collect();
+        assert_eq!(stored, ["same"]);
+        let idle = Sql::new("select count(*) from core_content where timestamp_of_interest <= $1").bind(long_ago);
+        assert_eq!(pulp.db().scalar::<i64>(idle).await.unwrap(), 0, "what is in use counts as in use");
+        assert_eq!(upstream.hits("same"), 0);
+    }
+
     async fn a_sync_that_fails_makes_no_version_and_the_next_fetches_only_what_is_missing(kit: Kit) {
         let pulp = kit.pulp();
         let mut upstream = Upstream::start().await;

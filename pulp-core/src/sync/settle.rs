@@ -65,44 +65,42 @@ impl Settled {
     /// Takes out of a batch what is settled.
     pub(super) async fn take(&mut self, batch: Vec<Declared>, cx: &SyncContext) -> Result<Vec<Declared>> {
         let Some(repository) = self.repository else { return Ok(batch) };
-        // How many files of each are not known to be settled, and the unit.
-        let mut open: Vec<(usize, Option<Uuid>)> = batch.iter().map(|declared| (declared.files.len(), None)).collect();
-        let mut idle = Vec::new();
-        let kinds = by_kind(&batch);
-        let mut questions = Vec::new();
-        for (kind, asked) in &kinds {
-            for some in asked.chunks(ASKED.min(rows_per_statement(kind.key.len() + 2))) {
-                questions.push((some, self.question(cx, kind, repository, &batch, some)?));
-            }
-        }
-        while !questions.is_empty() {
-            let (some, now): (Vec<&[Asked<'_>]>, Vec<_>) =
-                questions.drain(..AT_ONCE.min(questions.len())).map(|(some, sql)| (some, answer(cx, sql))).unzip();
-            for (some, found) in
-                some.iter().zip(try_join_all(now).await?).flat_map(|(some, all)| all.into_iter().map(move |found| (some, found)))
-            {
-                let Some(asked) = usize::try_from(found.n - 1).ok().and_then(|at| some.get(at)) else { continue };
-                let (files, unit) = &mut open[asked.declared];
-                *files = files.saturating_sub(1);
-                *unit = Some(found.unit);
-                if found.idle && *files == 0 {
-                    idle.push(found.unit);
-                }
-            }
-        }
+        let settled = self.look(repository, &batch, cx).await?;
+        let idle: Vec<Uuid> = settled.iter().flatten().filter(|found| found.idle).map(|found| found.unit).collect();
         for some in idle.chunks(2_000) {
             let mut sql = Sql::new("update core_content set timestamp_of_interest = ");
             sql.push_bind(cx.pulp().now()).push(" where pulp_id in ").push_list(some);
             cx.pulp().db().execute(sql).await?;
         }
         let mut rest = Vec::new();
-        for (declared, (files, unit)) in batch.into_iter().zip(open) {
-            match unit {
-                Some(unit) if files == 0 => self.units.iter_mut().for_each(|units| units.push(unit)),
-                _ => rest.push(declared),
+        for (declared, settled) in batch.into_iter().zip(settled) {
+            match settled {
+                Some(found) => self.units.iter_mut().for_each(|units| units.push(found.unit)),
+                None => rest.push(declared),
             }
         }
         Ok(rest)
+    }
+
+    /// For each of a batch, whether it is settled.
+    async fn look(&self, repository: Uuid, batch: &[Declared], cx: &SyncContext) -> Result<Vec<Option<Found>>> {
+        let kinds = by_kind(batch);
+        let mut answers = Vec::new();
+        for (kind, asked) in &kinds {
+            for some in asked.chunks(ASKED.min(rows_per_statement(kind.key.len() + 2))) {
+                answers.push(answer(cx, self.question(cx, kind, repository, batch, some)?, some));
+            }
+        }
+        let mut left: Vec<usize> = batch.iter().map(|declared| declared.files.len()).collect();
+        let mut settled: Vec<Option<Found>> = batch.iter().map(|_| None).collect();
+        let mut answers = answers.into_iter();
+        while answers.len() > 0 {
+            for (declared, found) in try_join_all(answers.by_ref().take(AT_ONCE)).await?.into_iter().flatten() {
+                left[declared] = left[declared].saturating_sub(1);
+                settled[declared] = (left[declared] == 0).then_some(found);
+            }
+        }
+        Ok(settled)
     }
 
     /// Asks which of some files are settled.
@@ -131,16 +129,19 @@ impl Settled {
         look_up(&mut sql, dialect, "core_content", "content", "content.timestamp_of_interest", |sql| {
             sql.push("content.pulp_id = unit.content_ptr_id");
         });
-        look_up(&mut sql, dialect, "core_contentartifact", "file", "file.pulp_id", |sql| {
+        look_up(&mut sql, dialect, "core_contentartifact", "file", "file.pulp_id, file.artifact_id", |sql| {
             sql.push("file.content_id = unit.content_ptr_id and file.relative_path = wanted.path");
-            if cx.policy() == Policy::Immediate {
-                sql.push(" and file.artifact_id is not null");
-            }
         });
-        look_up(&mut sql, dialect, "core_remoteartifact", "source", "source.pulp_id", |sql| {
+        look_up(&mut sql, dialect, "core_remoteartifact", "source", "source.sha256", |sql| {
             sql.push("source.content_artifact_id = file.pulp_id and source.remote_id = ").push_bind(cx.remote().pulp_id);
             sql.push(" and source.failed_at is null and source.url = wanted.url");
         });
+        sql.push(" where file.artifact_id is not null");
+        if cx.policy() != Policy::Immediate {
+            // Unless it has come here by another way: then it is noted where it is.
+            sql.push(" or not exists (select 1 from core_artifact here where here.sha256 = source.sha256 and here.pulp_domain_id = ");
+            sql.push_bind(cx.task().domain().pulp_id).push(")");
+        }
         Ok(sql)
     }
 }
@@ -158,8 +159,11 @@ fn by_kind(batch: &[Declared]) -> Vec<(&'static ContentKind, Vec<Asked<'_>>)> {
     kinds.into_values().collect()
 }
 
-async fn answer(cx: &SyncContext, sql: Sql) -> Result<Vec<Found>> {
-    Ok(cx.pulp().db().all(sql).await?)
+/// Which of the batch the files that are settled belong to, and what was found.
+async fn answer(cx: &SyncContext, question: Sql, asked: &[Asked<'_>]) -> Result<Vec<(usize, Found)>> {
+    let found: Vec<Found> = cx.pulp().db().all(question).await?;
+    let of = |found: Found| Some((asked.get(usize::try_from(found.n - 1).ok()?)?.declared, found));
+    Ok(found.into_iter().filter_map(of).collect())
 }
 
 fn look_up(sql: &mut Sql, dialect: Dialect, table: &str, alias: &str, columns: &str, condition: impl FnOnce(&mut Sql)) {
