@@ -22,6 +22,7 @@ use crate::model::{Domain, Remote};
 use crate::oidc::Oidc;
 use crate::plugin::{Plugin, Registry};
 use crate::resource::access::Catalogue;
+use crate::resource::shown::Pages;
 use crate::settings::Settings;
 use crate::shareable::shareable;
 use crate::storage::{DomainStorage, LocalOptions, LocalStorage, Spool, SpoolOptions, Storage};
@@ -59,6 +60,7 @@ struct Parts {
     fetcher: Fetcher,
     clients: Clients,
     meters: Meters,
+    pages: Pages,
     hub: Hub,
     metrics: Arc<Metrics>,
     webhooks: Webhooks,
@@ -121,6 +123,11 @@ impl Pulp {
     /// Fetches lazy content, each file once for all who ask.
     pub fn fetcher(&self) -> &Fetcher {
         &self.0.fetcher
+    }
+
+    /// Pages of lists as they were shown last.
+    pub(crate) fn pages(&self) -> &Pages {
+        &self.0.pages
     }
 
     /// How a remote is reached.
@@ -464,6 +471,7 @@ impl PulpBuilder {
             fetcher,
             clients: Clients::default(),
             meters: Meters::default(),
+            pages: Pages::default(),
             hub: Hub::default(),
             metrics: Arc::default(),
             webhooks,

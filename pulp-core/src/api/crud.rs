@@ -40,9 +40,9 @@ pub(super) async fn list_of(request: Request, resource: &Resource, scope: Fragme
         None => page.offset.checked_add(page.limit).filter(|after| *after < page.count).map_or(Json::Null, at),
     };
     let previous = if page.offset > 0 { at((page.offset - page.limit).max(0)) } else { Json::Null };
-    let mut body = Vec::with_capacity(page.records.len() * ROW + 256);
+    let mut body = Vec::with_capacity(page.len() * ROW + 256);
     body.extend_from_slice(format!("{{\"count\":{},\"next\":{next},\"previous\":{previous},\"results\":[", page.count).as_bytes());
-    resource.render(&request.cx, &page.mask, &page.records, &mut body).await?;
+    page.render(resource, &request.cx, &mut body).await?;
     body.extend_from_slice(b"]}");
     Ok(response::raw_json(StatusCode::OK, body))
 }

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::query::Listing;
 use super::render::Mask;
+use super::shown::Found;
 use super::{Context, Fragment, Record, Resource};
 use crate::Result;
 
@@ -20,10 +21,37 @@ pub(crate) struct Page {
     pub(crate) by_key: bool,
     /// The key behind which the next page begins, of one by key.
     pub(crate) next: Option<Uuid>,
-    /// The objects.
-    pub(crate) records: Vec<Record>,
-    /// What of them is shown.
-    pub(crate) mask: Mask,
+    objects: Found,
+    mask: Mask,
+}
+
+impl Page {
+    /// How many objects it has.
+    pub(crate) fn len(&self) -> usize {
+        self.objects.records().len().min(most(self.limit))
+    }
+
+    /// Appends its objects as JSON, separated by commas.
+    ///
+    /// # Errors
+    /// If something is computed of them, and the database cannot be reached.
+    pub(crate) async fn render(&self, resource: &Resource, cx: &Context, out: &mut Vec<u8>) -> Result<()> {
+        match &self.objects {
+            Found::Again(_, shown) => out.extend_from_slice(shown.json()),
+            Found::Anew(records, asked) => {
+                let begin = out.len();
+                resource.render(cx, &self.mask, &records[..self.len()], out).await?;
+                if let Some(asked) = asked {
+                    resource.keep(cx, *asked, records, &out[begin..]);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn most(limit: i64) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
 impl Resource {
@@ -33,19 +61,19 @@ impl Resource {
     /// As the parameters; a failure of the database.
     pub(crate) async fn page(&self, cx: &Context, parameters: &[(String, String)], scope: Fragment) -> Result<Page> {
         let Listing { rows, limit, offset, mask, by_key } = self.listing(cx, parameters, scope).await?;
-        let db = cx.pulp().db();
-        let mut records = self.select(db, &rows).await?;
-        let more = records.len() > usize::try_from(limit).unwrap_or(usize::MAX);
-        records.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        let next = records.last().filter(|_| more).map(Record::id);
-        let seen = i64::try_from(records.len()).unwrap_or(i64::MAX);
+        let objects = self.look(cx, &rows, &mask).await?;
+        let read = objects.records();
+        let shown = &read[..read.len().min(most(limit))];
+        let more = read.len() > shown.len();
+        let next = shown.last().filter(|_| more).map(Record::id);
+        let seen = i64::try_from(shown.len()).unwrap_or(i64::MAX);
         // The last page tells the count by itself, if it is known how many come before it.
         let complete = rows.after.is_none() && !more && (seen < limit && (seen > 0 || offset == 0) || by_key.is_some());
         let count = match by_key.flatten() {
             Some(count) => count,
             None if complete => offset + seen,
-            None => self.count(db, &rows).await?,
+            None => self.count(cx.pulp().db(), &rows).await?,
         };
-        Ok(Page { count, limit, offset, by_key: by_key.is_some(), next, records, mask })
+        Ok(Page { count, limit, offset, by_key: by_key.is_some(), next, objects, mask })
     }
 }

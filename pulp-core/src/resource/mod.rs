@@ -30,6 +30,7 @@ mod record;
 mod relation;
 mod render;
 mod select;
+pub(crate) mod shown;
 mod tasks;
 mod validate;
 mod write;
@@ -232,8 +233,12 @@ pub struct Resource {
     pub hooks: Arc<dyn Hooks>,
     /// Makes objects, where that is more than inserting a row.
     pub(crate) maker: Option<Arc<dyn Make>>,
+    /// Whether its detail rows never change once they are there, and whatever else is shown is a column, or [joined](Joined): then a page that was shown is kept, and
+    /// shown again as long as what may change has not.
+    pub lasting: bool,
     /// Worked out of the rest when it is first needed.
     selection: OnceLock<Arc<select::Selection>>,
+    changing: OnceLock<Option<select::Selection>>,
 }
 
 impl fmt::Debug for Resource {
@@ -289,7 +294,9 @@ impl Resource {
             stamps: &["pulp_created", "pulp_last_updated"],
             hooks: Arc::new(NoHooks),
             maker: None,
+            lasting: false,
             selection: OnceLock::new(),
+            changing: OnceLock::new(),
         }
     }
 
@@ -359,6 +366,13 @@ impl Resource {
     #[must_use]
     pub fn joined(mut self, joined: Joined) -> Self {
         self.joined.push(joined);
+        self
+    }
+
+    /// Its detail rows never change: see [`lasting`](Self::lasting).
+    #[must_use]
+    pub fn lasting(mut self) -> Self {
+        self.lasting = true;
         self
     }
 
@@ -531,6 +545,15 @@ impl Resource {
     /// The columns that reading it needs.
     pub(crate) fn selection(&self) -> &Arc<select::Selection> {
         self.selection.get_or_init(|| Arc::new(select::Selection::of(self)))
+    }
+
+    /// The columns that tell whether an object is shown as before, if it is lasting.
+    fn changing(&self) -> Option<&select::Selection> {
+        let changing = || {
+            let computed = self.fields.iter().any(|field| field.is_output() && field.compute.is_some());
+            (self.lasting && !computed && !self.integer_key).then(|| select::Selection::of_changes(self))
+        };
+        self.changing.get_or_init(changing).as_ref()
     }
 
     /// A field by its name.

@@ -81,43 +81,70 @@ impl Target {
 /// let report = Joined::new("core_vulnerabilityreport", "vr", "vr.content_id = b.pulp_id");
 /// ```
 #[derive(Debug, Clone)]
-pub struct Joined(Vec<Step>);
+pub struct Joined {
+    table: &'static str,
+    alias: &'static str,
+    on: &'static str,
+    /// The tables after it.
+    steps: Vec<Step>,
+}
 
-/// One table on the way: its name, its alias, and how it joins to what comes before.
+/// A table on the way, its alias, and the column before it that has the key of its row.
 #[derive(Debug, Clone, Copy)]
 struct Step {
     table: &'static str,
     alias: &'static str,
-    on: &'static str,
+    key: &'static str,
 }
 
 impl Joined {
     /// A table under an alias, and the condition that finds its row; `b` is the resource’s base table. None of this is ever input.
     pub fn new(table: &'static str, alias: &'static str, on: &'static str) -> Self {
-        Self(vec![Step { table, alias, on }])
+        Self { table, alias, on, steps: Vec::new() }
     }
 
-    /// Goes on to another table, whose row is then the one that is read along.
+    /// Goes on to the row of another table whose `pulp_id` this column has: that is then the one that is read along. What is shown of such a row never changes.
     #[must_use]
-    pub fn to(mut self, table: &'static str, alias: &'static str, on: &'static str) -> Self {
-        self.0.push(Step { table, alias, on });
+    pub fn to(mut self, table: &'static str, alias: &'static str, key: &'static str) -> Self {
+        self.steps.push(Step { table, alias, key });
         self
+    }
+
+    /// The alias of the row that is read along.
+    fn last(&self) -> &'static str {
+        self.steps.last().map_or(self.alias, |step| step.alias)
+    }
+
+    /// The expression that has another value whenever one over its row has: itself, or the key of a row that does not change. Nothing if it is over no row of
+    /// this, or if the key is shown as well.
+    pub(super) fn told_by(&self, expression: &'static str) -> Option<&'static str> {
+        let column = expression.strip_prefix(self.last())?.strip_prefix('.')?;
+        match self.steps.last() {
+            None => Some(expression),
+            Some(step) => (column == "pulp_id").then_some(step.key),
+        }
+    }
+
+    /// The same without the last row, if that does not change.
+    pub(super) fn changing(&self) -> Self {
+        let mut all = self.clone();
+        all.steps.pop();
+        all
     }
 
     /// The join. PostgreSQL is told that there is one row at most: it looks that up by an index for each row of a page, and does not read
     /// whole tables for a hundred rows, which it would if it knew too little about them.
     pub(super) fn sql(&self, dialect: Dialect) -> String {
-        let plain = |steps: &[Step], kind: &str| -> String {
-            steps.iter().map(|Step { table, alias, on }| format!(" {kind} {table} {alias} on {on}")).collect()
+        let Self { table, alias, on, steps } = self;
+        let steps = |kind: &str| -> String {
+            steps.iter().map(|Step { table, alias, key }| format!(" {kind} {table} {alias} on {alias}.pulp_id = {key}")).collect()
         };
-        match (dialect, self.0.as_slice()) {
-            (Dialect::Postgres, [first, rest @ ..]) => {
-                let last = rest.last().unwrap_or(first).alias;
-                let Step { table, alias, on } = first;
-                let rest = plain(rest, "join");
-                format!(" left join lateral (select {last}.* from {table} {alias}{rest} where {on} limit 1) {last} on true")
+        match dialect {
+            Dialect::Postgres => {
+                let (last, steps) = (self.last(), steps("join"));
+                format!(" left join lateral (select {last}.* from {table} {alias}{steps} where {on} limit 1) {last} on true")
             }
-            (_, steps) => plain(steps, "left join"),
+            Dialect::Sqlite => format!(" left join {table} {alias} on {on}{}", steps("left join")),
         }
     }
 }

@@ -7,7 +7,7 @@ use sqlx::types::Json as JsonColumn;
 use uuid::Uuid;
 
 use super::relation::Link;
-use super::{Context, Drive, Field, Fragment, Joined, Kind, Record, Resource, access};
+use super::{Context, Drive, Field, Fragment, Joined, Kind, Place, Record, Resource, access};
 use crate::db::{DbError, Dialect, Executor, Row, Sql, Value};
 
 /// How a column is read.
@@ -31,6 +31,7 @@ pub(crate) struct Selection {
     expressions: String,
     joins: String,
     joined: Vec<Joined>,
+    detail: bool,
     integer_key: bool,
 }
 
@@ -80,7 +81,11 @@ impl Builder {
     }
 }
 
+/// Columns of a base table that no row changes.
+const FIXED: [&str; 2] = ["pulp_type", "pulp_created"];
+
 impl Selection {
+    /// All that is shown of a resource, and what that is made of.
     pub(crate) fn of(resource: &Resource) -> Self {
         let mut builder = Builder { names: Vec::new(), types: Vec::new(), expressions: Vec::new(), joins: String::new(), joined: 0 };
         let key = format!("b.{}", resource.key);
@@ -111,8 +116,41 @@ impl Selection {
             expressions: builder.expressions.join(", "),
             joins: builder.joins,
             joined: resource.joined.clone(),
+            detail: true,
             integer_key: resource.integer_key,
         }
+    }
+
+    /// What tells whether an object is shown as before: of a [lasting](Resource::lasting) resource, whose detail rows do not change, the columns of the
+    /// base table that may, and the keys of what is read along.
+    pub(super) fn of_changes(resource: &Resource) -> Self {
+        let mut builder = Builder { names: Vec::new(), types: Vec::new(), expressions: Vec::new(), joins: String::new(), joined: 0 };
+        builder.add(resource.key, ColumnType::Uuid, format!("b.{}", resource.key));
+        for field in &resource.fields {
+            let expression = match field.place {
+                Place::Base if !FIXED.contains(&field.column.as_str()) => field.sql(),
+                Place::Joined(expression) => resource.joined.iter().find_map(|joined| joined.told_by(expression)).map(str::to_owned),
+                _ => None,
+            };
+            if let Some((column, expression)) = field.stored_as().zip(expression) {
+                builder.add(column, column_type_of(&field.kind), expression);
+            }
+        }
+        Self {
+            names: Arc::new(builder.names),
+            types: builder.types,
+            expressions: builder.expressions.join(", "),
+            joins: String::new(),
+            joined: resource.joined.iter().map(Joined::changing).collect(),
+            detail: false,
+            integer_key: false,
+        }
+    }
+
+    /// Its columns of a record that has them.
+    pub(super) fn out_of(&self, record: &Record) -> Record {
+        let values = self.names.iter().filter_map(|name| record.get(name).cloned()).collect();
+        Record { id: record.id, columns: Arc::clone(&self.names), values }
     }
 
     /// The joins that its columns need, after the tables of the resource.
@@ -120,7 +158,7 @@ impl Selection {
         self.joined.iter().map(|joined| joined.sql(dialect)).chain([self.joins.clone()]).collect()
     }
 
-    fn read(&self, row: &Row) -> Result<Record, DbError> {
+    pub(super) fn read(&self, row: &Row) -> Result<Record, DbError> {
         let mut values = Vec::with_capacity(self.types.len());
         for (at, kind) in self.types.iter().enumerate() {
             values.push(match kind {
@@ -275,26 +313,33 @@ impl Resource {
 
     /// Rows of this resource.
     pub(crate) async fn select<E: Executor + ?Sized>(&self, executor: &E, rows: &Rows) -> Result<Vec<Record>, DbError> {
-        let dialect = executor.dialect();
-        let sql = match rows.page {
-            Some((limit, offset)) if offset > 0 || rows.drive.is_some() && dialect.finds_keys_first() => {
-                self.page_by_keys(dialect, rows, limit, offset)
-            }
-            page => self.first_rows(dialect, rows, page.map(|(limit, _)| limit)),
-        };
         let selection = self.selection();
+        let sql = self.statement(executor.dialect(), rows, selection);
         executor.rows(sql).await?.iter().map(|row| selection.read(row)).collect()
     }
 
+    /// The statement that reads these columns of rows.
+    pub(super) fn statement(&self, dialect: Dialect, rows: &Rows, selection: &Selection) -> Sql {
+        match rows.page {
+            Some((limit, offset)) if offset > 0 || rows.drive.is_some() && dialect.finds_keys_first() => {
+                self.page_by_keys(dialect, rows, selection, limit, offset)
+            }
+            page => self.first_rows(dialect, rows, selection, page.map(|(limit, _)| limit)),
+        }
+    }
+
     /// The statement for rows from the first on.
-    fn first_rows(&self, dialect: Dialect, rows: &Rows, limit: Option<i64>) -> Sql {
-        let (selection, drive) = (self.selection(), rows.drive.as_ref());
-        let (from, join) = self.from(drive, true);
+    fn first_rows(&self, dialect: Dialect, rows: &Rows, selection: &Selection, limit: Option<i64>) -> Sql {
+        let drive = rows.drive.as_ref();
+        let order = Fragment::new(self.ordering(rows, drive));
+        let detail = selection.detail || rows.condition.mentions("d.") || order.mentions("d.");
+        let (from, join) = self.from(drive, detail);
         let mut sql = Sql::new(format!("select {} from {from}{}", selection.expressions, selection.joins(dialect)));
         rows.push_where(&mut sql, &join);
         self.push_after(&mut sql, rows);
         if let Some(limit) = limit {
-            sql.push(" order by ").push(self.ordering(rows, drive));
+            sql.push(" order by ");
+            order.write(&mut sql);
             push_limit(&mut sql, limit);
         }
         sql
@@ -310,22 +355,23 @@ impl Resource {
 
     /// The statement that finds the keys of a page first: of rows which are passed over nothing is read but what tells their order, and the
     /// joins are those of the page alone.
-    fn page_by_keys(&self, dialect: Dialect, rows: &Rows, limit: i64, offset: i64) -> Sql {
-        let selection = self.selection();
+    fn page_by_keys(&self, dialect: Dialect, rows: &Rows, selection: &Selection, limit: i64, offset: i64) -> Sql {
         let mut sql = Sql::new("with page as (");
         self.push_keys(&mut sql, rows);
         push_limit(&mut sql, limit);
         if offset > 0 {
             sql.push(" offset ").push_bind(offset);
         }
-        let (from, _) = self.from(None, true);
+        let order = Fragment::new(self.ordering(rows, None));
+        let (from, _) = self.from(None, selection.detail || order.mentions("d."));
         sql.push(format!(
             ") select {} from page cross join {from}{} where b.{} = page.id",
             selection.expressions,
             selection.joins(dialect),
             self.key
         ));
-        sql.push(" order by ").push(self.ordering(rows, None));
+        sql.push(" order by ");
+        order.write(&mut sql);
         sql
     }
 

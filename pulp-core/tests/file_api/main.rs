@@ -5,6 +5,7 @@ mod deleted_remotes;
 mod git;
 mod litter;
 mod orphans;
+mod pages;
 mod repair;
 mod scrub;
 mod versions;

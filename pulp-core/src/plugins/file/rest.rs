@@ -105,6 +105,7 @@ fn content() -> Resource {
         .made_by(MakeContent)
         .detail("file_filecontent", "content_ptr_id")
         .of_one_file()
+        .lasting()
         .field(relative_path())
         .fields(content_file::fields())
         .field(Field::href("repository", Target::REPOSITORY).write_only().nowhere().help("A repository to add the unit to."))

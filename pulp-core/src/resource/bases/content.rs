@@ -42,18 +42,14 @@ impl Resource {
             Field::new(name, Kind::Computed(Shape::Text)).joined(stored).help("A digest of the unit's file, where it is known.")
         };
         let artifact = Field::href("artifact", Target::ARTIFACT).joined("a.pulp_id");
-        self.joined(Joined::new("core_contentartifact", "ca", "ca.content_id = b.pulp_id").to(
-            "core_artifact",
-            "a",
-            "a.pulp_id = ca.artifact_id",
-        ))
-        .field(artifact.keyword("readOnly", Json::Null).help("The unit's file."))
-        .field(digest("md5", "a.md5"))
-        .field(digest("sha1", "a.sha1"))
-        .field(digest("sha224", "a.sha224"))
-        .field(digest("sha256", "a.sha256"))
-        .field(digest("sha384", "a.sha384"))
-        .field(digest("sha512", "a.sha512"))
+        self.joined(Joined::new("core_contentartifact", "ca", "ca.content_id = b.pulp_id").to("core_artifact", "a", "ca.artifact_id"))
+            .field(artifact.keyword("readOnly", Json::Null).help("The unit's file."))
+            .field(digest("md5", "a.md5"))
+            .field(digest("sha1", "a.sha1"))
+            .field(digest("sha224", "a.sha224"))
+            .field(digest("sha256", "a.sha256"))
+            .field(digest("sha384", "a.sha384"))
+            .field(digest("sha512", "a.sha512"))
     }
 }
 

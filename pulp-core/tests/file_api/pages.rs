@@ -1,0 +1,88 @@
+//! Pages that are shown again: what has changed since is seen on them.
+
+use pulp_core::db::{ExecutorExt, Sql};
+use pulp_testkit::{Upstream, both_databases};
+use serde_json::{Value, json};
+
+use super::world::{FILES, REPOSITORIES, World, href};
+
+/// The page shows each unit as it shows itself; so many of them.
+async fn shows(world: &World, page: &str, units: usize) -> Vec<Value> {
+    let results = world.client.get(page).await["results"].as_array().unwrap().clone();
+    assert_eq!(results.len(), units, "{page}");
+    for unit in &results {
+        assert_eq!(unit, &world.client.get(href(unit)).await, "{page}");
+    }
+    results
+}
+
+both_databases! {
+    async fn a_page_that_is_shown_again_shows_what_has_changed(world: World) {
+        let (client, db) = (&world.client, world.kit.pulp().db());
+        let upstream = Upstream::start().await.file("a", "aa").file("b", "bb").file("c", "cc").manifest();
+        let mirror = client.file_repo("isos").remote(&upstream).policy("on_demand").mirror().publish().distribute().await;
+        let pages = [
+            format!("{FILES}?repository_version={}", mirror.version),
+            format!("{FILES}?repository_version={}&after=&limit=3", mirror.version),
+            format!("{FILES}?repository_version={}&limit=3&ordering=relative_path", mirror.version),
+            FILES.to_owned(),
+        ];
+        let look = async || {
+            let mut last = Vec::new();
+            for page in &pages {
+                // What is kept of the first look must not outlive a change, and what is kept of the second is that of the first.
+                last = shows(&world, page, 3).await;
+                assert_eq!(shows(&world, page, 3).await, last);
+            }
+            last.sort_by_key(|unit| unit["relative_path"].as_str().unwrap().to_owned());
+            last
+        };
+        let units = look().await;
+        assert!(units.iter().all(|unit| unit["artifact"].is_null() && unit["sha512"].is_null()));
+
+        assert_eq!(client.try_get(&mirror.path("b")).await.text(), "bb");
+        // It is stored after it was sent.
+        while client.get(href(&units[1])).await["artifact"].is_null() {
+            tokio::task::yield_now().await;
+        }
+        let fetched = look().await;
+        assert!(fetched[1]["artifact"].is_string() && fetched[1]["sha512"].is_string() && fetched[0]["artifact"].is_null());
+
+        client.post(&format!("{}set_label/", href(&units[0])), json!({"key": "env", "value": "prod"})).await.with(201);
+        assert_eq!(look().await[0]["pulp_labels"], json!({"env": "prod"}));
+        client.post(&format!("{}set_label/", href(&units[0])), json!({"key": "env", "value": "test"})).await.with(201);
+        assert_eq!(look().await[0]["pulp_labels"], json!({"env": "test"}));
+        client.post(&format!("{}unset_label/", href(&units[0])), json!({"key": "env"})).await.with(201);
+        assert_eq!(look().await[0]["pulp_labels"], json!({}));
+
+        let report = Sql::new(
+            "insert into core_vulnerabilityreport (pulp_id, pulp_created, vulns, content_id, pulp_domain_id) \
+             select content_ptr_id, $1, $2, content_ptr_id, _pulp_domain_id from file_filecontent where relative_path = 'c'",
+        );
+        db.execute(report.bind(world.kit.pulp().now()).bind(json!([]))).await.unwrap();
+        assert!(look().await[2]["vuln_report"].is_string());
+        db.execute("delete from core_vulnerabilityreport").await.unwrap();
+        assert!(look().await[2]["vuln_report"].is_null());
+
+        db.execute("update core_contentartifact set artifact_id = null").await.unwrap();
+        assert!(look().await[1]["artifact"].is_null());
+
+        // Pages of other fields and of other lengths are others.
+        let few = client.get(&format!("{}&fields=relative_path&limit=2", pages[0])).await["results"].clone();
+        assert_eq!(few, json!([{"relative_path": "c"}, {"relative_path": "b"}]));
+        assert_eq!(client.get(&format!("{}&fields=sha256&limit=2", pages[0])).await["results"][0], json!({"sha256": null}));
+        let next = client.get(&format!("{}&after=&limit=1", pages[0])).await;
+        assert_eq!(client.get(&format!("{}&after=&limit=1", pages[0])).await, next);
+        assert!(next["next"].is_string() && next["results"].as_array().unwrap().len() == 1);
+
+        // A unit that comes, and one that goes.
+        world.unit("d", "dd").await;
+        shows(&world, FILES, 4).await;
+        let other = client.create(REPOSITORIES, json!({"name": "other"})).await;
+        let version = world.add(&other, &[href(&units[1])]).await;
+        shows(&world, &format!("{FILES}?repository_version={version}"), 1).await;
+        shows(&world, &pages[0], 3).await;
+        client.wait(client.post("orphans/cleanup/", json!({"orphan_protection_time": 0})).await).await;
+        shows(&world, FILES, 3).await;
+    }
+}
