@@ -19,6 +19,11 @@ use super::tx::{self, Tx};
 use super::{DbError, Dialect, Executor, Insert, Notification, Row, Sql, stale};
 use crate::shareable::shareable;
 
+/// What suits statements that look thousands of different rows up: compiling them takes PostgreSQL longer than the look-ups, and remembering what was found, which it can since
+/// release 14, as long as finding it.
+const LOOK_UPS: &str =
+    "set jit = off; select set_config('enable_memoize', 'off', false) from pg_catalog.pg_settings where name = 'enable_memoize'";
+
 /// A connection that has not been used for so long is asked whether it still is one.
 const RESTED: Duration = Duration::from_secs(1);
 
@@ -137,11 +142,12 @@ impl Db {
     async fn open_postgres(url: &str, options: &DbOptions) -> Result<Self, DbError> {
         let connect = PgConnectOptions::from_str(url).map_err(|error| bad_address(url, &error.to_string()))?.application_name("pulp");
         // By a statement, not as a parameter of the connection: poolers refuse those that they do not know.
-        let idle: Arc<str> = format!("set idle_in_transaction_session_timeout = {}", options.idle_transaction.as_millis()).into();
+        let set: Arc<str> =
+            format!("set idle_in_transaction_session_timeout = {}; {LOOK_UPS}", options.idle_transaction.as_millis()).into();
         let pool = PgPoolOptions::new()
             .after_connect(move |connection, _| {
-                let idle = idle.clone();
-                Box::pin(async move { connection.execute(sqlx::raw_sql(AssertSqlSafe(idle.to_string()))).await.map(drop) })
+                let set = set.clone();
+                Box::pin(async move { connection.execute(sqlx::raw_sql(AssertSqlSafe(set.to_string()))).await.map(drop) })
             })
             .max_connections(options.max_connections)
             .acquire_timeout(options.acquire_timeout)

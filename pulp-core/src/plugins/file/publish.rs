@@ -14,10 +14,10 @@ pub static PUBLICATION: PublicationKind =
     PublicationKind { pulp_type: "file.file", model: "file.filepublication", collection: "publications/file/file" };
 
 /// Lines of the manifest that are written in one go.
-const PAGE: i64 = 5_000;
+const PAGE: i64 = 1_000;
 
 /// Pages that are read at the same time.
-const AT_ONCE: usize = 2;
+const AT_ONCE: usize = 3;
 
 /// Publishes a version of a file repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,14 +105,15 @@ fn pages(db: db::Db, members: Members) -> impl Stream<Item = Result<Vec<Line>>> 
     pages.try_buffered(AT_ONCE)
 }
 
-/// Path, digest, and size, which of a file that is not here only its sources tell.
+/// Path, digest and size. Of a file that is not here, its unit tells the digest, and its sources the size.
 type Line = (String, String, Option<i64>);
 
 /// The files behind one key, up to another, so that a page costs what is on it.
 async fn lines(db: db::Db, members: Members, after: Option<Uuid>, last: Uuid) -> Result<Vec<Line>> {
     let mut sql = Sql::new(
-        "select unit.relative_path, unit.digest, coalesce(artifact.size, (\
-            select max(source.size) from core_remoteartifact source where source.content_artifact_id = file.pulp_id)) \
+        "select file.relative_path, \
+         coalesce(artifact.sha256, (select unit.digest from file_filecontent unit where unit.content_ptr_id = rc.content_id)), \
+         coalesce(artifact.size, (select max(source.size) from core_remoteartifact source where source.content_artifact_id = file.pulp_id)) \
          from core_repositorycontent rc",
     );
     sql.push(joins(db.dialect()));
@@ -129,13 +130,11 @@ async fn lines(db: db::Db, members: Members, after: Option<Uuid>, last: Uuid) ->
 fn joins(dialect: db::Dialect) -> &'static str {
     match dialect {
         db::Dialect::Postgres => {
-            " cross join lateral (select u.relative_path, u.digest from file_filecontent u where u.content_ptr_id = rc.content_id limit 1) unit \
-              cross join lateral (select f.pulp_id, f.artifact_id from core_contentartifact f where f.content_id = rc.content_id limit 1) file \
-              left join lateral (select a.size from core_artifact a where a.pulp_id = file.artifact_id limit 1) artifact on true"
+            " cross join lateral (select f.pulp_id, f.relative_path, f.artifact_id from core_contentartifact f where f.content_id = rc.content_id limit 1) file \
+              left join lateral (select a.sha256, a.size from core_artifact a where a.pulp_id = file.artifact_id limit 1) artifact on true"
         }
         db::Dialect::Sqlite => {
-            " join file_filecontent unit on unit.content_ptr_id = rc.content_id join core_contentartifact file on file.content_id = rc.content_id \
-              left join core_artifact artifact on artifact.pulp_id = file.artifact_id"
+            " join core_contentartifact file on file.content_id = rc.content_id left join core_artifact artifact on artifact.pulp_id = file.artifact_id"
         }
     }
 }
