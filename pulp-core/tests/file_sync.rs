@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use pulp_core::db::{ExecutorExt, Sql};
+use pulp_core::db::{DbError, ExecutorExt, Sql};
+use pulp_core::model::save::{ContentKind, Unit, save_units};
 use pulp_core::model::{Policy, ProgressRow, RepositoryVersion};
 use pulp_core::plugins::file::{Files, Repo};
 use pulp_core::storage::ArtifactPath;
@@ -164,6 +165,23 @@ both_databases! {
         let idle = Sql::new("select count(*) from core_content where timestamp_of_interest <= $1").bind(long_ago);
         assert_eq!(pulp.db().scalar::<i64>(idle).await.unwrap(), 0, "what is in use counts as in use");
         assert_eq!(upstream.hits("same"), 0);
+    }
+
+    async fn a_unit_that_is_just_being_removed_is_not_taken_for_one_that_is_there(kit: Kit) {
+        static KIND: ContentKind =
+            ContentKind { pulp_type: "file.file", table: "file_filecontent", columns: &["relative_path", "digest"], key: &["relative_path", "digest"] };
+        let pulp = kit.pulp();
+        let (domain, now) = (pulp.default_domain().pulp_id, pulp.now());
+        let units: Vec<Unit> = (0..40).map(|n| Unit::new(&KIND, vec![format!("{n}").into(), "0".repeat(64).into()])).collect();
+        let units: Vec<&Unit> = units.iter().collect();
+        let saved = save_units(pulp.db(), &KIND, &units, domain, now, now).await.unwrap();
+        assert!(saved.len() == 40 && saved.values().all(|unit| unit.new));
+        let again = save_units(pulp.db(), &KIND, &units, domain, now, now).await.unwrap();
+        assert!(again.len() == 40 && again.iter().all(|(key, unit)| !unit.new && unit.id == saved[key].id));
+        let gone = Sql::new("delete from core_content where pulp_id = $1").bind(saved[&units[7].key()].id);
+        pulp.db().execute(gone).await.unwrap();
+        let lost = save_units(pulp.db(), &KIND, &units, domain, now, now).await;
+        assert!(matches!(lost, Err(DbError::Retry(_))), "{lost:?}");
     }
 
     async fn a_sync_that_fails_makes_no_version_and_the_next_fetches_only_what_is_missing(kit: Kit) {

@@ -86,7 +86,7 @@ impl Array {
     }
 }
 
-fn refused(what: &str) -> DbError {
+pub(super) fn refused(what: &str) -> DbError {
     sqlx::Error::Encode(format!("a value {what}").into()).into()
 }
 

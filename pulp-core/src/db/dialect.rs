@@ -117,8 +117,8 @@ impl Dialect {
     }
 
     /// A join that finds the one row of a table which meets a condition, for each row of what stands before: what stands before the condition, and after it.
-    /// `columns` are those that are asked of it, with the alias. Both databases look each row up by an index, in the order of the text: SQLite takes a
-    /// cross join literally, and for one row PostgreSQL never reads a whole table.
+    /// `columns` are those that are asked of it, with the alias. Both databases look each row up by itself, in the order of the text: SQLite takes a
+    /// cross join literally, and PostgreSQL has no other way to join what is limited to one row.
     pub fn look_up(self, table: &str, alias: &str, columns: &str) -> (String, String) {
         match self {
             Self::Postgres => (format!(" cross join lateral (select {columns} from {table} {alias} where "), format!(" limit 1) {alias}")),

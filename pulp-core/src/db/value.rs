@@ -151,7 +151,7 @@ impl Sql {
     /// ```
     ///
     /// # Errors
-    /// If the values of a column are not of one kind.
+    /// If there is no row, or the values of a column are not of one kind.
     pub fn push_table<R: IntoIterator<Item = Value>>(
         &mut self,
         dialect: Dialect,
@@ -162,13 +162,20 @@ impl Sql {
         self.push(format!("{name} ({}, n) as (", columns.join(", ")));
         match dialect {
             Dialect::Postgres => {
-                self.push("select * from ");
-                self.push_unnested(array::columns(rows.into_iter().flatten(), columns.len())?);
+                let columns = array::columns(rows.into_iter().flatten(), columns.len())?;
+                if columns.is_empty() {
+                    return Err(array::refused("is needed: a table has rows"));
+                }
+                self.push("select * from ").push_unnested(columns);
                 self.push(" with ordinality)");
             }
             Dialect::Sqlite => {
                 self.push("values ");
-                for (at, row) in rows.into_iter().enumerate() {
+                let mut rows = rows.into_iter().enumerate().peekable();
+                if rows.peek().is_none() {
+                    return Err(array::refused("is needed: a table has rows"));
+                }
+                for (at, row) in rows {
                     self.push(if at > 0 { ", (" } else { "(" });
                     for value in row {
                         self.push_bind(value).push(", ");

@@ -549,11 +549,7 @@ impl Resource {
 
     /// The columns that tell whether an object is shown as before, if it is lasting.
     fn changing(&self) -> Option<&select::Selection> {
-        let changing = || {
-            let computed = self.fields.iter().any(|field| field.is_output() && field.compute.is_some());
-            (self.lasting && !computed && !self.integer_key).then(|| select::Selection::of_changes(self))
-        };
-        self.changing.get_or_init(changing).as_ref()
+        self.changing.get_or_init(|| select::Selection::of_changes(self).filter(|_| self.lasting)).as_ref()
     }
 
     /// A field by its name.

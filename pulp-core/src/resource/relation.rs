@@ -115,14 +115,14 @@ impl Joined {
         self.steps.last().map_or(self.alias, |step| step.alias)
     }
 
-    /// The expression that has another value whenever one over its row has: itself, or the key of a row that does not change. Nothing if it is over no row of
-    /// this, or if the key is shown as well.
-    pub(super) fn told_by(&self, expression: &'static str) -> Option<&'static str> {
+    /// The expression that has another value whenever one over its row has: itself; or of a row that does not change, for its key what leads to it, which
+    /// tells of all its other columns as well. `None` if it is over no row of this.
+    pub(super) fn told_by(&self, expression: &'static str) -> Option<Option<&'static str>> {
         let column = expression.strip_prefix(self.last())?.strip_prefix('.')?;
-        match self.steps.last() {
+        Some(match self.steps.last() {
             None => Some(expression),
             Some(step) => (column == "pulp_id").then_some(step.key),
-        }
+        })
     }
 
     /// The same without the last row, if that does not change.

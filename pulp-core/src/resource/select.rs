@@ -122,21 +122,30 @@ impl Selection {
     }
 
     /// What tells whether an object is shown as before: of a [lasting](Resource::lasting) resource, whose detail rows do not change, the columns of the
-    /// base table that may, and the keys of what is read along.
-    pub(super) fn of_changes(resource: &Resource) -> Self {
+    /// base table that may, and the keys of what is read along. `None` if that does not tell all.
+    pub(super) fn of_changes(resource: &Resource) -> Option<Self> {
         let mut builder = Builder { names: Vec::new(), types: Vec::new(), expressions: Vec::new(), joins: String::new(), joined: 0 };
         builder.add(resource.key, ColumnType::Uuid, format!("b.{}", resource.key));
+        let mut told = vec![false; resource.joined.len()];
         for field in &resource.fields {
+            if matches!(field.kind, Kind::Secret) || field.is_output() && field.compute.is_some() {
+                return None;
+            }
             let expression = match field.place {
                 Place::Base if !FIXED.contains(&field.column.as_str()) => field.sql(),
-                Place::Joined(expression) => resource.joined.iter().find_map(|joined| joined.told_by(expression)).map(str::to_owned),
+                Place::Joined(expression) => {
+                    let (at, by) = resource.joined.iter().enumerate().find_map(|(at, joined)| Some((at, joined.told_by(expression)?)))?;
+                    told[at] |= by.is_some();
+                    by.map(str::to_owned)
+                }
                 _ => None,
             };
             if let Some((column, expression)) = field.stored_as().zip(expression) {
                 builder.add(column, column_type_of(&field.kind), expression);
             }
         }
-        Self {
+        let all = told.iter().all(|told| *told) && resource.extra.is_empty() && !resource.integer_key;
+        all.then(|| Self {
             names: Arc::new(builder.names),
             types: builder.types,
             expressions: builder.expressions.join(", "),
@@ -144,7 +153,7 @@ impl Selection {
             joined: resource.joined.iter().map(Joined::changing).collect(),
             detail: false,
             integer_key: false,
-        }
+        })
     }
 
     /// Its columns of a record that has them.

@@ -45,7 +45,8 @@ struct Weight;
 impl Weighter<Asked, Arc<Shown>> for Weight {
     fn weight(&self, _: &Asked, shown: &Arc<Shown>) -> u64 {
         let values: usize = shown.changes.iter().map(|record| size_of::<Record>() + size_of_val(record.values.as_slice())).sum();
-        (shown.json.len() + values) as u64 + 128
+        // Of texts, labels above all, there is a second copy.
+        (2 * shown.json.len() + values) as u64 + 128
     }
 }
 
@@ -80,12 +81,12 @@ impl Found {
 }
 
 impl Resource {
-    /// The objects of a page.
-    pub(super) async fn look(&self, cx: &Context, rows: &Rows, mask: &Mask) -> Result<Found> {
+    /// The objects of a page that shows `limit` of them.
+    pub(super) async fn look(&self, cx: &Context, rows: &Rows, mask: &Mask, limit: i64) -> Result<Found> {
         let db = cx.pulp().db();
         let Some(changes) = self.changing() else { return Ok(Found::Anew(self.select(db, rows).await?, None)) };
         let question = self.statement(db.dialect(), rows, changes);
-        let asked = Asked::of(self, cx, mask, &question);
+        let asked = Asked::of(self, cx, mask, limit, &question);
         if let Some(shown) = cx.pulp().pages().0.get(&asked) {
             let now = db.rows(question).await?;
             let now: Vec<Record> = now.iter().map(|row| changes.read(row)).collect::<Result<_, _>>()?;
@@ -105,9 +106,10 @@ impl Resource {
 }
 
 impl Asked {
-    fn of(resource: &Resource, cx: &Context, mask: &Mask, statement: &Sql) -> Self {
+    /// A page shows `limit` objects, which may be one less than the statement reads.
+    fn of(resource: &Resource, cx: &Context, mask: &Mask, limit: i64, statement: &Sql) -> Self {
         let mut text = String::with_capacity(2_048);
-        let all = (resource.path, &cx.domain().name, mask, statement.text(), statement.values());
+        let all = (resource.path, &cx.domain().name, mask, limit, statement.text(), statement.values());
         // A String takes all that is written.
         let _ = write!(text, "{all:?}");
         Self(Sha256::digest(text).into())

@@ -209,7 +209,8 @@ fn settled(resolved: Resolved, place: impl Fn(FileState) -> Place) -> Ready {
     Ready { unit: resolved.declared.unit, files: files.collect(), _permit: None }
 }
 
-fn note_settled(cx: &SyncContext, declared: &Declared) {
+/// Notes that of a unit nothing is to be fetched.
+pub(super) fn note_settled(cx: &SyncContext, declared: &Declared) {
     if let Some(meter) = cx.meter() {
         meter.settle(declared.files.len() as u64, declared.announced());
     }

@@ -3,8 +3,8 @@
 //! A content type writes the [`FirstStage`] only: it reads the upstream’s metadata and declares units and their files. The rest
 //! is a pipeline of stages that work side by side, joined by bounded channels:
 //!
-//! 1. *resolve*: what does the repository have already, just as it is declared? It goes no further. Of the rest, which files are stored? One query each
-//!    per batch, and per type or digest algorithm;
+//! 1. *resolve*: what does the repository have already, just as it is declared? It goes no further. Of the rest, which files are stored? A few queries
+//!    for a batch of thousands;
 //! 2. *download* what is missing, from alternate content sources where one has it, so many at a time as the remote says, within a budget of bytes; skipped by the policies
 //!    `on_demand` and `streamed`;
 //! 3. *save*: adopt the files into the storage, durably, then write artifacts, units, files, sources and members of the

@@ -7,10 +7,11 @@ use futures::future::try_join_all;
 use url::Url;
 use uuid::Uuid;
 
+use super::download::note_settled;
 use super::{Declared, DeclaredFile, FileSource, SyncContext};
 use crate::Result;
 use crate::clock::Timestamp;
-use crate::db::{Dialect, Executor, ExecutorExt, Sql, Value, rows_per_statement};
+use crate::db::{DbError, Dialect, Executor, ExecutorExt, Sql, Value, rows_per_statement};
 use crate::model::Policy;
 use crate::model::save::ContentKind;
 use crate::version::VersionDraft;
@@ -70,12 +71,19 @@ impl Settled {
         for some in idle.chunks(2_000) {
             let mut sql = Sql::new("update core_content set timestamp_of_interest = ");
             sql.push_bind(cx.pulp().now()).push(" where pulp_id in ").push_list(some);
-            cx.pulp().db().execute(sql).await?;
+            match cx.pulp().db().execute(sql).await {
+                // Somebody else notes the same of some of them. They are in a version: that keeps them.
+                Err(DbError::Retry(reason)) => tracing::debug!(reason, "units in use are not noted to be"),
+                other => drop(other?),
+            }
         }
         let mut rest = Vec::new();
         for (declared, settled) in batch.into_iter().zip(settled) {
             match settled {
-                Some(found) => self.units.iter_mut().for_each(|units| units.push(found.unit)),
+                Some(found) => {
+                    note_settled(cx, &declared);
+                    self.units.iter_mut().for_each(|units| units.push(found.unit));
+                }
                 None => rest.push(declared),
             }
         }
@@ -139,7 +147,8 @@ impl Settled {
         sql.push(" where file.artifact_id is not null");
         if cx.policy() != Policy::Immediate {
             // Unless it has come here by another way: then it is noted where it is.
-            sql.push(" or not exists (select 1 from core_artifact here where here.sha256 = source.sha256 and here.pulp_domain_id = ");
+            sql.push(" or source.sha256 is not null and not exists (");
+            sql.push("select 1 from core_artifact here where here.sha256 = source.sha256 and here.pulp_domain_id = ");
             sql.push_bind(cx.task().domain().pulp_id).push(")");
         }
         Ok(sql)

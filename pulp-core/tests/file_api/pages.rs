@@ -75,6 +75,14 @@ both_databases! {
         assert_eq!(client.get(&format!("{}&after=&limit=1", pages[0])).await, next);
         assert!(next["next"].is_string() && next["results"].as_array().unwrap().len() == 1);
 
+        // A page by key reads one unit more than it shows.
+        for limits in [["after=&limit=1", "limit=2"], ["limit=3", "after=&limit=2"]] {
+            for asked in limits {
+                let units = asked.rsplit('=').next().unwrap().parse().unwrap();
+                shows(&world, &format!("{}&{asked}", pages[0]), units).await;
+            }
+        }
+
         // A unit that comes, and one that goes.
         world.unit("d", "dd").await;
         shows(&world, FILES, 4).await;

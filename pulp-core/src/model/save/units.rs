@@ -159,19 +159,24 @@ async fn insert_contents<E: Executor + ?Sized>(
     Ok(())
 }
 
-/// Notes that units are of use, if nobody has since `since`. One that has been removed meanwhile makes the whole batch be tried again.
+/// Notes that units are of use, if nobody has since `since`. If one has been removed meanwhile, or is just being removed, the whole batch is to be tried again.
 async fn touch<E: Executor + ?Sized>(executor: &E, ids: &[Uuid], since: Timestamp, now: Timestamp) -> Result<(), DbError> {
+    let removed = || DbError::Retry("a content unit was removed while it was saved".to_owned());
     for some in ids.chunks(2_000) {
-        let mut idle = Sql::new("select pulp_id from core_content where timestamp_of_interest < ");
-        idle.push_bind(since).push(" and pulp_id in ").push_list(some);
-        let idle: Vec<Uuid> = executor.column(idle).await?;
+        let mut known = Sql::new("select pulp_id, timestamp_of_interest < ");
+        known.push_bind(since).push(" from core_content where pulp_id in ").push_list(some);
+        let known: Vec<(Uuid, bool)> = executor.all(known).await?;
+        if known.len() != some.len() {
+            return Err(removed());
+        }
+        let idle: Vec<Uuid> = known.into_iter().filter(|(_, idle)| *idle).map(|(id, _)| id).collect();
         if idle.is_empty() {
             continue;
         }
         let mut sql = Sql::new("update core_content set timestamp_of_interest = ");
         sql.push_bind(now).push(" where pulp_id in ").push_list(&idle);
         if executor.execute(sql).await? != idle.len() as u64 {
-            return Err(DbError::Retry("a content unit was removed while it was saved".to_owned()));
+            return Err(removed());
         }
     }
     Ok(())

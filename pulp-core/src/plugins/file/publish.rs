@@ -125,7 +125,7 @@ async fn lines(db: db::Db, members: Members, after: Option<Uuid>, last: Uuid) ->
     Ok(db.all(sql).await?)
 }
 
-/// What a line needs, looked up by key. PostgreSQL takes what lies between two keys for one row, and would as soon compare all units on the page with all
+/// What a line needs, looked up by key. PostgreSQL takes what lies between two keys for one row, and would as soon compare all of the page with as many
 /// files as look each of them up: with a million units a page took seconds.
 fn joins(dialect: db::Dialect) -> &'static str {
     match dialect {
