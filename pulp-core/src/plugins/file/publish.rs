@@ -14,10 +14,10 @@ pub static PUBLICATION: PublicationKind =
     PublicationKind { pulp_type: "file.file", model: "file.filepublication", collection: "publications/file/file" };
 
 /// Lines of the manifest that are written in one go.
-const PAGE: i64 = 1_000;
+const PAGE: i64 = 2_500;
 
 /// Pages that are read at the same time.
-const AT_ONCE: usize = 3;
+const AT_ONCE: usize = 2;
 
 /// Publishes a version of a file repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
