@@ -229,7 +229,13 @@ fn two_blocks_are_on_their_way_into_a_file_that_is_there_and_get_there_in_order(
         go.send(()).unwrap();
         let tail = file.share().await.unwrap();
         let (go, wait) = std::sync::mpsc::channel::<()>();
-        let busy = tokio::task::spawn_blocking(move || wait.recv());
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let busy = tokio::task::spawn_blocking(move || {
+            begun.send(()).unwrap();
+            wait.recv()
+        });
+        // The thread that made the file is through with it: it would take the first block along.
+        has_begun.await.unwrap();
         file.write(bytes(300_000)).await.unwrap();
         assert!(!file.is_full());
         file.write(bytes(200_000)).await.unwrap();
