@@ -189,7 +189,8 @@ impl Db {
             .max_lifetime(None)
             // On a full disk SQLite takes a transaction back by itself; the driver then believes for ever that it is in one.
             .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
-            .connect_with(connect.pragma("cache_size", "-16384").pragma("wal_autocheckpoint", "8000"))
+            // Batches of a large sync change the same pages again and again: the log takes 128 MiB before they are written back.
+            .connect_with(connect.pragma("cache_size", "-16384").pragma("wal_autocheckpoint", "32000"))
             .await?;
         let read = Readers::new(path.to_path_buf(), options.max_connections.max(1), options.acquire_timeout);
         let pools = Pools::Sqlite { read, write };
