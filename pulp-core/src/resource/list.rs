@@ -61,7 +61,7 @@ impl Resource {
     /// As the parameters; a failure of the database.
     pub(crate) async fn page(&self, cx: &Context, parameters: &[(String, String)], scope: Fragment) -> Result<Page> {
         let Listing { rows, limit, offset, mask, by_key } = self.listing(cx, parameters, scope).await?;
-        let objects = self.look(cx, &rows, &mask, limit).await?;
+        let objects = self.page_objects(cx, &rows, &mask, limit).await?;
         let read = objects.records();
         let shown = &read[..read.len().min(most(limit))];
         let more = read.len() > shown.len();

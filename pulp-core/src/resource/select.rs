@@ -35,6 +35,7 @@ pub(crate) struct Selection {
     integer_key: bool,
 }
 
+#[derive(Default)]
 struct Builder {
     names: Vec<String>,
     types: Vec<ColumnType>,
@@ -50,6 +51,19 @@ impl Builder {
             self.names.push(name);
             self.types.push(kind);
             self.expressions.push(expression.into());
+        }
+    }
+
+    /// What was added, and the rows that are read along for it; whether the detail table is needed.
+    fn selection(self, resource: &Resource, joined: Vec<Joined>, detail: bool) -> Selection {
+        Selection {
+            names: Arc::new(self.names),
+            types: self.types,
+            expressions: self.expressions.join(", "),
+            joins: self.joins,
+            joined,
+            detail,
+            integer_key: resource.integer_key,
         }
     }
 
@@ -87,7 +101,7 @@ const FIXED: [&str; 2] = ["pulp_type", "pulp_created"];
 impl Selection {
     /// All that is shown of a resource, and what that is made of.
     pub(crate) fn of(resource: &Resource) -> Self {
-        let mut builder = Builder { names: Vec::new(), types: Vec::new(), expressions: Vec::new(), joins: String::new(), joined: 0 };
+        let mut builder = Builder::default();
         let key = format!("b.{}", resource.key);
         builder.add(resource.key, if resource.integer_key { ColumnType::Int } else { ColumnType::Uuid }, key.as_str());
         if resource.typed() {
@@ -110,21 +124,13 @@ impl Selection {
                 kind => builder.add(column, column_type_of(kind), expression),
             }
         }
-        Self {
-            names: Arc::new(builder.names),
-            types: builder.types,
-            expressions: builder.expressions.join(", "),
-            joins: builder.joins,
-            joined: resource.joined.clone(),
-            detail: true,
-            integer_key: resource.integer_key,
-        }
+        builder.selection(resource, resource.joined.clone(), true)
     }
 
     /// What tells whether an object is shown as before: of a [lasting](Resource::lasting) resource, whose detail rows do not change, the columns of the
     /// base table that may, and the keys of what is read along. `None` if that does not tell all.
     pub(super) fn of_changes(resource: &Resource) -> Option<Self> {
-        let mut builder = Builder { names: Vec::new(), types: Vec::new(), expressions: Vec::new(), joins: String::new(), joined: 0 };
+        let mut builder = Builder::default();
         builder.add(resource.key, ColumnType::Uuid, format!("b.{}", resource.key));
         let mut told = vec![false; resource.joined.len()];
         for field in &resource.fields {
@@ -145,15 +151,7 @@ impl Selection {
             }
         }
         let all = told.iter().all(|told| *told) && resource.extra.is_empty() && !resource.integer_key;
-        all.then(|| Self {
-            names: Arc::new(builder.names),
-            types: builder.types,
-            expressions: builder.expressions.join(", "),
-            joins: String::new(),
-            joined: resource.joined.iter().map(Joined::changing).collect(),
-            detail: false,
-            integer_key: false,
-        })
+        all.then(|| builder.selection(resource, resource.joined.iter().map(Joined::changing).collect(), false))
     }
 
     /// Its columns of a record that has them.

@@ -82,7 +82,7 @@ impl Found {
 
 impl Resource {
     /// The objects of a page that shows `limit` of them.
-    pub(super) async fn look(&self, cx: &Context, rows: &Rows, mask: &Mask, limit: i64) -> Result<Found> {
+    pub(super) async fn page_objects(&self, cx: &Context, rows: &Rows, mask: &Mask, limit: i64) -> Result<Found> {
         let db = cx.pulp().db();
         let Some(changes) = self.changing() else { return Ok(Found::Anew(self.select(db, rows).await?, None)) };
         let question = self.statement(db.dialect(), rows, changes);

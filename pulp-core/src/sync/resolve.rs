@@ -42,7 +42,7 @@ pub(super) async fn resolve(
     mut settled: Settled,
     since: Timestamp,
     batch: usize,
-) -> Result<Vec<Uuid>> {
+) -> Result<HashSet<Uuid>> {
     let lazy = cx.policy() != crate::model::Policy::Immediate;
     let elsewhere = if lazy { None } else { Some(Alternates::of(cx).await?).filter(|all| !all.is_empty()) };
     let mut received = Vec::with_capacity(batch);
@@ -70,7 +70,7 @@ pub(super) async fn resolve(
                 .collect();
             if to.send(Resolved { declared, files, alternates }).await.is_err() {
                 // A later stage has failed and says why.
-                return Ok(Vec::new());
+                return Ok(HashSet::new());
             }
         }
     }

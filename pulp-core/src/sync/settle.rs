@@ -1,6 +1,6 @@
 //! What the repository has already, just as it is declared: with its files, and with the same sources. Nothing of it needs to be written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::TimeDelta;
 use futures::future::try_join_all;
@@ -11,9 +11,9 @@ use super::download::note_settled;
 use super::{Declared, DeclaredFile, FileSource, SyncContext};
 use crate::Result;
 use crate::clock::Timestamp;
-use crate::db::{DbError, Dialect, Executor, ExecutorExt, Sql, Value, rows_per_statement};
+use crate::db::{DbError, Dialect, Executor as _, ExecutorExt as _, Sql, Value, rows_per_statement};
 use crate::model::Policy;
-use crate::model::save::ContentKind;
+use crate::model::save::{ContentKind, note_use};
 use crate::version::VersionDraft;
 
 /// For how long a unit that is in use is not noted to be in use again: the time for which an orphan is kept counts from that moment.
@@ -32,7 +32,7 @@ pub(super) struct Settled {
     /// In use since this moment, as far as anybody needs to know.
     noted: Timestamp,
     /// Their keys, if anybody wants to know.
-    units: Option<Vec<Uuid>>,
+    units: Option<HashSet<Uuid>>,
 }
 
 /// A declared file, for the question whether it is settled.
@@ -55,11 +55,11 @@ struct Found {
 impl Settled {
     /// None yet of those that the version before `draft` has.
     pub(super) fn of(draft: &VersionDraft, since: Timestamp) -> Self {
-        Self { repository: draft.inhabited(), noted: since - NOTED, units: draft.is_mirror().then(Vec::new) }
+        Self { repository: draft.inhabited(), noted: since - NOTED, units: draft.is_mirror().then(HashSet::new) }
     }
 
     /// Their keys, if the draft needs to be told.
-    pub(super) fn into_units(self) -> Vec<Uuid> {
+    pub(super) fn into_units(self) -> HashSet<Uuid> {
         self.units.unwrap_or_default()
     }
 
@@ -68,21 +68,19 @@ impl Settled {
         let Some(repository) = self.repository else { return Ok(batch) };
         let settled = self.look(repository, &batch, cx).await?;
         let idle: Vec<Uuid> = settled.iter().flatten().filter(|found| found.idle).map(|found| found.unit).collect();
-        for some in idle.chunks(2_000) {
-            let mut sql = Sql::new("update core_content set timestamp_of_interest = ");
-            sql.push_bind(cx.pulp().now()).push(" where pulp_id in ").push_list(some);
-            match cx.pulp().db().execute(sql).await {
-                // Somebody else notes the same of some of them. They are in a version: that keeps them.
-                Err(DbError::Retry(reason)) => tracing::debug!(reason, "units in use are not noted to be"),
-                other => drop(other?),
-            }
+        match note_use(cx.pulp().db(), &idle, cx.pulp().now()).await {
+            // Somebody else notes the same of some of them. They are in a version: that keeps them.
+            Err(DbError::Retry(reason)) => tracing::debug!(reason, "units in use are not noted to be"),
+            other => drop(other?),
         }
         let mut rest = Vec::new();
         for (declared, settled) in batch.into_iter().zip(settled) {
             match settled {
                 Some(found) => {
                     note_settled(cx, &declared);
-                    self.units.iter_mut().for_each(|units| units.push(found.unit));
+                    if let Some(units) = &mut self.units {
+                        units.insert(found.unit);
+                    }
                 }
                 None => rest.push(declared),
             }

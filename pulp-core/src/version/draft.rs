@@ -136,9 +136,12 @@ impl VersionDraft {
     }
 
     /// As [`VersionDraft::add`], of units that are known to be there.
-    pub(crate) fn keep(&mut self, units: Vec<Uuid>) {
-        if let Some(kept) = &mut self.kept {
-            kept.extend(units);
+    pub(crate) fn keep(&mut self, units: HashSet<Uuid>) {
+        match &mut self.kept {
+            // Of a million units a copy would count.
+            Some(kept) if kept.is_empty() => *kept = units,
+            Some(kept) => kept.extend(units),
+            None => {}
         }
     }
 

@@ -12,6 +12,7 @@ mod units;
 pub use artifacts::{NewArtifact, find_artifacts, save_artifacts, touch_artifacts};
 pub use files::{UnitFile, save_files};
 pub use kind::{ContentKind, Unit, UnitKey};
+pub(crate) use units::note_use;
 pub use units::{SavedUnit, find_units, save_units};
 
 use uuid::Uuid;

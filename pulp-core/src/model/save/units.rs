@@ -173,11 +173,20 @@ async fn touch<E: Executor + ?Sized>(executor: &E, ids: &[Uuid], since: Timestam
         if idle.is_empty() {
             continue;
         }
-        let mut sql = Sql::new("update core_content set timestamp_of_interest = ");
-        sql.push_bind(now).push(" where pulp_id in ").push_list(&idle);
-        if executor.execute(sql).await? != idle.len() as u64 {
+        if note_use(executor, &idle, now).await? != idle.len() as u64 {
             return Err(removed());
         }
     }
     Ok(())
+}
+
+/// Notes that units are of use now; how many of them there are.
+pub(crate) async fn note_use<E: Executor + ?Sized>(executor: &E, ids: &[Uuid], now: Timestamp) -> Result<u64, DbError> {
+    let mut noted = 0;
+    for some in ids.chunks(2_000) {
+        let mut sql = Sql::new("update core_content set timestamp_of_interest = ");
+        sql.push_bind(now).push(" where pulp_id in ").push_list(some);
+        noted += executor.execute(sql).await?;
+    }
+    Ok(noted)
 }
