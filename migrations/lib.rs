@@ -47,7 +47,7 @@ macro_rules! migrations {
 
 migrations!(
     /// The tables of the core.
-    CORE, "core", ["0001_initial", "0002_guards_and_sources", "0003_access", "0004_moving", "0005_schedules", "0006_api_tokens", "0007_audit", "0008_serving", "0010_recurring_sync", "0011_webhooks", "0013_task_version", "0016_task_log", "0017_orphans", "0018_scrub"]
+    CORE, "core", ["0001_initial", "0002_guards_and_sources", "0003_access", "0004_moving", "0005_schedules", "0006_api_tokens", "0007_audit", "0008_serving", "0010_recurring_sync", "0011_webhooks", "0013_task_version", "0016_task_log", "0017_orphans", "0018_scrub", "0019_content_count", "0020_short_tasks"]
 );
 migrations!(
     /// The tables of the `file` content type.

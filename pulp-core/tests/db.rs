@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::poll;
 use pulp_core::clock::Timestamp;
 use pulp_core::db::{Db, DbError, DbOptions, Executor, ExecutorExt, Insert, Value, migrate};
-use pulp_migrations::{Migration, MigrationSet};
+use pulp_migrations::{CORE, Migration, MigrationSet};
 use pulp_testkit::{Engine, TestDatabase, both_databases};
 use serde_json::json;
 use uuid::Uuid;
@@ -104,6 +104,30 @@ both_databases! {
             assert!(db.insert(mixed).await.unwrap_err().to_string().contains("bigint"));
         }
         assert_eq!(db.scalar::<i64>("select count(*) from note").await.unwrap(), 0);
+    }
+
+    async fn units_that_were_there_before_are_counted(database: TestDatabase) {
+        let db = database.open().await;
+        let at = CORE.migrations.iter().position(|step| step.name == "0019_content_count").unwrap();
+        migrate(&db, &[MigrationSet { component: CORE.component, migrations: &CORE.migrations[..at] }]).await.unwrap();
+        let (domain, moment): (Uuid, Timestamp) = (Uuid::now_v7(), "2026-11-28T08:09:10Z".parse().unwrap());
+        let domains = Insert::into("core_domain (pulp_id, pulp_created, name, storage_class)");
+        db.insert(domains.rows([[domain.into(), moment.into(), "default".into(), Value::from("")]])).await.unwrap();
+        let add = async |kinds: &[&str]| {
+            let rows = kinds.iter().map(|kind| [Uuid::now_v7().into(), moment.into(), (*kind).into(), moment.into(), domain.into()]);
+            let table = "core_content (pulp_id, pulp_created, pulp_type, timestamp_of_interest, pulp_domain_id)";
+            db.insert(Insert::into(table).rows(rows.collect::<Vec<[Value; 5]>>())).await.unwrap();
+        };
+        let counted = async || {
+            let sql = "select pulp_type, cast(sum(units) as bigint) from core_contentcount group by pulp_type order by pulp_type";
+            db.all::<(String, i64)>(sql).await.unwrap()
+        };
+        add(&["a", "b", "a"]).await;
+        migrate(&db, &[CORE]).await.unwrap();
+        assert_eq!(counted().await, [("a".to_owned(), 2), ("b".to_owned(), 1)]);
+        add(&["c", "a"]).await;
+        db.execute("delete from core_content where pulp_type = 'b'").await.unwrap();
+        assert_eq!(counted().await, [("a".to_owned(), 3), ("b".to_owned(), 0), ("c".to_owned(), 1)]);
     }
 
     async fn what_is_committed_without_waiting_is_there(database: TestDatabase) {

@@ -543,6 +543,18 @@ impl Fragment {
         })
     }
 
+    /// Whether of a table it speaks of these columns alone.
+    pub(crate) fn mentions_only(&self, table: &str, columns: &[&str]) -> bool {
+        let is_one = |rest: &str| {
+            let end = rest.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').unwrap_or(rest.len());
+            columns.contains(&&rest[..end])
+        };
+        self.0.iter().all(|part| match part {
+            Part::Text(text) => text.split(table).skip(1).all(is_one),
+            Part::Value(_) => true,
+        })
+    }
+
     /// Appends it to a statement.
     pub fn write(&self, sql: &mut Sql) {
         for part in &self.0 {

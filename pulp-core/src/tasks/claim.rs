@@ -20,7 +20,7 @@ use crate::db::{Db, DbError, Dialect, Executor, ExecutorExt, Sql};
 use crate::model::{TaskRow, TaskState};
 
 /// How many of the first startable tasks are looked at, at least.
-const WINDOW: usize = 32;
+const WINDOW: usize = 8;
 
 /// How many tasks are marked in one go.
 const AT_ONCE: usize = 1_000;
@@ -122,10 +122,14 @@ fn is_ready(pulp: &Pulp, candidate: &Candidate) -> bool {
 
 /// The running tasks, and the first that may start: overall, or where there are tenants, of each.
 async fn candidates(pulp: &Pulp, window: usize, lane: Lane, known: bool) -> Result<Vec<Candidate>, DbError> {
-    let mut ready = Sql::new(READY);
-    if lane == Lane::Short {
-        ready.push(" and immediate");
-    }
+    let dialect = pulp.db().dialect();
+    let tenants = pulp.settings().domain_enabled;
+    let (first, by_index) = match lane {
+        Lane::Any => (READY.to_owned(), if tenants { "core_task_ready_domain" } else { "core_task_ready" }),
+        Lane::Short => (format!("{READY} and immediate"), "core_task_short"),
+    };
+    let by_index = dialect.by_index(by_index);
+    let mut ready = Sql::new(&first);
     if known {
         let mut known: BTreeMap<i64, Vec<&str>> = BTreeMap::new();
         for kind in pulp.registry().tasks() {
@@ -139,12 +143,9 @@ async fn candidates(pulp: &Pulp, window: usize, lane: Lane, known: bool) -> Resu
         ready.push(")");
     }
     let mut sql = Sql::default();
-    let dialect = pulp.db().dialect();
-    let tenants = pulp.settings().domain_enabled;
-    let by_index = dialect.by_index(if tenants { "core_task_ready_domain" } else { "core_task_ready" });
     if tenants {
         // Walks from one domain that has startable tasks to the next, by the index.
-        let step = format!("select core_task.pulp_domain_id as id from core_task{by_index} where {READY}");
+        let step = format!("select core_task.pulp_domain_id as id from core_task{by_index} where {first}");
         sql.push(format!(
             "with recursive tenant (id) as (select * from ({step} order by 1 limit 1) as first union all \
              select ({step} and core_task.pulp_domain_id > tenant.id order by 1 limit 1) from tenant where tenant.id is not null) "

@@ -1,7 +1,7 @@
 //! Pages that are shown again: what has changed since is seen on them.
 
 use pulp_core::db::{ExecutorExt, Sql};
-use pulp_testkit::{Upstream, both_databases};
+use pulp_testkit::{Checker, Upstream, both_databases};
 use serde_json::{Value, json};
 
 use super::world::{FILES, REPOSITORIES, World, href};
@@ -92,5 +92,30 @@ both_databases! {
         shows(&world, &pages[0], 3).await;
         client.wait(client.post("orphans/cleanup/", json!({"orphan_protection_time": 0})).await).await;
         shows(&world, FILES, 3).await;
+    }
+
+    async fn a_list_of_all_units_tells_how_many_there_are(world: World) {
+        let (client, db) = (&world.client, world.kit.pulp().db());
+        let counted = async |list: &str| client.get(list).await["count"].as_i64().unwrap();
+        let (files, all) = (format!("{FILES}?limit=1"), "content/?limit=1");
+        assert_eq!((counted(&files).await, counted(all).await), (0, 0));
+        let upstream = Upstream::start().await.file("a", "aa").file("b", "bb").file("c", "cc").manifest();
+        // With its metadata, which is a unit that no list shows.
+        client.file_repo("isos").remote(&upstream).policy("on_demand").sync().publish().await;
+        assert_eq!((counted(&files).await, counted(all).await), (3, 3));
+        // Several at once.
+        let names: Vec<String> = (0..10).map(|number: u32| number.to_string()).collect();
+        futures::future::join_all(names.iter().map(|name| world.unit(name, name))).await;
+        assert_eq!((counted(&files).await, counted(all).await), (13, 13));
+        assert_eq!(counted(&format!("{FILES}?limit=1&relative_path__in=a,b,1")).await, 3);
+        assert_eq!(counted("content/?limit=1&pulp_type__in=file.file").await, 13);
+        client.wait(client.post("orphans/cleanup/", json!({"orphan_protection_time": 0})).await).await;
+        assert_eq!((counted(&files).await, counted(all).await), (3, 3));
+        Checker::new(&world.kit.database().url(), world.kit.database().dir()).await.assert().await;
+
+        // It is not counted again for each page.
+        db.execute("update core_contentcount set units = units * 100 where pulp_type = 'file.file'").await.unwrap();
+        assert_eq!((counted(&files).await, counted(all).await), (300, 300));
+        assert_eq!(counted(&format!("{FILES}?limit=1&relative_path__contains=a")).await, 1);
     }
 }

@@ -145,6 +145,7 @@ pub(super) async fn check(db: &Reader, findings: &mut Findings) {
     for (rule, name, sql) in RULES {
         findings.rows(db, rule, name, *sql).await;
     }
+    content_counts(db, findings).await;
     roles(db, findings).await;
     if db.dialect() == Dialect::Sqlite {
         for row in db.rows("pragma foreign_key_check".into()).await.expect("a pragma") {
@@ -192,6 +193,14 @@ async fn details(db: &Reader, findings: &mut Findings) {
             let alone = format!("select {pointer} from {table} where {pointer} not in (select pulp_id from {base})");
             findings.rows(db, "a row of a type has no base row", &table, alone.as_str()).await;
         }
+    }
+}
+
+/// As many units are counted as there are.
+async fn content_counts(db: &Reader, findings: &mut Findings) {
+    let sql = "select pulp_domain_id, pulp_type, cast(sum(counted) as bigint), cast(sum(there) as bigint) from (                  select pulp_domain_id, pulp_type, units as counted, 0 as there from core_contentcount                  union all select pulp_domain_id, pulp_type, 0, 1 from core_content) units                group by pulp_domain_id, pulp_type having sum(counted) <> sum(there)";
+    for (domain, kind, counted, there) in db.all::<(Uuid, String, i64, i64)>(sql).await.expect("the counts of units") {
+        findings.add("units are counted wrong", format!("{counted} of {kind} in domain {domain}, which has {there}"));
     }
 }
 

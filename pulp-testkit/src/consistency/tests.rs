@@ -204,6 +204,9 @@ both_databases! {
         let repository: Uuid = world.one("select pulp_id from core_repository where name = 'isos'").await;
         let new = Uuid::now_v7();
 
+        let units: i64 = world.one("select count(*) from core_content where pulp_type = 'file.file'").await;
+        let wrong = "update core_contentcount set units = units - 1 where pulp_type = 'file.file'";
+        world.damage("units are counted wrong", format!("{} of file.file in domain", units - 1), sql(wrong)).await;
         let distribution: Uuid = world.one("select pulp_id from core_distribution").await;
         world.damage("a row has no row of its type", distribution, sql("delete from file_filedistribution")).await;
         world.damage("a row has several rows of types", repository, sql("insert into core_openpgpkeyring (repository_ptr_id) values ($1)").bind(repository)).await;
