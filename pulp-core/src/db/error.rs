@@ -87,9 +87,7 @@ impl From<sqlx::Error> for DbError {
                     "40001" | "40P01" | "55P03" => Self::Retry(db.message().to_owned()),
                     // PostgreSQL: connection exceptions, shutdown, too many connections, a transaction that nobody went on with.
                     "25P03" | "57P01" | "57P02" | "57P03" | "53300" => Self::Unavailable(db.message().to_owned()),
-                    "53100" | "13" => Self::Full,
-                    // SQLite: busy, locked, and their extended codes.
-                    "5" | "6" | "261" | "262" | "517" | "773" => Self::Retry(db.message().to_owned()),
+                    "53100" => Self::Full,
                     _ if code.starts_with("08") => Self::Unavailable(db.message().to_owned()),
                     _ if db.is_unique_violation() => Self::Unique {
                         constraint: db
@@ -109,6 +107,18 @@ impl From<sqlx::Error> for DbError {
 impl From<rusqlite::Error> for DbError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode as Code;
+        use rusqlite::ffi::{
+            SQLITE_CONSTRAINT_FOREIGNKEY, SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_ROWID, SQLITE_CONSTRAINT_UNIQUE,
+        };
+        match error.sqlite_error().map(|error| error.extended_code) {
+            Some(SQLITE_CONSTRAINT_UNIQUE | SQLITE_CONSTRAINT_PRIMARYKEY | SQLITE_CONSTRAINT_ROWID) => {
+                // `UNIQUE constraint failed: TABLE.COLUMN, …`
+                let constraint = error.to_string().rsplit(": ").next().unwrap_or_default().to_owned();
+                return Self::Unique { constraint };
+            }
+            Some(SQLITE_CONSTRAINT_FOREIGNKEY) => return Self::ForeignKey,
+            _ => {}
+        }
         match error.sqlite_error_code() {
             Some(Code::DatabaseBusy | Code::DatabaseLocked) => Self::Retry(error.to_string()),
             Some(Code::DiskFull) => Self::Full,

@@ -1,15 +1,12 @@
 //! Inserts of many rows, in the form that each database takes fastest.
 
-use sqlx::AssertSqlSafe;
-use sqlx::sqlite::Sqlite;
-
-use super::tx::{PREPARED_UP_TO, postgres_run, sqlite_arguments};
+use super::tx::postgres_run;
 use super::{DbError, Sql, Value, array};
 
 /// Rows of one statement of PostgreSQL, which gets each column as one array: neither database nor driver looks at a placeholder for each value.
 const ROWS: usize = 5_000;
 
-/// Values of one statement of SQLite, of the 32,766 that it takes: each statement is a hop to the thread that writes, and back.
+/// Values of one statement of SQLite, of the 32,766 that it takes.
 const VALUES: usize = 32_000;
 
 /// An insert of any number of rows.
@@ -69,12 +66,55 @@ impl Insert {
         self.values.is_empty()
     }
 
+    /// The statements that SQLite gets. Each of them fails, and leaves the rows before: what is taken back is the transaction. To take back a statement alone, SQLite would
+    /// copy each page before it changes.
+    pub(super) fn for_sqlite(self) -> ForSqlite {
+        let at_once = self.at_once();
+        let Self { into, then, width, values } = self;
+        ForSqlite {
+            before: format!("insert or fail into {into} values "),
+            row: format!("({})", vec!["?"; width].join(", ")),
+            then,
+            width,
+            at_once,
+            values: values.into_iter(),
+        }
+    }
+
     /// How many values SQLite gets at once: as many as whole rows have.
     fn at_once(&self) -> usize {
         let width = self.width.max(1);
         (VALUES / width).max(1) * width
     }
 }
+
+/// See [`Insert::for_sqlite`].
+#[derive(Debug)]
+pub(super) struct ForSqlite {
+    before: String,
+    row: String,
+    then: String,
+    width: usize,
+    at_once: usize,
+    values: std::vec::IntoIter<Value>,
+}
+
+impl Iterator for ForSqlite {
+    type Item = (String, Vec<Value>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let some: Vec<Value> = self.values.by_ref().take(self.at_once).collect();
+        let rows = some.len().checked_div(self.width).filter(|rows| *rows > 0)?;
+        Some((format!("{}{} {}", self.before, vec![self.row.as_str(); rows].join(", "), self.then), some))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.values.len().div_ceil(self.at_once);
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for ForSqlite {}
 
 /// Inserts all rows; how many are new, or were changed.
 pub(super) async fn postgres(connection: &mut sqlx::PgConnection, insert: Insert) -> Result<u64, DbError> {
@@ -85,24 +125,6 @@ pub(super) async fn postgres(connection: &mut sqlx::PgConnection, insert: Insert
         let mut sql = Sql::new(format!("insert into {into} select * from "));
         sql.push_unnested(array::columns(values.by_ref().take(ROWS * width), width)?).push(" ").push(&then);
         touched += postgres_run(&mut *connection, sql).await?;
-    }
-    Ok(touched)
-}
-
-/// The same. After a failure the transaction must be taken back: rows may be left.
-pub(super) async fn sqlite(connection: &mut sqlx::SqliteConnection, insert: Insert) -> Result<u64, DbError> {
-    let at_once = insert.at_once();
-    let Insert { into, then, width, values } = insert;
-    let row = format!("({})", vec!["?"; width].join(", "));
-    let mut touched = 0;
-    let mut values = values.into_iter();
-    while values.len() > 0 {
-        let some: Vec<Value> = values.by_ref().take(at_once).collect();
-        // Or fail: what is taken back is the transaction. To take back a statement alone, SQLite would copy each page before it changes.
-        let text = format!("insert or fail into {into} values {} {then}", vec![row.as_str(); some.len() / width].join(", "));
-        let keep = some.len() <= PREPARED_UP_TO;
-        let query = sqlx::query_with::<Sqlite, _>(AssertSqlSafe(text), sqlite_arguments(some)?).persistent(keep);
-        touched += query.execute(&mut *connection).await?.rows_affected();
     }
     Ok(touched)
 }

@@ -22,6 +22,7 @@ use async_trait::async_trait;
 pub use array::Array;
 pub use dialect::Dialect;
 pub use error::DbError;
+pub(crate) use in_thread::replaceable;
 pub use in_thread::{InThread, InThreadRow};
 pub use insert::Insert;
 pub use migrate::{applied, migrate};

@@ -9,11 +9,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, Postgres};
 
 use super::at_hand::AtHand;
-use super::in_thread::Readers;
+use super::in_thread::{Readers, Writer};
 use super::notify::Notifier;
 use super::tx::{self, Tx};
 use super::{DbError, Dialect, Executor, Insert, Notification, Row, Sql, stale};
@@ -96,7 +95,7 @@ impl Drop for DirectoryLock {
 #[derive(Debug)]
 enum Pools {
     Postgres(PgPool, AtHand<Postgres>),
-    Sqlite { read: Readers, write: SqlitePool },
+    Sqlite { read: Readers, write: Writer },
 }
 
 /// A pool of connections at a moment.
@@ -169,29 +168,8 @@ impl Db {
 
     async fn open_sqlite(path: &Path, options: &DbOptions) -> Result<Self, DbError> {
         let lock = lock_directory(path)?;
-        let synchronous = if options.sqlite_full_sync { SqliteSynchronous::Full } else { SqliteSynchronous::Normal };
-        let connect = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(synchronous)
-            .busy_timeout(Duration::from_secs(30))
-            .foreign_keys(true)
-            .with_regexp()
-            .statement_cache_capacity(256);
-        // One connection writes: writers wait in our queue, in order, not in SQLite’s busy loop.
-        let write = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(options.acquire_timeout.max(Duration::from_secs(120)))
-            // It is a file's: it does not go away by itself.
-            .test_before_acquire(false)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            // On a full disk SQLite takes a transaction back by itself; the driver then believes for ever that it is in one.
-            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
-            // Batches of a large sync change the same pages again and again: the log takes 128 MiB before they are written back.
-            .connect_with(connect.pragma("cache_size", "-16384").pragma("wal_autocheckpoint", "32000"))
-            .await?;
+        let wait = options.acquire_timeout.max(Duration::from_secs(120));
+        let write = Writer::open(path.to_path_buf(), options.sqlite_full_sync, wait).await?;
         let read = Readers::new(path.to_path_buf(), options.max_connections.max(1), options.acquire_timeout);
         let pools = Pools::Sqlite { read, write };
         let inner = Arc::new(Inner(Parts { pools, notifier: Notifier::local(), lock: Mutex::new(Some(lock)) }));
@@ -217,15 +195,13 @@ impl Db {
     }
 
     async fn begin_as(&self, postgres: &'static str) -> Result<Tx, DbError> {
-        let db = self.clone();
+        let pool = match &self.0.pools {
+            Pools::Postgres(pool, _) => pool.clone(),
+            Pools::Sqlite { write, .. } => return Ok(Tx::sqlite(write.begin().await?)),
+        };
         // In a task of its own: a caller that is dropped while BEGIN is on its way would otherwise give the connection back
         // with the transaction open, and whoever gets it next would work inside it, never to be committed.
-        let begun = tokio::spawn(async move {
-            match &db.0.pools {
-                Pools::Postgres(pool, _) => Ok(Tx::postgres(pool.begin_with(postgres).await?)),
-                Pools::Sqlite { write, .. } => Ok(Tx::sqlite(write.begin_with("BEGIN IMMEDIATE").await?)),
-            }
-        });
+        let begun = tokio::spawn(async move { Ok(Tx::postgres(pool.begin_with(postgres).await?)) });
         begun.await.map_err(|error| DbError::Unavailable(format!("the runtime is ending: {error}")))?
     }
 
@@ -253,7 +229,7 @@ impl Db {
     pub fn pools(&self) -> Vec<PoolUse> {
         match &self.0.pools {
             Pools::Postgres(pool, at_hand) => vec![PoolUse::of("postgres", pool, at_hand.resting())],
-            Pools::Sqlite { read, write } => vec![read.in_use(), PoolUse::of("write", write, 0)],
+            Pools::Sqlite { read, write } => vec![read.in_use(), write.in_use()],
         }
     }
 
@@ -295,7 +271,7 @@ impl Executor for Db {
                 Ok(rows)
             }
             // A statement that writes and returns rows must go to the one that writes.
-            Pools::Sqlite { write, .. } if tx::writes(sql.text()) => tx::sqlite_rows(write, sql).await,
+            Pools::Sqlite { write, .. } if tx::writes(sql.text()) => write.rows(sql).await,
             Pools::Sqlite { read, .. } => read.rows(sql).await,
         }
     }
@@ -308,7 +284,7 @@ impl Executor for Db {
                 at_hand.give(connection, pool);
                 Ok(touched)
             }
-            Pools::Sqlite { write, .. } => tx::sqlite_run(write, sql).await,
+            Pools::Sqlite { write, .. } => write.run(sql).await,
         }
     }
 
@@ -342,11 +318,7 @@ async fn relax(database: Weak<Inner>) {
             return;
         }
         read.shrink();
-        if let Some(mut connection) = write.try_acquire()
-            && let Err(error) = sqlx::query("pragma shrink_memory").execute(&mut *connection).await
-        {
-            tracing::debug!(%error, "the memory of the database could not be shrunk");
-        }
+        write.shrink().await;
     }
 }
 

@@ -4,12 +4,11 @@ use std::fmt;
 
 use async_trait::async_trait;
 use sqlx::postgres::{PgArguments, Postgres};
-use sqlx::sqlite::{Sqlite, SqliteArguments};
 use sqlx::types::Json;
 use sqlx::{Arguments, AssertSqlSafe, Executor as _};
 use tokio::sync::Mutex;
 
-use super::{Array, DbError, Dialect, Executor, Insert, Row, Sql, Value, insert, stale};
+use super::{DbError, Dialect, Executor, Insert, Row, Sql, Value, in_thread, insert, stale};
 use crate::shareable::shareable;
 
 /// A transaction. Dropped without [`Tx::commit`], it leaves nothing behind.
@@ -31,7 +30,8 @@ impl fmt::Debug for Open {
 enum Connection {
     /// And whether a statement has been run in it.
     Postgres(sqlx::Transaction<'static, Postgres>, bool),
-    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    /// None while a statement is at work elsewhere, or was left there.
+    Sqlite(Option<in_thread::Turn>),
 }
 
 impl Tx {
@@ -39,8 +39,8 @@ impl Tx {
         Self { dialect: Dialect::Postgres, open: Open(Mutex::new(Connection::Postgres(tx, false))) }
     }
 
-    pub(super) fn sqlite(tx: sqlx::Transaction<'static, Sqlite>) -> Self {
-        Self { dialect: Dialect::Sqlite, open: Open(Mutex::new(Connection::Sqlite(tx))) }
+    pub(super) fn sqlite(turn: in_thread::Turn) -> Self {
+        Self { dialect: Dialect::Sqlite, open: Open(Mutex::new(Connection::Sqlite(Some(turn)))) }
     }
 
     /// Makes all that was done visible, at once.
@@ -50,7 +50,7 @@ impl Tx {
     pub async fn commit(self) -> Result<(), DbError> {
         match self.open.0.into_inner() {
             Connection::Postgres(tx, _) => tx.commit().await?,
-            Connection::Sqlite(tx) => tx.commit().await?,
+            Connection::Sqlite(turn) => in_thread::commit(turn).await?,
         }
         Ok(())
     }
@@ -62,7 +62,7 @@ impl Tx {
     pub async fn rollback(self) -> Result<(), DbError> {
         match self.open.0.into_inner() {
             Connection::Postgres(tx, _) => tx.rollback().await?,
-            Connection::Sqlite(tx) => tx.rollback().await?,
+            Connection::Sqlite(turn) => in_thread::roll_back(turn)?,
         }
         Ok(())
     }
@@ -73,9 +73,7 @@ impl Tx {
                 *used = true;
                 tx.execute(sqlx::raw_sql(AssertSqlSafe(text.to_owned()))).await?;
             }
-            Connection::Sqlite(tx) => {
-                tx.execute(sqlx::raw_sql(AssertSqlSafe(text.to_owned()))).await?;
-            }
+            Connection::Sqlite(turn) => in_thread::script(turn, text).await?,
         }
         Ok(())
     }
@@ -90,7 +88,7 @@ impl Executor for Tx {
     async fn rows(&self, sql: Sql) -> Result<Vec<Row>, DbError> {
         match &mut *self.open.lock().await {
             Connection::Postgres(tx, used) => stale::rows_in(tx, std::mem::replace(used, true), sql).await,
-            Connection::Sqlite(tx) => sqlite_rows(&mut **tx, sql).await,
+            Connection::Sqlite(turn) => in_thread::rows(turn, sql).await,
         }
     }
 
@@ -100,7 +98,7 @@ impl Executor for Tx {
                 *used = true;
                 postgres_run(&mut **tx, sql).await
             }
-            Connection::Sqlite(tx) => sqlite_run(&mut **tx, sql).await,
+            Connection::Sqlite(turn) => in_thread::run(turn, sql).await,
         }
     }
 
@@ -110,7 +108,7 @@ impl Executor for Tx {
                 *used = true;
                 insert::postgres(tx, rows).await
             }
-            Connection::Sqlite(tx) => insert::sqlite(tx, rows).await,
+            Connection::Sqlite(turn) => in_thread::insert(turn, rows).await,
         }
     }
 }
@@ -147,21 +145,6 @@ pub(super) async fn postgres_run<'c>(executor: impl sqlx::Executor<'c, Database 
     Ok(sqlx::query_with(AssertSqlSafe(text), postgres_arguments(values)?).persistent(keep).execute(executor).await?.rows_affected())
 }
 
-pub(super) async fn sqlite_rows<'c>(executor: impl sqlx::Executor<'c, Database = Sqlite>, sql: Sql) -> Result<Vec<Row>, DbError> {
-    let (text, values) = sql.into_parts();
-    let keep = values.len() <= PREPARED_UP_TO;
-    let text = unnumbered(text, values.len());
-    let rows = sqlx::query_with(AssertSqlSafe(text), sqlite_arguments(values)?).persistent(keep).fetch_all(executor).await?;
-    Ok(rows.into_iter().map(Row::Sqlite).collect())
-}
-
-pub(super) async fn sqlite_run<'c>(executor: impl sqlx::Executor<'c, Database = Sqlite>, sql: Sql) -> Result<u64, DbError> {
-    let (text, values) = sql.into_parts();
-    let keep = values.len() <= PREPARED_UP_TO;
-    let text = unnumbered(text, values.len());
-    Ok(sqlx::query_with(AssertSqlSafe(text), sqlite_arguments(values)?).persistent(keep).execute(executor).await?.rows_affected())
-}
-
 /// The text with `?` for each placeholder, where they stand in the order of their numbers, each once. SQLite looks a placeholder that
 /// has a name up in a list of all others, when it reads it and when its value is bound: the square of their number. A list of one row
 /// is not worth the copy.
@@ -189,36 +172,25 @@ pub(super) fn unnumbered(text: String, values: usize) -> String {
     plain
 }
 
-macro_rules! bind_all {
-    ($arguments:ident, $values:ident, $array:expr) => {{
-        for value in $values {
-            match value {
-                Value::Bool(v) => $arguments.add(v),
-                Value::Int(v) => $arguments.add(v),
-                Value::Float(v) => $arguments.add(v),
-                Value::Text(v) => $arguments.add(v),
-                Value::Uuid(v) => $arguments.add(v),
-                Value::Time(v) => $arguments.add(v),
-                Value::Json(v) => $arguments.add(v.map(Json)),
-                Value::Array(v) => $array(v, &mut $arguments),
-            }
-            .map_err(sqlx::Error::Encode)?;
-        }
-        Ok($arguments)
-    }};
-}
-
 /// Why SQLite refuses a value.
 pub(super) const NO_ARRAYS: &str = "SQLite has no arrays: a statement with many rows is made by `Sql::push_table`";
 
 fn postgres_arguments(values: Vec<Value>) -> Result<PgArguments, sqlx::Error> {
     let mut arguments = PgArguments::default();
-    bind_all!(arguments, values, Array::add_to)
-}
-
-pub(super) fn sqlite_arguments(values: Vec<Value>) -> Result<SqliteArguments, sqlx::Error> {
-    let mut arguments = SqliteArguments::default();
-    bind_all!(arguments, values, |_, _| Err(NO_ARRAYS.into()))
+    for value in values {
+        match value {
+            Value::Bool(v) => arguments.add(v),
+            Value::Int(v) => arguments.add(v),
+            Value::Float(v) => arguments.add(v),
+            Value::Text(v) => arguments.add(v),
+            Value::Uuid(v) => arguments.add(v),
+            Value::Time(v) => arguments.add(v),
+            Value::Json(v) => arguments.add(v.map(Json)),
+            Value::Array(v) => v.add_to(&mut arguments),
+        }
+        .map_err(sqlx::Error::Encode)?;
+    }
+    Ok(arguments)
 }
 
 #[cfg(test)]

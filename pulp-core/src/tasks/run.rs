@@ -14,7 +14,7 @@ use super::finish::{Ending, finish};
 use super::hub::{Running, Stop};
 use super::progress::Notes;
 use super::{TaskContext, TaskKind, TaskOutput};
-use crate::db::DbError;
+use crate::db::{DbError, replaceable};
 use crate::model::{Domain, Model, TaskRow, TaskState};
 use crate::{Error, Pulp, Result};
 
@@ -56,7 +56,7 @@ impl Drop for Registered<'_> {
 /// Runs a task that this process has claimed, and writes how it ended.
 pub(super) async fn run(pulp: Pulp, row: TaskRow, limit: Option<Duration>) {
     let span = tracing::info_span!("task", id = %row.pulp_id, name = %row.name, cid = %row.logging_cid);
-    supervise(&pulp, row, limit).instrument(span).await;
+    replaceable(supervise(&pulp, row, limit).instrument(span)).await;
 }
 
 async fn supervise(pulp: &Pulp, row: TaskRow, limit: Option<Duration>) {

@@ -1,4 +1,4 @@
-//! Readers of SQLite that run a short statement in the thread that asks.
+//! SQLite in the thread that asks.
 //!
 //! sqlx gives each connection of SQLite a thread: a statement wakes it, and is woken by it, which takes many times as long as looking a row up.
 //! Here a reader is used where it is wanted. A statement that turns out to be long must not hold a thread of the runtime: after
@@ -9,6 +9,7 @@ mod row;
 #[cfg(test)]
 mod tests;
 mod types;
+mod writer;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -26,6 +27,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use driver::InThread;
 pub use row::InThreadRow;
+pub(crate) use writer::replaceable;
+pub(super) use writer::{Turn, Writer, commit, insert, roll_back, rows, run, script};
 
 use super::tx::{NO_ARRAYS, PREPARED_UP_TO, unnumbered};
 use super::{DbError, PoolUse, Row, Sql, Value};
@@ -139,7 +142,10 @@ impl Readers {
         let at_rest = self.resting().pop();
         let mut reader = match at_rest {
             Some(reader) => reader,
-            None => self.clone().elsewhere(|readers| readers.open()).await?,
+            None => {
+                let readers = self.clone();
+                elsewhere(move || readers.open()).await?
+            }
         };
         let hash = self.0.hasher.hash_one(&text);
         if values.len() <= PREPARED_UP_TO && !self.long().contains(&hash) {
@@ -157,7 +163,8 @@ impl Readers {
             }
         }
         let _abandon = Abandon(reader.leash.clone(), reader.leash.next(None));
-        self.clone().elsewhere(move |readers| readers.run_long(reader, permit, &text, &values, hash)).await
+        let readers = self.clone();
+        elsewhere(move || readers.run_long(reader, permit, &text, &values, hash)).await
     }
 
     /// Runs a statement that may take its time.
@@ -198,12 +205,6 @@ impl Readers {
         permit.map_err(|_| DbError::Unavailable("the database is closed".to_owned()))
     }
 
-    /// On a thread that may be blocked.
-    async fn elsewhere<T: Send + 'static>(self, work: impl FnOnce(&Self) -> Result<T, DbError> + Send + 'static) -> Result<T, DbError> {
-        let done = tokio::task::spawn_blocking(move || work(&self)).await;
-        done.map_err(|error| DbError::Unavailable(format!("the runtime is ending: {error}")))?
-    }
-
     fn open(&self) -> Result<Reader, DbError> {
         let connection = Connection::open_with_flags(&self.0.path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         connection.set_prepared_statement_cache_capacity(256);
@@ -212,8 +213,7 @@ impl Readers {
         connection.execute_batch("pragma query_only = on; pragma foreign_keys = on; pragma cache_size = -2048")?;
         // What a statement's values are does not change how it is run; otherwise it would be prepared anew for each of them.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-        let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
-        connection.create_scalar_function("regexp", 2, flags, matches_expression)?;
+        with_regexp(&connection)?;
         let leash = Arc::new(Leash::new());
         let held = leash.clone();
         connection.progress_handler(STEPS, Some(move || held.is_over()))?;
@@ -282,15 +282,14 @@ impl Reader {
     }
 }
 
+/// On a thread that may be blocked.
+async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> Result<T, DbError> + Send + 'static) -> Result<T, DbError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| DbError::Unavailable(format!("the runtime is ending: {error}")))?
+}
+
 fn answer(statement: &mut Statement<'_>, values: &[Value]) -> rusqlite::Result<Vec<Row>> {
-    for place in 1..=statement.parameter_count() {
-        // `$3` is a name to SQLite; one without a name follows the one before.
-        let number = statement.parameter_name(place).and_then(|name| name[1..].parse().ok()).unwrap_or(place);
-        match number.checked_sub(1).and_then(|at| values.get(at)) {
-            Some(value) => statement.raw_bind_parameter(place, value)?,
-            None => return Err(rusqlite::Error::InvalidParameterCount(values.len(), number)),
-        }
-    }
+    bind(statement, values)?;
     let mut rows = statement.raw_query();
     let mut answer = row::Answer::default();
     while let Some(row) = rows.next()? {
@@ -299,9 +298,26 @@ fn answer(statement: &mut Statement<'_>, values: &[Value]) -> rusqlite::Result<V
     Ok(answer.into_rows().map(Row::InThread).collect())
 }
 
+fn bind(statement: &mut Statement<'_>, values: &[Value]) -> rusqlite::Result<()> {
+    for place in 1..=statement.parameter_count() {
+        // `$3` is a name to SQLite; one without a name follows the one before.
+        let number = statement.parameter_name(place).and_then(|name| name[1..].parse().ok()).unwrap_or(place);
+        match number.checked_sub(1).and_then(|at| values.get(at)) {
+            Some(value) => statement.raw_bind_parameter(place, value)?,
+            None => return Err(rusqlite::Error::InvalidParameterCount(values.len(), number)),
+        }
+    }
+    Ok(())
+}
+
 /// Whether a statement may do better where it may take its time.
 fn is_cut_short(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::OperationInterrupted | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+fn with_regexp(connection: &Connection) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    connection.create_scalar_function("regexp", 2, flags, matches_expression)
 }
 
 /// `regexp(expression, text)`, which is what `text regexp expression` means.

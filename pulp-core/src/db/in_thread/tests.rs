@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::db::{Db, DbError, DbOptions, Executor, ExecutorExt, Row, Sql, Value};
 
-async fn open(options: &DbOptions) -> (tempfile::TempDir, Db) {
+pub(super) async fn open(options: &DbOptions) -> (tempfile::TempDir, Db) {
     let dir = tempfile::tempdir().unwrap();
     let db = Db::open(&format!("sqlite://{}/pulp.sqlite3", dir.path().display()), options).await.unwrap();
     (dir, db)
