@@ -1,6 +1,6 @@
 //! The one that writes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -69,25 +69,28 @@ async fn what_forbids_a_write_is_told() {
     assert_eq!(db.scalar::<i64>("select count(*) from later").await.unwrap(), 0);
 }
 
-/// How often a task that wants to run every millisecond comes to it while something else is done.
-async fn turns_meanwhile(work: impl Future<Output = ()>) -> usize {
+/// Says that a task which wants to run every millisecond comes to it while something else is done: it never waits for half of the time.
+async fn holds_nobody_up(work: impl Future<Output = ()>) {
     let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
     let ticking = tokio::spawn(async move {
         let mut ticks = interval(Duration::from_millis(1));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while tell.send(()).is_ok() {
+        while tell.send(Instant::now()).is_ok() {
             ticks.tick().await;
         }
     });
-    told.recv().await;
+    let begun = told.recv().await.unwrap();
     work.await;
+    let ended = Instant::now();
     ticking.abort();
     told.close();
-    let mut turns = 0;
-    while told.recv().await.is_some() {
-        turns += 1;
+    let (mut last, mut longest) = (begun, Duration::ZERO);
+    while let Some(tick) = told.recv().await {
+        longest = longest.max(tick - last);
+        last = tick;
     }
-    turns
+    longest = longest.max(ended.saturating_duration_since(last));
+    assert!(longest * 2 < ended - begun, "{longest:?} of {:?}", ended - begun);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -96,12 +99,11 @@ async fn a_statement_that_was_quick_and_takes_long_leaves_its_thread_to_others()
     for _ in 0..3 {
         db.execute(fill(1)).await.unwrap();
     }
-    let turns = turns_meanwhile(async {
-        let writing = tokio::spawn(replaceable(async move { db.execute(fill(1_000_000)).await }));
-        assert_eq!(writing.await.unwrap().unwrap(), 1_000_000);
-    });
-    let turns = turns.await;
-    assert!(turns > 20, "{turns}");
+    let long = async {
+        let writing = tokio::spawn(replaceable(async move { db.execute(fill(2_000_000)).await }));
+        assert_eq!(writing.await.unwrap().unwrap(), 2_000_000);
+    };
+    holds_nobody_up(long).await;
 }
 
 #[tokio::test]
@@ -109,7 +111,7 @@ async fn whoever_waits_for_somebody_outside_holds_nobody_up() {
     let (dir, db) = with_table(&DbOptions::default()).await;
     let other = rusqlite::Connection::open(dir.path().join("pulp.sqlite3")).unwrap();
     other.execute_batch("begin immediate; insert into t values (1)").unwrap();
-    let turns = turns_meanwhile(async {
+    let waiting = async {
         let writing = tokio::spawn({
             let db = db.clone();
             async move { db.execute("insert into t (x) values (2)").await }
@@ -118,9 +120,8 @@ async fn whoever_waits_for_somebody_outside_holds_nobody_up() {
         assert!(!writing.is_finished());
         other.execute_batch("commit").unwrap();
         writing.await.unwrap().unwrap();
-    });
-    let turns = turns.await;
-    assert!(turns > 20, "{turns}");
+    };
+    holds_nobody_up(waiting).await;
     assert_eq!(count(&db).await, 2);
 }
 
