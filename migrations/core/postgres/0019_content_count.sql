@@ -11,7 +11,7 @@ create table core_contentcount (
 );
 create index core_contentcount_of on core_contentcount (pulp_domain_id, pulp_type);
 
-create function core_count_units() returns trigger language plpgsql as $$
+create function core_count_units() returns trigger language plpgsql set search_path from current as $$
 declare
     change record;
 begin

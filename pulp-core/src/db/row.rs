@@ -12,9 +12,9 @@ use super::in_thread::{InThread, InThreadRow};
 pub enum Row {
     /// From PostgreSQL.
     Postgres(PgRow),
-    /// From SQLite, in a transaction or of a statement that writes.
+    /// From SQLite, by a connection of whoever implements [`Executor`](super::Executor) with one of sqlx.
     Sqlite(SqliteRow),
-    /// From SQLite, read in the thread that asked.
+    /// From SQLite, in the thread that asked.
     InThread(InThreadRow),
 }
 

@@ -55,8 +55,10 @@ const READY: &str = "state = 'waiting' and unblocked_at is not null";
 /// Claims at most `most` startable tasks for `lease`; none if there are none, or others were faster.
 pub(super) async fn claim(pulp: &Pulp, lease: Uuid, most: usize, lane: Lane) -> Result<Vec<TaskRow>, DbError> {
     let mut found = candidates(pulp, most.max(WINDOW), lane, false).await?;
-    if !found.is_empty() && found.iter().all(|candidate| !is_ready(pulp, candidate)) {
-        // The first are of kinds, or of versions of them, that only other processes know: look past them.
+    let ready = found.iter().filter(|candidate| is_ready(pulp, candidate)).count();
+    let waiting = found.iter().filter(|candidate| candidate.state == TaskState::Waiting.as_str()).count();
+    if ready < most && ready < waiting {
+        // Some of the first are of kinds, or of versions of them, that only other processes know: look past them.
         found = candidates(pulp, most.max(WINDOW), lane, true).await?;
     }
     let mut names: Vec<(Uuid, i64)> = Vec::new();
@@ -126,7 +128,7 @@ async fn candidates(pulp: &Pulp, window: usize, lane: Lane, known: bool) -> Resu
     let tenants = pulp.settings().domain_enabled;
     let (first, by_index) = match lane {
         Lane::Any => (READY.to_owned(), if tenants { "core_task_ready_domain" } else { "core_task_ready" }),
-        Lane::Short => (format!("{READY} and immediate"), "core_task_short"),
+        Lane::Short => (format!("{READY} and immediate"), if tenants { "core_task_short_domain" } else { "core_task_short" }),
     };
     let by_index = dialect.by_index(by_index);
     let mut ready = Sql::new(&first);

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use super::{Tasks, claim};
 use crate::clock::Timestamp;
+use crate::db::replaceable;
 use crate::settings::Settings;
 use crate::{Pulp, Result};
 
@@ -94,7 +95,7 @@ impl Housekeeping {
     pub fn start(pulp: &Pulp) -> Self {
         let mut loops = JoinSet::new();
         for reconciler in pulp.tasks().housekeeping() {
-            loops.spawn(repeat(pulp.clone(), reconciler));
+            loops.spawn(replaceable(repeat(pulp.clone(), reconciler)));
         }
         Self { _loops: loops }
     }

@@ -11,6 +11,7 @@ use pulp_core::tasks::{AppRole, Resources, Workers};
 use pulp_core::{Error, Pulp};
 use pulp_testkit::{Engine, Prepare, both_databases};
 use serde_json::json;
+use uuid::Uuid;
 
 use super::world::{Act, Probe, Probed, TestPlugin, dispatch, on_both, world};
 
@@ -115,6 +116,48 @@ async fn a_look_for_what_may_go_on_is_repeated() {
     workers.stop(Duration::from_secs(60)).await;
 }
 
+/// Inserts so many tasks that a later release has dispatched.
+async fn of_a_later_release(pulp: &Pulp, world: u64, count: usize) -> Vec<Uuid> {
+    let mut all = Vec::new();
+    let tx = pulp.db().begin().await.unwrap();
+    for number in 0..count {
+        let args = json!({"world": world, "number": number, "needs": {"exclusive": [], "shared": []}, "act": "Nothing"}).to_string();
+        let insert = Sql::new(
+            "insert into core_task (pulp_id, pulp_created, state, name, task_version, unblocked_at, args, pulp_domain_id) \
+             values ($1, $2, 'waiting', 'test.probe', 2, $2, $3, $4)",
+        );
+        all.push(new_id());
+        let insert = insert.bind(*all.last().unwrap()).bind(pulp.now()).bind(json!(pulp.seal(&args).unwrap()));
+        tx.execute(insert.bind(pulp.default_domain().pulp_id)).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    all
+}
+
+/// Where the first that wait are not for this release, a claim takes as many of the others as there are slots.
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_of_a_later_release_leave_no_slot_idle() {
+    on_both(|engine| async move {
+        let Some(given) = Probed::prepare(engine).await else { return };
+        let pulp = given.pulp();
+        let (id, _) = world();
+        of_a_later_release(pulp, id, 6).await;
+        let mut ours = Vec::new();
+        for number in 100..104 {
+            ours.push(dispatch(pulp, &Probe { world: id, number, ..Probe::default() }).await.pulp_id);
+        }
+        let workers = Workers::start(pulp, 4).await.unwrap();
+        let mut started = Vec::new();
+        for task in ours {
+            started.push(pulp.tasks().wait(task).await.unwrap().started_at.unwrap());
+        }
+        started.dedup();
+        assert_eq!(started.len(), 1, "all four were claimed at once: {started:?}");
+        workers.stop(Duration::from_secs(60)).await;
+    })
+    .await;
+}
+
 /// A release that knows a later version of a kind of task runs all; an earlier one leaves those of the later one, and takes the others.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_of_a_later_release_is_left_to_it() {
@@ -124,20 +167,7 @@ async fn a_task_of_a_later_release_is_left_to_it() {
         let (id, world) = world();
         let workers = Workers::start(pulp, 1).await.unwrap();
         // More than a claim looks at.
-        let mut later = Vec::new();
-        let tx = pulp.db().begin().await.unwrap();
-        for number in 0..70 {
-            let args =
-                pulp.seal(&json!({"world": id, "number": number, "needs": {"exclusive": [], "shared": []}, "act": "Nothing"}).to_string());
-            let insert = Sql::new(
-                "insert into core_task (pulp_id, pulp_created, state, name, task_version, unblocked_at, args, pulp_domain_id) \
-                 values ($1, $2, 'waiting', 'test.probe', 2, $2, $3, $4)",
-            );
-            later.push(new_id());
-            let insert = insert.bind(*later.last().unwrap()).bind(pulp.now()).bind(json!(args.unwrap()));
-            tx.execute(insert.bind(pulp.default_domain().pulp_id)).await.unwrap();
-        }
-        tx.commit().await.unwrap();
+        let later = of_a_later_release(pulp, id, 70).await;
         let ours = dispatch(pulp, &Probe { world: id, number: 100, ..Probe::default() }).await.pulp_id;
         assert_eq!(pulp.tasks().wait(ours).await.unwrap().state(), TaskState::Completed, "it is not held up by those that came before it");
         assert_eq!(world.log(), [100, -101]);

@@ -198,7 +198,12 @@ async fn details(db: &Reader, findings: &mut Findings) {
 
 /// As many units are counted as there are.
 async fn content_counts(db: &Reader, findings: &mut Findings) {
-    let sql = "select pulp_domain_id, pulp_type, cast(sum(counted) as bigint), cast(sum(there) as bigint) from (                  select pulp_domain_id, pulp_type, units as counted, 0 as there from core_contentcount                  union all select pulp_domain_id, pulp_type, 0, 1 from core_content) units                group by pulp_domain_id, pulp_type having sum(counted) <> sum(there)";
+    let units = "select pulp_domain_id, pulp_type, units as counted, 0 as there from core_contentcount \
+                 union all select pulp_domain_id, pulp_type, 0, 1 from core_content";
+    let sql = format!(
+        "select pulp_domain_id, pulp_type, cast(sum(counted) as bigint), cast(sum(there) as bigint) from ({units}) units \
+         group by pulp_domain_id, pulp_type having sum(counted) <> sum(there)"
+    );
     for (domain, kind, counted, there) in db.all::<(Uuid, String, i64, i64)>(sql).await.expect("the counts of units") {
         findings.add("units are counted wrong", format!("{counted} of {kind} in domain {domain}, which has {there}"));
     }

@@ -284,8 +284,16 @@ impl Reader {
 
 /// On a thread that may be blocked.
 async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> Result<T, DbError> + Send + 'static) -> Result<T, DbError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| DbError::Unavailable(format!("the runtime is ending: {error}")))?
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) if error.is_panic() => Err(panicked()),
+        Err(error) => Err(DbError::Unavailable(format!("the runtime is ending: {error}"))),
+    }
+}
+
+/// No other try would end in another way.
+fn panicked() -> DbError {
+    DbError::Other(sqlx::Error::AnyDriverError("a statement panicked".into()))
 }
 
 fn answer(statement: &mut Statement<'_>, values: &[Value]) -> rusqlite::Result<Vec<Row>> {
@@ -338,7 +346,7 @@ impl ToSql for Value {
             Self::Float(Some(value)) => (*value).into(),
             Self::Text(Some(value)) => ToSqlOutput::Borrowed(ValueRef::Text(value.as_bytes())),
             Self::Uuid(Some(value)) => ToSqlOutput::Borrowed(ValueRef::Blob(value.as_bytes())),
-            // As the one that writes writes them: sqlx.
+            // As sqlx wrote them in earlier releases, and what is compared with them must be.
             Self::Time(Some(value)) => text(value.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, false)),
             Self::Json(Some(value)) => text(value.to_string()),
             Self::Bool(None)

@@ -2,33 +2,36 @@
 //!
 //! Whoever wants to write waits for its [`Turn`], in order, instead of in SQLite's busy loop. Unlike one that reads, a statement that writes cannot be ended and
 //! run again: SQLite would take the whole transaction back. So only texts that were quick when they were run last run right here; all others, and
-//! those of many values, go to a thread for blocking work.
+//! those of many values, go to a thread that the writer has for it: threads that all share may all be waiting for something else.
 
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher as _, RandomState};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Statement};
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::super::insert::Insert;
 use super::super::tx::{PREPARED_UP_TO, unnumbered};
 use super::super::{DbError, PoolUse, Row, Sql, Value};
-use super::{BUSY, LONG, POLITE, SHORT, STEPS, answer, bind, elsewhere, nanoseconds, with_regexp};
+use super::{BUSY, LONG, POLITE, SHORT, STEPS, answer, bind, nanoseconds, panicked, with_regexp};
 
 /// How many pages the log beside the file may have before they are written back: 128 MiB. Batches of a large sync change the same pages again and again.
 const LOG_PAGES: i32 = if cfg!(test) { 200 } else { 32_000 };
 
-/// How long another thread may take to go on with what this one does not come to.
+/// How long another thread may take to go on with what this one does not come to, and when to look whether it has.
 const STEP_ASIDE: Duration = Duration::from_micros(100);
+const STEP_AGAIN: Duration = Duration::from_millis(20);
 
 thread_local! {
     /// How many pages the log had after the last commit that this thread made.
@@ -49,6 +52,10 @@ pub(crate) async fn replaceable<F: Future>(task: F) -> F::Output {
     }
 }
 
+fn is_replaceable() -> bool {
+    REPLACEABLE.try_with(|()| ()).is_ok()
+}
+
 /// Whoever writes; cheap to clone.
 #[derive(Clone)]
 pub(in super::super) struct Writer(Arc<Shared>);
@@ -61,10 +68,15 @@ struct Shared {
     wait: Duration,
     turn: Arc<Semaphore>,
     at_rest: Mutex<Option<Pen>>,
+    thread: mpsc::Sender<Job>,
+    /// Whether the log begins anew with the next commit, which waits for the disk then.
+    log_is_new: AtomicBool,
     /// Texts of statements that were quick when they were run last.
     quick: Mutex<HashSet<u64>>,
     hasher: RandomState,
 }
+
+type Job = Box<dyn FnOnce() + Send>;
 
 impl fmt::Debug for Writer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,14 +96,14 @@ struct Pen {
 pub(in super::super) struct Turn {
     writer: Writer,
     pen: Option<Pen>,
-    /// Whether anything in it was not quick.
-    heavy: bool,
-    _permit: OwnedSemaphorePermit,
+    /// How long its statements took, all together.
+    taken: Duration,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl fmt::Debug for Turn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Turn").field("heavy", &self.heavy).finish_non_exhaustive()
+        f.debug_struct("Turn").field("taken", &self.taken).finish_non_exhaustive()
     }
 }
 
@@ -113,12 +125,24 @@ struct Done {
 impl Writer {
     /// Opens the file at `path`, and makes it if it is not there.
     pub(in super::super) async fn open(path: PathBuf, full_sync: bool, wait: Duration) -> Result<Self, DbError> {
+        let (thread, jobs) = mpsc::channel::<Job>();
+        let work = move || {
+            for job in jobs {
+                if catch_unwind(AssertUnwindSafe(job)).is_err() {
+                    tracing::error!("a statement panicked");
+                }
+            }
+        };
+        let begun = thread::Builder::new().name("sqlite-writer".to_owned()).spawn(work);
+        begun.map_err(|error| DbError::Unavailable(format!("no thread for the database: {error}")))?;
         let writer = Self(Arc::new(Shared {
             path,
             full_sync,
             wait,
             turn: Arc::new(Semaphore::new(1)),
             at_rest: Mutex::default(),
+            thread,
+            log_is_new: AtomicBool::new(true),
             quick: Mutex::default(),
             hasher: RandomState::new(),
         }));
@@ -137,10 +161,33 @@ impl Writer {
             Some(pen) => pen,
             None => {
                 let writer = self.clone();
-                elsewhere(move || Ok(Pen::open(&writer.0)?)).await?
+                self.elsewhere(move || Ok(Pen::open(&writer.0)?)).await?
             }
         };
-        Ok(Turn { writer: self.clone(), pen: Some(pen), heavy: false, _permit: permit })
+        Ok(self.taken(pen, permit))
+    }
+
+    fn taken(&self, pen: Pen, permit: OwnedSemaphorePermit) -> Turn {
+        Turn { writer: self.clone(), pen: Some(pen), taken: Duration::ZERO, permit: Some(permit) }
+    }
+
+    /// On the thread that may be blocked, without waiting for it.
+    fn later(&self, work: impl FnOnce() + Send + 'static) {
+        // The thread ends with the last who could give it something to do.
+        let _ = self.0.thread.send(Box::new(work));
+    }
+
+    /// On the thread that may be blocked, behind what it was given before. It goes on to its end if nobody waits for it.
+    fn elsewhere<T, W>(&self, work: W) -> impl Future<Output = Result<T, DbError>> + use<T, W>
+    where
+        T: Send + 'static,
+        W: FnOnce() -> Result<T, DbError> + Send + 'static,
+    {
+        let (done, result) = oneshot::channel();
+        self.later(move || {
+            let _ = done.send(work());
+        });
+        async { result.await.unwrap_or_else(|_| Err(panicked())) }
     }
 
     /// Begins a transaction.
@@ -148,7 +195,7 @@ impl Writer {
         let turn = self.turn().await?;
         match turn.begin() {
             // Somebody from outside has the file.
-            Err(DbError::Retry(_)) => elsewhere(move || turn.pen()?.patiently(|| turn.begin()).map(|()| turn)).await,
+            Err(DbError::Retry(_)) => self.elsewhere(move || turn.pen()?.patiently(|| turn.begin()).map(|()| turn)).await,
             begun => begun.map(|()| turn),
         }
     }
@@ -173,8 +220,8 @@ impl Writer {
     pub(in super::super) async fn shrink(&self) {
         let Ok(permit) = self.0.turn.clone().try_acquire_owned() else { return };
         let Some(pen) = self.resting().take() else { return };
-        let turn = Turn { writer: self.clone(), pen: Some(pen), heavy: false, _permit: permit };
-        let shrunk = elsewhere(move || Ok(turn.pen()?.connection.execute_batch("pragma shrink_memory")?)).await;
+        let turn = self.taken(pen, permit);
+        let shrunk = self.elsewhere(move || Ok(turn.pen()?.connection.execute_batch("pragma shrink_memory")?)).await;
         if let Err(error) = shrunk {
             tracing::debug!(%error, "the memory of the database could not be shrunk");
         }
@@ -182,18 +229,19 @@ impl Writer {
 
     /// Ends the connection, after whoever writes has done it.
     pub(in super::super) async fn close(&self) {
+        // An error says that another closes it; that is waited for as well, since its work comes first.
         let permit = self.0.turn.clone().acquire_owned().await;
-        self.0.turn.close();
         let pen = self.resting().take();
         // The last to leave takes the log along.
-        let closed = elsewhere(move || {
+        let closed = self.elsewhere(move || {
             drop(pen);
-            drop(permit);
             Ok(())
         });
+        self.0.turn.close();
         if let Err(error) = closed.await {
             tracing::debug!(%error, "the database is closed with its process");
         }
+        drop(permit);
     }
 
     pub(in super::super) fn is_closed(&self) -> bool {
@@ -239,9 +287,9 @@ impl Pen {
             STEPS,
             Some(move || {
                 let at = held.load(Ordering::Relaxed);
-                if at != 0 && nanoseconds(since.elapsed()) > at && REPLACEABLE.try_with(|()| ()).is_ok() {
+                if at != 0 && nanoseconds(since.elapsed()) > at && is_replaceable() {
                     tokio::task::block_in_place(|| std::thread::sleep(STEP_ASIDE));
-                    held.store(nanoseconds(since.elapsed() + SHORT), Ordering::Relaxed);
+                    held.store(nanoseconds(since.elapsed() + STEP_AGAIN), Ordering::Relaxed);
                 }
                 false
             }),
@@ -340,38 +388,48 @@ impl Turn {
         if LOGGED.replace(0) < LOG_PAGES {
             return;
         }
-        let write_back = move || match self.pen() {
-            Ok(pen) => pen.connection.query_row("pragma wal_checkpoint", [], |_| Ok(())).map_err(DbError::from),
-            Err(error) => Err(error),
-        };
-        let told = move || {
-            if let Err(error) = write_back() {
+        let writer = self.writer.clone();
+        writer.later(move || {
+            let written = self.pen().and_then(|pen| Ok(pen.connection.query_row("pragma wal_checkpoint", [], |_| Ok(()))?));
+            self.writer.0.log_is_new.store(true, Ordering::Relaxed);
+            if let Err(error) = written {
                 // The log goes on growing; after the next commit it is tried again.
                 tracing::warn!(%error, "the log of the database could not be written back");
             }
-        };
-        match Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn_blocking(told)),
-            Err(_) => told(),
-        }
+        });
+    }
+
+    fn is_heavy(&self) -> bool {
+        self.taken >= SHORT
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        match self.roll_back() {
-            Ok(()) => *self.writer.resting() = self.pen.take(),
-            // Whoever comes next opens another.
-            Err(error) => tracing::warn!(%error, "a transaction could not be taken back; its connection is closed"),
+        let Some(pen) = self.pen.take() else { return };
+        let writer = self.writer.clone();
+        if self.is_heavy() && !pen.connection.is_autocommit() {
+            // What is much takes long to take back, too.
+            let turn = Self { writer: writer.clone(), pen: Some(pen), taken: Duration::ZERO, permit: self.permit.take() };
+            return writer.later(move || drop(turn));
         }
+        if !pen.connection.is_autocommit()
+            && let Err(error) = pen.execute("rollback")
+        {
+            // Whoever comes next opens another.
+            return tracing::warn!(%error, "a transaction could not be taken back; its connection is closed");
+        }
+        *writer.resting() = Some(pen);
     }
 }
 
 /// Makes all that was done in a transaction visible, at once.
 pub(in super::super) async fn commit(turn: Option<Turn>) -> Result<(), DbError> {
     let turn = turn.ok_or_else(abandoned)?;
+    let writer = turn.writer.clone();
     // Many pages take long to write, and a disk to have them.
-    if turn.heavy || turn.writer.0.full_sync { elsewhere(move || turn.commit()).await } else { turn.commit() }
+    let waits = writer.0.full_sync || writer.0.log_is_new.swap(false, Ordering::Relaxed) || turn.is_heavy();
+    if waits { writer.elsewhere(move || turn.commit()).await } else { turn.commit() }
 }
 
 /// Takes all that was done back.
@@ -413,10 +471,13 @@ fn abandoned() -> DbError {
     DbError::Retry("a statement of this transaction was not waited for, and it was taken back".to_owned())
 }
 
-/// By what it is remembered whether a statement was quick; none for one of many values, which another thread has to run.
+/// By what it is remembered whether a statement was quick; none for one that another thread has to run: one of many values, and where no other thread
+/// can stand in for this one, one that deletes, since nobody knows beforehand how many rows there are.
 fn key(turn: &Option<Turn>, text: &str, values: &[Value]) -> Option<u64> {
     let writer = &turn.as_ref()?.writer.0;
-    (values.len() <= PREPARED_UP_TO).then(|| writer.hasher.hash_one(text))
+    let deletes = text.get(..6).is_some_and(|word| word.eq_ignore_ascii_case("delete"));
+    let may_be_here = values.len() <= PREPARED_UP_TO && (!deletes || is_replaceable());
+    may_be_here.then(|| writer.hasher.hash_one(text))
 }
 
 /// Does the work where it belongs: here, if it was quick when it was done last.
@@ -427,26 +488,26 @@ async fn work(slot: &mut Option<Turn>, key: Option<u64>, work: Work) -> Result<D
         let begun = Instant::now();
         let done = turn.within().and_then(|pen| pen.hurriedly(work));
         let taken = begun.elapsed();
-        if taken >= SHORT {
-            turn.heavy = true;
-            if let Some(key) = key {
-                writer.quick().remove(&key);
-            }
+        turn.taken += taken;
+        if taken >= SHORT
+            && let Some(key) = key
+        {
+            writer.quick().remove(&key);
         }
-        *slot = Some(turn);
         if taken >= POLITE {
             tokio::task::yield_now().await;
         }
+        *slot = Some(turn);
         return done;
     }
-    let (turn, done, taken) = elsewhere(move || {
+    let working = writer.elsewhere(move || {
         let begun = Instant::now();
         let done = turn.within().and_then(|pen| pen.work(work));
         let taken = begun.elapsed();
-        turn.heavy |= taken >= SHORT / 2;
+        turn.taken += taken;
         Ok((turn, done, taken))
-    })
-    .await?;
+    });
+    let (turn, done, taken) = working.await?;
     *slot = Some(turn);
     if let Some(key) = key.filter(|_| taken < SHORT / 2 && done.is_ok()) {
         let mut quick = writer.quick();

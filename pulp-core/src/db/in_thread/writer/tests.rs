@@ -52,6 +52,25 @@ async fn a_transaction_that_sqlite_takes_back_by_itself_commits_nothing_more() {
 }
 
 #[tokio::test]
+async fn much_that_is_not_committed_is_taken_back_before_the_next_comes() {
+    let (dir, db) = with_table(&DbOptions::default()).await;
+    for _ in 0..3 {
+        let tx = db.begin().await.unwrap();
+        tx.execute(fill(200_000)).await.unwrap();
+        drop(tx);
+        db.execute("insert into t (x) values (1)").await.unwrap();
+    }
+    assert_eq!(count(&db).await, 3);
+    // Whoever closes it comes after that, and is done when it is, be they two.
+    let tx = db.begin().await.unwrap();
+    tx.execute(fill(200_000)).await.unwrap();
+    drop(tx);
+    tokio::join!(db.close(), db.close());
+    assert!(!dir.path().join("pulp.sqlite3-wal").exists());
+    assert!(matches!(db.execute("insert into t (x) values (1)").await, Err(DbError::Unavailable(_))));
+}
+
+#[tokio::test]
 async fn what_forbids_a_write_is_told() {
     let (_dir, db) = with_table(&DbOptions::default()).await;
     db.execute("create table named (id bigint primary key, name text unique)").await.unwrap();
