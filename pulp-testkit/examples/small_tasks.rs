@@ -10,14 +10,21 @@
 //! With `--server`, each engine has a new server and database; that PostgreSQL is the one of the tests, which does not wait for a disk. With `--url`
 //! any server that speaks Pulp's API is driven, and keeps a repository for each task.
 //!
+//! Without `--url` it then measures the library alone: tasks that do nothing, in a program that embeds it, for fifty resources, with two slots.
+//!
 //! A task deletes a repository, or publishes an empty one, which a worker does. Requests go out over so many connections (`--connections`). Whether all
 //! tasks have ended is asked of the list of tasks.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
-use pulp_testkit::{Client, Engine, Program};
+use pulp_core::plugin::{Plugin, PluginDescriptor, Registry};
+use pulp_core::tasks::{DispatchOptions, Resources, Task, TaskContext, TaskOutput, Workers};
+use pulp_migrations::MigrationSet;
+use pulp_testkit::{Client, Engine, Kit, Program};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 const REPOSITORIES: &str = "repositories/file/file/";
@@ -80,8 +87,72 @@ async fn main() {
     for engine in &options.engines {
         let program = Program::new(&options.server, *engine).await.expect("the database").setting("access_log", false);
         let process = program.start().await;
-        measure(if *engine == Engine::Sqlite { "SQLite" } else { "PostgreSQL" }, &process.client(), &options).await;
+        measure(name(*engine), &process.client(), &options).await;
     }
+    println!("\n| library | {} tasks that do nothing, a second | one |\n|---|---:|---:|", options.tasks);
+    for engine in &options.engines {
+        embedded(*engine, &options).await;
+    }
+}
+
+fn name(engine: Engine) -> &'static str {
+    if engine == Engine::Sqlite { "SQLite" } else { "PostgreSQL" }
+}
+
+/// A task that does nothing with a resource.
+#[derive(Debug, Serialize, Deserialize)]
+struct Nothing(usize);
+
+#[async_trait]
+impl Task for Nothing {
+    const NAME: &'static str = "idle.nothing";
+
+    fn resources(&self) -> Resources {
+        Resources::none().exclusive(format!("idle:{}", self.0 % 50))
+    }
+
+    async fn run(self, _: TaskContext) -> pulp_core::Result<TaskOutput> {
+        Ok(().into())
+    }
+}
+
+struct Idle;
+
+impl Plugin for Idle {
+    fn descriptor(&self) -> PluginDescriptor {
+        PluginDescriptor { label: "idle", version: "1.0.0", package: "idle", module: "idle", domain_compatible: true }
+    }
+
+    fn migrations(&self) -> MigrationSet {
+        MigrationSet { component: "idle", migrations: &[] }
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        registry.task::<Nothing>();
+    }
+}
+
+/// The library in this program: no HTTP, and no work but that of the tasks.
+async fn embedded(engine: Engine, options: &Options) {
+    let kit = Kit::built(engine, |builder| builder.plugin(Idle)).await.expect("the database");
+    let tasks = kit.pulp().tasks();
+    let workers = Workers::start(kit.pulp(), 2).await.expect("workers");
+    let began = Instant::now();
+    let dispatch = async |number| tasks.dispatch(Nothing(number), DispatchOptions::default()).await.expect("a task").pulp_id;
+    let sent: Vec<_> = stream::iter(0..options.tasks).map(dispatch).buffer_unordered(options.connections).collect().await;
+    for task in sent {
+        tasks.wait(task).await.expect("its end");
+    }
+    let rate = options.tasks as f64 / began.elapsed().as_secs_f64();
+    let mut times = Vec::new();
+    for number in 0..101 {
+        let began = Instant::now();
+        tasks.wait(dispatch(number).await).await.expect("its end");
+        times.push(began.elapsed());
+    }
+    times.sort_unstable();
+    println!("| {} | {rate:.1} | {:.2?} |", name(engine), times[times.len() / 2]);
+    workers.stop(Duration::from_secs(10)).await;
 }
 
 async fn measure(name: &str, client: &Client, options: &Options) {

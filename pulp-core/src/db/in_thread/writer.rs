@@ -67,7 +67,7 @@ struct Shared {
     /// How long to wait for a turn.
     wait: Duration,
     turn: Arc<Semaphore>,
-    at_rest: Mutex<Option<Pen>>,
+    at_rest: Mutex<Option<Box<Pen>>>,
     thread: mpsc::Sender<Job>,
     /// Whether the log begins anew with the next commit, which waits for the disk then.
     log_is_new: AtomicBool,
@@ -95,7 +95,7 @@ struct Pen {
 /// The right to write, until it is dropped. What it has not committed is taken back then.
 pub(in super::super) struct Turn {
     writer: Writer,
-    pen: Option<Pen>,
+    pen: Option<Box<Pen>>,
     /// How long its statements took, all together.
     taken: Duration,
     permit: Option<OwnedSemaphorePermit>,
@@ -161,13 +161,13 @@ impl Writer {
             Some(pen) => pen,
             None => {
                 let writer = self.clone();
-                self.elsewhere(move || Ok(Pen::open(&writer.0)?)).await?
+                self.elsewhere(move || Ok(Box::new(Pen::open(&writer.0)?))).await?
             }
         };
         Ok(self.taken(pen, permit))
     }
 
-    fn taken(&self, pen: Pen, permit: OwnedSemaphorePermit) -> Turn {
+    fn taken(&self, pen: Box<Pen>, permit: OwnedSemaphorePermit) -> Turn {
         Turn { writer: self.clone(), pen: Some(pen), taken: Duration::ZERO, permit: Some(permit) }
     }
 
@@ -254,7 +254,7 @@ impl Writer {
         PoolUse { name: "write", size: idle.max(busy), idle, max: 1 }
     }
 
-    fn resting(&self) -> MutexGuard<'_, Option<Pen>> {
+    fn resting(&self) -> MutexGuard<'_, Option<Box<Pen>>> {
         self.0.at_rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -352,7 +352,7 @@ impl Pen {
 
 impl Turn {
     fn pen(&self) -> Result<&Pen, DbError> {
-        self.pen.as_ref().ok_or_else(|| DbError::Unavailable("the connection that writes is lost".to_owned()))
+        self.pen.as_deref().ok_or_else(|| DbError::Unavailable("the connection that writes is lost".to_owned()))
     }
 
     fn begin(&self) -> Result<(), DbError> {
